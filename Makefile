@@ -1,0 +1,77 @@
+# A thin front for Meson. `make help` lists what there is.
+#   make demo   install what is missing, build, show a running pair
+#   make test   everything that must pass before a change lands
+BUILD := build
+JOBS  ?= $(shell nproc)
+PY    := /usr/bin/python3
+MESON := meson setup --wipe -Dwerror=true
+SAN   := -Db_sanitize=address,undefined -Db_lundef=false
+
+.PHONY: all build demo test lint format bench fuzz soak debug asan tsan clang fuzzers docs install clean help packages-build packages-demo packages-test packages-bench
+
+all: build
+
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+
+packages-%:
+	@tools/install-packages.sh $(subst -, ,$*)
+
+## make build    the release binary, left at build/tandem
+build: packages-build $(BUILD)/release/build.ninja
+	@ninja -C $(BUILD)/release -j$(JOBS) --quiet src/tandem/tandem
+	@ln -sf release/src/tandem/tandem $(BUILD)/tandem
+	@ln -sf $(BUILD)/release/compile_commands.json compile_commands.json
+
+$(BUILD)/release/build.ninja:
+	@mkdir -p $(BUILD) && meson setup $(BUILD)/release --buildtype=release -Dwerror=true -Dtests=false -Db_lto=false >$(BUILD)/release.log || (cat $(BUILD)/release.log; exit 1)
+$(BUILD)/debug/build.ninja:
+	@mkdir -p $(BUILD) && meson setup $(BUILD)/debug --buildtype=debug -Dwerror=true >$(BUILD)/debug.log || (cat $(BUILD)/debug.log; exit 1)
+$(BUILD)/asan/build.ninja:
+	@mkdir -p $(BUILD) && meson setup $(BUILD)/asan --buildtype=debugoptimized -Dwerror=true $(SAN) >$(BUILD)/asan.log || (cat $(BUILD)/asan.log; exit 1)
+$(BUILD)/tsan/build.ninja:
+	@mkdir -p $(BUILD) && meson setup $(BUILD)/tsan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=thread -Db_lundef=false >$(BUILD)/tsan.log || (cat $(BUILD)/tsan.log; exit 1)
+$(BUILD)/clang/build.ninja:
+	@mkdir -p $(BUILD) && CC=clang-14 meson setup $(BUILD)/clang --buildtype=debug -Dwerror=true >$(BUILD)/clang.log || (cat $(BUILD)/clang.log; exit 1)
+$(BUILD)/fuzz/build.ninja:
+	@mkdir -p $(BUILD) && CC=clang-14 meson setup $(BUILD)/fuzz --buildtype=debugoptimized -Dfuzzing=true $(SAN) >$(BUILD)/fuzz.log || (cat $(BUILD)/fuzz.log; exit 1)
+
+## make debug | asan | tsan | clang | fuzzers    the other presets, each in build/NAME
+debug asan tsan clang: %: packages-build packages-test
+	@$(MAKE) --no-print-directory $(BUILD)/$*/build.ninja && ninja -C $(BUILD)/$* -j$(JOBS) --quiet
+fuzzers: packages-build packages-test
+	@$(MAKE) --no-print-directory $(BUILD)/fuzz/build.ninja && ninja -C $(BUILD)/fuzz -j$(JOBS) --quiet
+
+## make demo     a hidden primary and two secondaries on this machine; own zone: make demo ZONE=file ORIGIN=name ARGS=--keep
+demo: packages-build-demo build
+	@$(BUILD)/tandem demo $(if $(ZONE),--zone $(ZONE) --origin $(ORIGIN)) $(ARGS)
+
+## make test     units, corpora, end-to-end with the peers, bounded fuzzing; ends with "N passed, N failed"
+test: packages-build-demo-test
+	@$(PY) tests/run.py
+
+## make lint     format, layers, banned calls, sizes
+lint: packages-test
+	@$(PY) tests/lint/lint.py
+
+## make format   rewrites every C file in the project's format
+format:
+	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format-14 -i
+
+## make fuzz     each fuzz target for SECONDS (default 60) seconds
+fuzz: fuzzers
+	@$(PY) tests/fuzz/run.py --seconds $(or $(SECONDS),60)
+
+## make bench    Tandem beside Knot and NSD in one interleaved run
+bench: packages-build-test-bench build
+	@$(PY) bench/bench.py $(ARGS)
+
+## make soak     what is too long for make test
+soak: packages-build-demo-test build
+	@$(PY) tests/run.py --soak
+
+install: build
+	@meson install -C $(BUILD)/release
+
+clean:
+	@rm -rf $(BUILD) compile_commands.json

@@ -1,0 +1,199 @@
+/* Who may see and do what. One rule stands above all: whoever may not see a zone gets, octet for octet, what he would get if the
+ * zone were not here. So every refusal that depends on a zone goes through `stranger`, and whatever is refused without looking
+ * at a zone is refused before one is looked for. */
+#include "answer/answer_priv.h"
+
+static struct acl_client client_of(const struct answer_job *job) {
+  return (struct acl_client){&job->client.from, tsig_acl_key(tsig_verified_key(&job->tsig)), access_tls(job)};
+}
+
+static bool allows(const struct acl *acl, const struct answer_job *job) {
+  if (acl->count == 0) return false;
+  struct acl_client client = client_of(job);
+  return acl_allows(acl, &client);
+}
+
+bool access_tls(const struct answer_job *job) {
+  return job->client.transport == TRANSPORT_TLS;
+}
+
+bool access_sees(const struct zone_entry *entry, const struct answer_job *job) {
+  return !entry->policy->hidden || allows(&entry->policy->answer_to, job);
+}
+
+bool access_zone_ready(const struct zone_entry *entry, struct instant now) {
+  return entry->state == ZONE_READY && entry->snap && (entry->expires_mono_ns == 0 || now.mono_ns < entry->expires_mono_ns);
+}
+
+static bool is_transfer(uint16_t qtype) {
+  return qtype == RR_AXFR || qtype == RR_IXFR;
+}
+
+bool access_listener(const struct answer_job *job) {
+  const struct request *req = &job->request;
+  bool query = req->opcode == OPCODE_QUERY, transfer = query && req->has_question && is_transfer(req->qtype);
+  if (job->client.queries_only) return query && !transfer;
+  if (job->client.transfers_only) /* refreshing begins with the SOA, and NOTIFY belongs to it */
+    return transfer || req->opcode == OPCODE_NOTIFY || (query && req->qtype == RR_SOA);
+  return true;
+}
+
+/* What a name outside all our zones gets. */
+static void outside(const struct server *s, struct answer_job *job) {
+  const struct request *req = &job->request;
+  bool plain = req->opcode == OPCODE_QUERY && !is_transfer(req->qtype);
+  reply_rcode(s, job, plain ? RCODE_REFUSED : RCODE_NOTAUTH, EDE_NOT_AUTHORITATIVE, "");
+}
+
+/* The same for whoever may not see `entry`, or nothing at all. */
+static void stranger(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
+  reply_zone(job, entry);
+  if (entry->policy->drop_strangers) reply_none(job, ANSWER_DROP);
+  else outside(s, job);
+}
+
+static void prohibited(const struct server *s, struct answer_job *job) {
+  reply_rcode(s, job, RCODE_REFUSED, EDE_PROHIBITED, "");
+}
+
+static void not_ready(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
+  int ede = entry->ede;
+  if (ede == EDE_NONE) ede = entry->state == ZONE_NOT_LOADED ? EDE_NOT_READY : EDE_INVALID_DATA;
+  reply_rcode(s, job, RCODE_SERVFAIL, ede, entry->ede_text);
+}
+
+/* The key without the label that is leftmost in text. Label ends are the only zeros of a key. */
+static size_t parent_size(const uint8_t *key, size_t size) {
+  for (size--; size > 0 && key[size - 1] != 0; size--)
+    ;
+  return size;
+}
+
+/* The next zone upwards. Entries don't know their apex while they are not loaded, so it is found by looking. */
+static const struct zone_entry *zone_above(const struct server *s, const struct zone_entry *entry, const uint8_t *key,
+                                           size_t size) {
+  const struct zone_entry *above = entry;
+  while (above == entry && size > 0) {
+    size = parent_size(key, size);
+    above = zone_set_find(s->zones, key, size);
+  }
+  return above == entry ? NULL : above;
+}
+
+static bool at_apex(const struct server *s, const struct query *q) {
+  return zone_set_exact(s->zones, q->key, q->lookup.key_size) == q->entry;
+}
+
+static bool may_ask(const struct server *s, const struct query *q) {
+  if (access_sees(q->entry, q->job)) return true;
+  return q->job->request.qtype == RR_SOA && allows(&q->entry->policy->soa_to, q->job) && at_apex(s, q);
+}
+
+/* RFC 4035 §3.1.4.1: DS at an apex is the parent's to answer, if we serve it. */
+static void choose_parent(const struct server *s, struct query *q) {
+  if (q->lookup.key_size == 0 || !at_apex(s, q)) return;
+  const struct zone_entry *above = zone_above(s, q->entry, q->key, q->lookup.key_size);
+  while (above && !access_sees(above, q->job))
+    above = zone_above(s, above, q->key, q->lookup.key_size);
+  if (above) q->entry = above;
+}
+
+/* For a stranger the hidden zone is not here, so the zone above it (which may delegate it) answers. */
+static bool choose_visible(const struct server *s, struct query *q) {
+  const struct zone_entry *hidden = q->entry;
+  while (q->entry && !may_ask(s, q))
+    q->entry = zone_above(s, q->entry, q->key, q->lookup.key_size);
+  if (q->entry) return true;
+  stranger(s, q->job, hidden);
+  return false;
+}
+
+bool access_choose(const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  if (!q->entry) {
+    outside(s, job);
+    return false;
+  }
+  if (job->request.qtype == RR_DS) choose_parent(s, q);
+  if (q->entry->policy->hidden && !choose_visible(s, q)) return false;
+  reply_zone(job, q->entry);
+  if (access_zone_ready(q->entry, s->now)) return true;
+  not_ready(s, job, q->entry);
+  return false;
+}
+
+/* Finds the zone whose apex was asked and whether `allowed` lets the client in; makes the response if it does not. */
+static bool enter(const struct server *s, struct query *q, bool (*allowed)(const struct zone_policy *, const struct answer_job *)) {
+  struct answer_job *job = q->job;
+  q->entry = zone_set_exact(s->zones, q->key, q->lookup.key_size);
+  if (!q->entry) {
+    outside(s, job);
+    return false;
+  }
+  reply_zone(job, q->entry);
+  if (allowed(q->entry->policy, job)) return true;
+  if (access_sees(q->entry, job)) prohibited(s, job);
+  else stranger(s, job, q->entry);
+  return false;
+}
+
+static bool transfer_allowed(const struct zone_policy *policy, const struct answer_job *job) {
+  return (!policy->require_tls || access_tls(job)) && allows(&policy->transfer, job);
+}
+
+/* RFC 1995 §4: over UDP the present SOA says whether the client has to come by TCP. */
+static void soa_only(const struct server *s, struct query *q) {
+  struct reply r;
+  struct zone_rrset soa;
+  reply_start(&r, s, q->job, q->entry);
+  message_set_flags(&r.writer, FLAG_AA);
+  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa))
+    resolve_must_put(&r, SECTION_ANSWER, q->job->request.qname.octets, &soa);
+  reply_finish(&r);
+}
+
+void access_transfer(const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  bool udp = job->client.transport == TRANSPORT_UDP;
+  if (udp && job->request.qtype == RR_AXFR) { /* RFC 5936 §4.2: there is no such thing */
+    reply_rcode(s, job, RCODE_NOTIMP, EDE_NOT_SUPPORTED, "");
+    return;
+  }
+  if (!enter(s, q, transfer_allowed)) return;
+  if (!access_zone_ready(q->entry, s->now)) not_ready(s, job, q->entry);
+  else if (udp) soa_only(s, q);
+  else reply_none(job, ANSWER_TRANSFER);
+}
+
+static bool notify_allowed(const struct zone_policy *policy, const struct answer_job *job) {
+  return policy->secondary && allows(&policy->notify_from, job);
+}
+
+void access_notify(const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  if (job->request.qtype != RR_SOA) {
+    reply_rcode(s, job, RCODE_FORMERR, EDE_NONE, "");
+    return;
+  }
+  if (!enter(s, q, notify_allowed)) return;
+  struct reply r;
+  reply_start(&r, s, job, NULL);
+  message_set_flags(&r.writer, FLAG_AA);
+  reply_finish(&r);
+  if (job->result.kind == ANSWER_REPLY) job->result.kind = ANSWER_NOTIFY;
+}
+
+static bool update_allowed(const struct zone_policy *policy, const struct answer_job *job) {
+  return allows(&policy->update, job);
+}
+
+void access_update(const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  if (job->request.qtype != RR_SOA) { /* RFC 2136 §3.1.1 */
+    reply_rcode(s, job, RCODE_FORMERR, EDE_NONE, "");
+    return;
+  }
+  if (!enter(s, q, update_allowed)) return;
+  if (access_zone_ready(q->entry, s->now)) reply_none(job, ANSWER_UPDATE);
+  else not_ready(s, job, q->entry);
+}

@@ -1,0 +1,133 @@
+/* Addresses for the names that an answer or a referral points at (RFC 1034 §4.3.2 step 6, RFC 2782, RFC 9460 §4.1, RFC 9471).
+ *
+ * Only from the zone that answers. Whatever does not fit is left out and nobody is told, with one exception: the addresses of
+ * name servers inside the delegated zone, without which nobody can go on. */
+#include "answer/answer_priv.h"
+
+enum { TARGETS_MAX = 16 /* looked up in lockstep; what is beyond them no message needs */ };
+
+struct target {
+  const uint8_t *wire;
+  const struct zone_node *node;
+  bool required;
+};
+
+/* One more lookup of the batch: the key has to live as long. */
+struct sought {
+  struct zone_lookup lookup;
+  const uint8_t *wire;
+  uint8_t key[NAME_KEY_BYTES];
+};
+
+static bool key_is_under(const uint8_t *key, size_t size, const uint8_t *ancestor, size_t ancestor_size) {
+  return size >= ancestor_size && memcmp(key, ancestor, ancestor_size) == 0;
+}
+
+/* Looks up the targets of a set that lie in the zone; returns how many there are. */
+static unsigned seek(struct reply *r, const struct zone_rrset *set, struct sought *sought) {
+  const struct zone_lookup *here = r->lookup;
+  size_t apex_size = resolve_key_prefix(here->key, zone_apex(here->snap)->labels);
+  struct zone_lookup *lookups[TARGETS_MAX];
+  unsigned n = 0;
+  const uint8_t *at = set->rrs, *rdata;
+  for (unsigned i = 0; i < set->count && n < TARGETS_MAX; i++) {
+    uint16_t size;
+    zone_rr_next(&at, &rdata, &size);
+    struct sought *t = &sought[n];
+    if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
+    struct name name;
+    name_from_wire(t->wire, &name);
+    size_t key_size = name_key(&name, t->key);
+    if (!key_is_under(t->key, key_size, here->key, apex_size)) continue;
+    t->lookup.snap = here->snap;
+    t->lookup.key = t->key;
+    t->lookup.key_size = (uint16_t)key_size;
+    lookups[n++] = &t->lookup;
+  }
+  if (n) zone_lookup_batch(lookups, n);
+  return n;
+}
+
+static void add_target(struct target *targets, unsigned *count, struct target t) {
+  for (unsigned i = 0; i < *count; i++)
+    if (targets[i].node == t.node) return;
+  targets[(*count)++] = t;
+}
+
+/* One RRset of a target; whether it is there and did not fit. */
+static bool misses(struct reply *r, const struct target *t, uint16_t type) {
+  struct zone_rrset set;
+  if (!zone_find_rrset(t->node, type, &set) || set.count == 0) return false;
+  return !resolve_put(r, SECTION_ADDITIONAL, t->wire, &set, set.ttl, set.sig_ttl);
+}
+
+static void put_addresses(struct reply *r, const struct target *t) {
+  bool a = misses(r, t, RR_A), aaaa = misses(r, t, RR_AAAA);
+  if (t->required && (a || aaaa)) r->truncated = true;
+}
+
+void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns) {
+  struct sought sought[TARGETS_MAX];
+  struct target targets[TARGETS_MAX];
+  unsigned n = seek(r, ns, sought), count = 0;
+  for (unsigned i = 0; i < n; i++) {
+    const struct zone_answer *f = &sought[i].lookup.found;
+    if (!f->node || is_below_dname(f)) continue;
+    add_target(targets, &count, (struct target){sought[i].wire, f->node, f->cut == cut});
+  }
+  for (unsigned i = 0; i < count; i++)
+    if (targets[i].required) put_addresses(r, &targets[i]);
+  for (unsigned i = 0; i < count && !r->truncated; i++)
+    if (!targets[i].required) put_addresses(r, &targets[i]);
+}
+
+/* Besides addresses: NAPTR leads to SRV (RFC 3403 §4.1), an alias form of SVCB to SVCB (RFC 9460 §4.1). */
+static uint16_t further_type(const struct zone_rrset *set) {
+  uint16_t size;
+  const uint8_t *at = set->rrs, *rdata;
+  switch (set->type) {
+  case RR_NAPTR:
+    return RR_SRV;
+  case RR_SVCB:
+  case RR_HTTPS:
+    zone_rr_next(&at, &rdata, &size);
+    return size >= 2 && get_u16(rdata) == 0 ? set->type : 0;
+  default:
+    return 0;
+  }
+}
+
+/* RFC 9460 §2.5.2: the target "." in service mode is the owner. */
+static bool points_at_owner(const struct zone_rrset *set) {
+  if (set->type != RR_SVCB && set->type != RR_HTTPS) return false;
+  const uint8_t *at = set->rrs, *rdata;
+  for (unsigned i = 0; i < set->count; i++) {
+    uint16_t size;
+    zone_rr_next(&at, &rdata, &size);
+    if (size >= 3 && get_u16(rdata) != 0 && rdata[2] == 0) return true;
+  }
+  return false;
+}
+
+void additional_targets(struct reply *r) {
+  const struct zone_rrset *set = &r->answer_set;
+  const uint8_t *at = set->rrs, *rdata, *wire;
+  uint16_t size;
+  zone_rr_next(&at, &rdata, &size);
+  if (!rr_rdata_target(set->type, rdata, size, &wire) && !points_at_owner(set)) return;
+  struct sought sought[TARGETS_MAX];
+  struct target targets[TARGETS_MAX + 1];
+  unsigned count = 0, n = seek(r, set, sought);
+  uint16_t further = further_type(set);
+  if (points_at_owner(set)) add_target(targets, &count, (struct target){r->qname->octets, r->answer_node, false});
+  for (unsigned i = 0; i < n; i++) {
+    const struct zone_answer *f = &sought[i].lookup.found;
+    /* data below a cut is good enough only for finding name servers (RFC 2181 §5.4.1) */
+    if (!f->node || is_below_dname(f) || (f->cut && set->type != RR_NS)) continue;
+    add_target(targets, &count, (struct target){sought[i].wire, f->node, false});
+  }
+  for (unsigned i = 0; i < count; i++) {
+    if (further) misses(r, &targets[i], further);
+    put_addresses(r, &targets[i]);
+  }
+}

@@ -1,0 +1,144 @@
+/* What the files of the answer room share.
+ *
+ *   batch.c       parse all -> choose zones -> look all up in lockstep -> write all
+ *   access.c      who may see and do what: hidden zones, listeners, transfers, NOTIFY, UPDATE
+ *   resolve.c     RFC 1034 §4.3.2 for one name after the other: answers, chains, referrals
+ *   denial.c      which NSEC or NSEC3 records prove it
+ *   additional.c  glue and other addresses
+ *   reply.c       header, question, OPT and TSIG around it
+ *   chaos.c       id.server and its relatives */
+#ifndef ANSWER_ANSWER_PRIV_H
+#define ANSWER_ANSWER_PRIV_H
+
+#include "answer/answer.h"
+
+struct server { /* what a batch is answered with */
+  const struct zone_set *zones;
+  const struct answer_identity *id;
+  struct instant now;
+};
+
+/* One request on its way through the phases of a batch. Its key is written once and used by every step. */
+struct query {
+  struct answer_job *job;
+  const struct zone_entry *entry;
+  struct zone_lookup lookup; /* lookup.key == key */
+  uint8_t key[NAME_KEY_BYTES];
+};
+
+/* A record that proves something, to be put into the authority section once the answer section is complete. */
+struct proof {
+  const struct zone_snap *snap;
+  const struct zone_node *node;
+  uint16_t type; /* NSEC or NSEC3 */
+};
+enum { PROOFS_MAX = 3 * LIMIT_CHAIN_LINKS };
+
+/* Where the last name of the chain ended. */
+enum ending {
+  END_ANSWER,   /* with data, or a chain that leaves our zones */
+  END_NEGATIVE, /* NXDOMAIN or NODATA: the SOA says for how long */
+  END_REFERRAL,
+};
+
+enum { OPTIONS_BYTES_MAX = 1024, EDE_NSEC3_ITERATIONS = 27 /* RFC 8914 registry: unsupported NSEC3 iterations value */ };
+
+/* The response being written, one at a time. It is large and is never cleared as a whole: reply_start and resolve set
+ * what they need. */
+struct reply {
+  const struct server *server;
+  struct answer_job *job;
+  struct message_writer writer;
+  size_t limit; /* of the whole message */
+  uint16_t rcode;
+  int ede;
+  const char *ede_text; /* "" if there is nothing to say */
+  bool dnssec;          /* DO */
+  bool truncated;
+  size_t options_size;
+
+  /* the name in hand: the one asked, then the targets of its chain */
+  const struct zone_lookup *lookup;
+  const struct name *qname;
+  uint16_t qtype;
+  enum ending ending;
+
+  const struct zone_node *answer_node; /* what the last RRset of the answer section was taken from */
+  struct zone_rrset answer_set;        /* count 0: it asks for no additional data */
+  unsigned links;
+  unsigned proof_count;
+  struct zone_lookup next;
+  uint8_t next_key[NAME_KEY_BYTES];
+  struct name names[LIMIT_CHAIN_LINKS]; /* targets, one a link */
+  const struct zone_node *dnames[LIMIT_CHAIN_LINKS];
+  unsigned dname_count;
+  struct proof proofs[PROOFS_MAX];
+  uint8_t options[OPTIONS_BYTES_MAX];
+};
+
+/* zone_lookup names a DNAME only if no cut stands above it; at one and the same name the cut wins, because the DNAME there is the
+ * child's. */
+static inline bool is_below_dname(const struct zone_answer *f) {
+  return f->dname && f->dname != f->cut;
+}
+
+/* ---- reply.c ---- */
+
+/* Header, question and the reserve for OPT and TSIG. `entry` (may be NULL) is the zone that answers. */
+void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry);
+/* OPT and TSIG; fills the result. */
+void reply_finish(struct reply *r);
+/* A whole response without records. */
+void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode, int ede, const char *ede_text);
+/* Nothing is sent: another thread answers, or nobody. */
+void reply_none(struct answer_job *job, enum answer_kind kind);
+/* Notes which zone the request is counted for. */
+void reply_zone(struct answer_job *job, const struct zone_entry *entry);
+
+/* ---- access.c ---- */
+
+bool access_tls(const struct answer_job *job);
+/* Whether the zone answers this client's questions: it is not hidden, or not from this client. */
+bool access_sees(const struct zone_entry *entry, const struct answer_job *job);
+bool access_zone_ready(const struct zone_entry *entry, struct instant now);
+/* Whether the listener takes this kind of request. */
+bool access_listener(const struct answer_job *job);
+/* The zone that answers a QUERY, from the one with the longest apex. When none does, the response is made and false returned. */
+bool access_choose(const struct server *s, struct query *q);
+void access_transfer(const struct server *s, struct query *q);
+void access_notify(const struct server *s, struct query *q);
+void access_update(const struct server *s, struct query *q);
+
+/* ---- resolve.c ---- */
+
+/* The response to a QUERY whose zone is chosen and whose name is looked up. */
+void resolve(struct reply *r, const struct server *s, struct query *q);
+/* An RRset with the signatures that DO asks for, whole or not at all. */
+bool resolve_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set, uint32_t ttl,
+                 uint32_t sig_ttl);
+/* The same for a response that is not complete without it: sets TC. */
+void resolve_must_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set);
+/* Octets of a key that make up its last (leftmost in text: first from the root) `labels` labels. */
+size_t resolve_key_prefix(const uint8_t *key, unsigned labels);
+
+/* ---- denial.c: what proves that there is nothing else; pushed onto r->proofs ---- */
+
+/* ERR_LIMIT: NSEC3 with too many iterations. A zone that is not signed needs no proof. */
+MUST_CHECK enum err denial_name(struct reply *r);                                    /* NXDOMAIN */
+MUST_CHECK enum err denial_type(struct reply *r);                                    /* the name is there, the type is not */
+MUST_CHECK enum err denial_wildcard(struct reply *r);                                /* an answer from a wildcard: no closer name */
+MUST_CHECK enum err denial_wildcard_type(struct reply *r);                           /* the wildcard has no such type */
+MUST_CHECK enum err denial_delegation(struct reply *r, const struct zone_node *cut); /* an insecure one */
+
+/* ---- additional.c ---- */
+
+/* Addresses of the name servers of a referral; those inside the delegated zone are required (RFC 9471). */
+void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns);
+/* Addresses of the targets of the answer, as far as they fit. */
+void additional_targets(struct reply *r);
+
+/* ---- chaos.c ---- */
+
+void chaos(const struct server *s, struct answer_job *job);
+
+#endif

@@ -1,0 +1,142 @@
+/* Life of a batch: every request is judged alone as far as that goes, then the zones and names of all that are left are looked
+ * up in lockstep (the cache misses of 32 walks overlap), then the responses are written one by one. */
+#include "answer/answer_priv.h"
+
+#include <assert.h>
+
+enum verdict { VERDICT_DONE, VERDICT_LOOK_UP };
+
+static enum verdict done_with(const struct server *s, struct answer_job *job, unsigned rcode, int ede) {
+  reply_rcode(s, job, rcode, ede, "");
+  return VERDICT_DONE;
+}
+
+/* RFC 8945 §5.2. True: unsigned or rightly signed. */
+static bool signature_good(const struct server *s, struct answer_job *job) {
+  if (job->request.tsig_at == 0) return true;
+  switch (tsig_verify_request(s->id->keys, &job->request, s->now.wall_s, &job->tsig)) {
+  case ERR_OK:
+    return true;
+  case ERR_REFUSED:
+    reply_rcode(s, job, RCODE_NOTAUTH, EDE_NONE, "");
+    return false;
+  case ERR_FORMAT:
+    reply_rcode(s, job, RCODE_FORMERR, EDE_NONE, "");
+    return false;
+  default:
+    reply_rcode(s, job, RCODE_SERVFAIL, EDE_NONE, "");
+    return false;
+  }
+}
+
+static void make_key(struct query *q) {
+  q->lookup.key = q->key;
+  q->lookup.key_size = (uint16_t)name_key(&q->job->request.qname, q->key);
+}
+
+/* Types that no zone holds. */
+static void answer_meta_type(const struct server *s, struct query *q) {
+  uint16_t qtype = q->job->request.qtype;
+  if (qtype == RR_AXFR || qtype == RR_IXFR) {
+    make_key(q);
+    access_transfer(s, q);
+  } else if (qtype == RR_OPT || qtype == RR_TSIG) reply_rcode(s, q->job, RCODE_FORMERR, EDE_NONE, "");
+  else /* TKEY, MAILA, MAILB */ reply_rcode(s, q->job, RCODE_NOTIMP, EDE_NOT_SUPPORTED, "");
+}
+
+static bool is_meta_type(uint16_t type) {
+  return type == RR_OPT || (type >= RR_TKEY && type < RR_ANY);
+}
+
+static enum verdict judge_opcode(const struct server *s, struct query *q) {
+  const struct request *req = &q->job->request;
+  if (req->opcode == OPCODE_QUERY && is_meta_type(req->qtype)) {
+    answer_meta_type(s, q);
+    return VERDICT_DONE;
+  }
+  make_key(q);
+  if (req->opcode == OPCODE_QUERY) return VERDICT_LOOK_UP;
+  if (req->opcode == OPCODE_NOTIFY) access_notify(s, q);
+  else access_update(s, q);
+  return VERDICT_DONE;
+}
+
+/* What needs no look at a name: operation code, version, signature, class. The order is part of the behaviour: an unknown
+ * operation code is NOTIMP whatever stands behind the header (RFC 8906 §3.1.3). */
+static enum verdict judge(const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  struct request *req = &job->request;
+  tsig_stream_none(&job->tsig);
+  reply_zone(job, NULL);
+  enum err e = request_parse(job->bytes, job->size, req);
+  if (e == ERR_SHORT) {
+    job->result = (struct answer_result){.kind = ANSWER_DROP, .ede = EDE_NONE, .zone_id = UINT32_MAX};
+    return VERDICT_DONE;
+  }
+  if (req->opcode != OPCODE_QUERY && req->opcode != OPCODE_NOTIFY && req->opcode != OPCODE_UPDATE)
+    return done_with(s, job, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
+  if (e) return done_with(s, job, RCODE_FORMERR, EDE_NONE);
+  if (req->edns.present && req->edns.version != 0) return done_with(s, job, RCODE_BADVERS, EDE_NONE);
+  if (!signature_good(s, job)) return VERDICT_DONE;
+  if (!req->has_question) return done_with(s, job, RCODE_FORMERR, EDE_NONE); /* RFC 9619 §4, and there are no cookies */
+  if ((job->client.queries_only || job->client.transfers_only) && !access_listener(job))
+    return done_with(s, job, RCODE_REFUSED, EDE_PROHIBITED);
+  if (req->qclass == CLASS_IN) return judge_opcode(s, q);
+  if (req->qclass != CLASS_CH || req->opcode != OPCODE_QUERY) return done_with(s, job, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
+  chaos(s, job);
+  return VERDICT_DONE;
+}
+
+static void find_zones(const struct server *s, struct query *const *queries, size_t count) {
+  const uint8_t *keys[LIMIT_BATCH];
+  uint16_t sizes[LIMIT_BATCH];
+  const struct zone_entry *entries[LIMIT_BATCH];
+  for (size_t i = 0; i < count; i++) {
+    keys[i] = queries[i]->key;
+    sizes[i] = queries[i]->lookup.key_size;
+  }
+  zone_set_find_batch(s->zones, keys, sizes, count, entries);
+  for (size_t i = 0; i < count; i++)
+    queries[i]->entry = entries[i];
+}
+
+/* Drops the queries that no zone of ours answers; returns how many are left. */
+static size_t choose_zones(const struct server *s, struct query **queries, size_t count) {
+  struct zone_lookup *lookups[LIMIT_BATCH];
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct query *q = queries[i];
+    if (!access_choose(s, q)) continue;
+    q->lookup.snap = q->entry->snap;
+    lookups[left] = &q->lookup;
+    queries[left++] = q;
+  }
+  if (left) zone_lookup_batch(lookups, left);
+  return left;
+}
+
+void answer_batch(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *const *jobs, size_t count,
+                  struct instant now, uint64_t salt) {
+  (void)salt;
+  assert(count <= LIMIT_BATCH);
+  const struct server server = {zones, id, now};
+  struct query queries[LIMIT_BATCH];
+  struct query *open[LIMIT_BATCH];
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct query *q = &queries[left];
+    q->job = jobs[i];
+    if (judge(&server, q) == VERDICT_LOOK_UP) open[left++] = q;
+  }
+  if (left == 0) return;
+  find_zones(&server, open, left);
+  left = choose_zones(&server, open, left);
+  struct reply reply;
+  for (size_t i = 0; i < left; i++)
+    resolve(&reply, &server, open[i]);
+}
+
+void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *job, struct instant now,
+            uint64_t salt) {
+  answer_batch(zones, id, &job, 1, now, salt);
+}

@@ -1,0 +1,299 @@
+/* RFC 1034 §4.3.2 for the name asked and for the targets of its CNAME and DNAME chain.
+ *
+ * The answer section is written while the chain is followed; what goes into authority and additional is noted and written when
+ * the chain has ended. NS records are not added to answers: they would only make them longer. */
+#include "answer/answer_priv.h"
+
+enum step { STEP_END, STEP_FOLLOW };
+
+bool resolve_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set, uint32_t ttl,
+                 uint32_t sig_ttl) {
+  struct message_writer *w = &r->writer;
+  if (!r->dnssec || set->sig_count == 0) return message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count);
+  struct message_mark mark = message_mark(w);
+  if (message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count) &&
+      message_put_rrset(w, section, owner, RR_RRSIG, sig_ttl, set->sigs, set->sig_count))
+    return true;
+  message_rewind(w, mark);
+  return false;
+}
+
+void resolve_must_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set) {
+  if (r->truncated) return;
+  r->truncated = !resolve_put(r, section, owner, set, set->ttl, set->sig_ttl);
+}
+
+size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
+  size_t size = 0;
+  for (; labels > 0; labels--) {
+    while (key[size] != 0)
+      size++;
+    size++;
+  }
+  return size;
+}
+
+static bool find(const struct zone_node *node, uint16_t type, struct zone_rrset *out) {
+  return zone_find_rrset(node, type, out) && out->count > 0;
+}
+
+static void failed(struct reply *r) {
+  r->rcode = RCODE_SERVFAIL;
+}
+
+/* A proof that can't be given makes the answer worthless to whoever asked for it. */
+static void prove(struct reply *r, enum err e) {
+  if (e) failed(r);
+}
+
+static bool wants_proof(const struct reply *r) {
+  return r->dnssec && zone_is_signed(r->lookup->snap);
+}
+
+static void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
+  r->answer_node = node;
+  r->answer_set = *set;
+}
+
+/* ---- what a name that exists says ---- */
+
+/* ANY: one RRset over UDP (RFC 8482 §4.1), always the same one; everything over streams. */
+static bool put_any(struct reply *r, const struct zone_node *node) {
+  bool all = r->job->client.transport != TRANSPORT_UDP, some = false;
+  unsigned count = zone_rrset_count(node);
+  for (unsigned i = 0; i < count && (all || !some); i++) {
+    struct zone_rrset set;
+    zone_rrset_at(node, i, &set);
+    if (set.count == 0) continue;
+    resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &set);
+    some = true;
+  }
+  return some;
+}
+
+/* RRSIG asked for by name: those of every RRset here. */
+static bool put_signatures(struct reply *r, const struct zone_node *node) {
+  bool some = false;
+  unsigned count = zone_rrset_count(node);
+  for (unsigned i = 0; i < count; i++) {
+    struct zone_rrset set;
+    zone_rrset_at(node, i, &set);
+    if (set.sig_count == 0) continue;
+    struct zone_rrset sigs = {
+        .type = RR_RRSIG, .count = set.sig_count, .ttl = set.sig_ttl, .rrs = set.sigs, .sig_count = 0, .sigs = NULL};
+    resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &sigs);
+    some = true;
+  }
+  return some;
+}
+
+/* Notes the target as the next name, unless the chain is long enough or comes back to where it was. */
+static enum step follow(struct reply *r, const uint8_t *target) {
+  if (r->truncated || r->links == LIMIT_CHAIN_LINKS) return STEP_END;
+  struct name *next = &r->names[r->links];
+  name_from_wire(target, next);
+  if (name_equal(next, &r->job->request.qname)) return STEP_END;
+  for (unsigned i = 0; i < r->links; i++)
+    if (name_equal(next, &r->names[i])) return STEP_END;
+  r->links++;
+  return STEP_FOLLOW;
+}
+
+static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
+  resolve_must_put(r, SECTION_ANSWER, r->qname->octets, set);
+  if (r->qtype == RR_CNAME) return STEP_END;
+  const uint8_t *at = set->rrs, *target;
+  uint16_t size;
+  zone_rr_next(&at, &target, &size);
+  return follow(r, target);
+}
+
+/* Types that stand beside a CNAME (RFC 4034 §3, §4) or mean the CNAME itself. */
+static bool asks_at_cname(uint16_t qtype) {
+  return qtype == RR_CNAME || qtype == RR_NSEC || qtype == RR_RRSIG || qtype == RR_ANY;
+}
+
+static bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
+  *step = STEP_END;
+  if (r->qtype == RR_ANY) return put_any(r, node);
+  if (r->qtype == RR_RRSIG) return put_signatures(r, node);
+  struct zone_rrset set;
+  bool found = find(node, r->qtype, &set);
+  /* A CNAME with other data beside it comes from a transfer and wins (RFC 2181 §10.1). */
+  if (!asks_at_cname(r->qtype) && !(found && zone_rrset_count(node) == 1)) {
+    struct zone_rrset cname;
+    if (find(node, RR_CNAME, &cname)) {
+      *step = put_cname(r, &cname);
+      return true;
+    }
+  }
+  if (!found) return false;
+  resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &set);
+  take_answer(r, node, &set);
+  return true;
+}
+
+static void no_data(struct reply *r) {
+  r->ending = END_NEGATIVE;
+  if (wants_proof(r)) prove(r, denial_type(r));
+}
+
+static enum step at_node(struct reply *r) {
+  enum step step;
+  if (!put_node(r, r->lookup->found.node, &step)) no_data(r);
+  return step;
+}
+
+/* RFC 4592 §3.3.1: the source of synthesis. */
+static enum step at_wildcard(struct reply *r) {
+  enum step step = STEP_END;
+  const struct zone_node *source = r->lookup->found.wildcard;
+  bool data = source && put_node(r, source, &step);
+  if (!data) r->ending = END_NEGATIVE;
+  if (wants_proof(r)) prove(r, data ? denial_wildcard(r) : denial_wildcard_type(r));
+  return step;
+}
+
+static enum step no_name(struct reply *r) {
+  r->rcode = RCODE_NXDOMAIN;
+  r->ending = END_NEGATIVE;
+  if (wants_proof(r)) prove(r, denial_name(r));
+  return STEP_END;
+}
+
+/* ---- DNAME (RFC 6672 §3.1) ---- */
+
+static bool dname_is_new(struct reply *r, const struct zone_node *node) {
+  for (unsigned i = 0; i < r->dname_count; i++)
+    if (r->dnames[i] == node) return false;
+  r->dnames[r->dname_count++] = node;
+  return true;
+}
+
+static enum step put_dname(struct reply *r) {
+  const struct zone_node *node = r->lookup->found.dname;
+  struct zone_rrset set;
+  if (!find(node, RR_DNAME, &set)) return STEP_END;
+  struct name owner, target, link;
+  zone_node_owner(r->lookup->snap, node, &owner);
+  if (r->dname_count < LIMIT_CHAIN_LINKS && dname_is_new(r, node)) resolve_must_put(r, SECTION_ANSWER, owner.octets, &set);
+  const uint8_t *at = set.rrs, *target_wire;
+  uint16_t size;
+  zone_rr_next(&at, &target_wire, &size);
+  name_from_wire(target_wire, &target);
+  if (name_join(r->qname, r->qname->labels - owner.labels, &target, &link)) {
+    r->rcode = RCODE_YXDOMAIN;
+    return STEP_END;
+  }
+  if (r->truncated) return STEP_END;
+  if (!message_put_rr(&r->writer, SECTION_ANSWER, r->qname->octets, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size))
+    r->truncated = true;
+  return r->qtype == RR_CNAME || r->qtype == RR_ANY ? STEP_END : follow(r, link.octets);
+}
+
+/* ---- the walk ---- */
+
+/* The highest of cut and DNAME decides; DS is the parent's at the cut itself (RFC 4035 §3.1.4.1). */
+static bool is_referral(const struct zone_answer *f, uint16_t qtype) {
+  return f->cut && !is_below_dname(f) && (qtype != RR_DS || f->cut != f->node);
+}
+
+static enum step answer_name(struct reply *r) {
+  const struct zone_answer *f = &r->lookup->found;
+  if (is_referral(f, r->qtype)) {
+    r->ending = END_REFERRAL;
+    return STEP_END;
+  }
+  if (is_below_dname(f)) return put_dname(r);
+  if (f->node) return at_node(r);
+  if (f->exists) {
+    no_data(r);
+    return STEP_END;
+  }
+  if (f->wildcard || f->wildcard_exists) return at_wildcard(r);
+  return no_name(r);
+}
+
+/* Looks up the next name of the chain. False: it is in no zone that answers this client. */
+static bool look_up_next(struct reply *r) {
+  const struct name *name = &r->names[r->links - 1];
+  size_t size = name_key(name, r->next_key);
+  const struct zone_entry *entry = zone_set_find(r->server->zones, r->next_key, size);
+  if (!entry || !access_sees(entry, r->job) || !access_zone_ready(entry, r->server->now)) return false;
+  r->next.snap = entry->snap;
+  r->next.key = r->next_key;
+  r->next.key_size = (uint16_t)size;
+  zone_lookup(&r->next);
+  r->lookup = &r->next;
+  r->qname = name;
+  return true;
+}
+
+/* ---- authority ---- */
+
+/* RFC 2308 §3: the SOA with the time that "nothing" may be remembered. */
+static void put_negative_soa(struct reply *r) {
+  const struct zone_snap *snap = r->lookup->snap;
+  struct zone_rrset soa;
+  if (!find(zone_apex_node(snap), RR_SOA, &soa)) return;
+  const uint8_t *at = soa.rrs, *rdata;
+  uint16_t size;
+  zone_rr_next(&at, &rdata, &size);
+  uint32_t minimum = get_u32(rdata + size - 4);
+  uint32_t ttl = soa.ttl < minimum ? soa.ttl : minimum;
+  if (!resolve_put(r, SECTION_AUTHORITY, zone_apex(snap)->octets, &soa, ttl, ttl)) r->truncated = true;
+}
+
+/* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
+static void put_referral(struct reply *r, struct zone_rrset *ns) {
+  const struct zone_node *cut = r->lookup->found.cut;
+  struct name owner;
+  zone_node_owner(r->lookup->snap, cut, &owner);
+  if (!find(cut, RR_NS, ns)) return;
+  resolve_must_put(r, SECTION_AUTHORITY, owner.octets, ns);
+  if (!wants_proof(r)) return;
+  struct zone_rrset ds;
+  if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, owner.octets, &ds);
+  else prove(r, denial_delegation(r, cut));
+}
+
+static void put_proofs(struct reply *r) {
+  for (unsigned i = 0; i < r->proof_count && !r->truncated; i++) {
+    const struct proof *p = &r->proofs[i];
+    struct zone_rrset set;
+    struct name owner;
+    if (!find(p->node, p->type, &set)) continue;
+    zone_node_owner(p->snap, p->node, &owner);
+    resolve_must_put(r, SECTION_AUTHORITY, owner.octets, &set);
+  }
+}
+
+static void put_rest(struct reply *r) {
+  struct zone_rrset ns = {.count = 0};
+  if (r->ending == END_NEGATIVE) put_negative_soa(r);
+  else if (r->ending == END_REFERRAL) put_referral(r, &ns);
+  if (r->rcode == RCODE_SERVFAIL || r->truncated) return;
+  if (r->proof_count) put_proofs(r);
+  if (r->truncated) return;
+  if (ns.count) additional_glue(r, r->lookup->found.cut, &ns);
+  else if (r->answer_set.count && r->answer_set.type != RR_A && r->answer_set.type != RR_AAAA) additional_targets(r);
+}
+
+void resolve(struct reply *r, const struct server *s, struct query *q) {
+  struct answer_job *job = q->job;
+  reply_start(r, s, job, q->entry);
+  r->lookup = &q->lookup;
+  r->qname = &job->request.qname;
+  r->qtype = job->request.qtype;
+  r->ending = END_ANSWER;
+  r->answer_set.count = 0;
+  r->links = 0;
+  r->proof_count = 0;
+  r->dname_count = 0;
+  while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
+    ;
+  if (r->ending != END_REFERRAL || r->links > 0) message_set_flags(&r->writer, FLAG_AA);
+  put_rest(r);
+  if (r->rcode == RCODE_SERVFAIL) reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
+  else reply_finish(r);
+}

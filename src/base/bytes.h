@@ -1,0 +1,198 @@
+/* Bounds-checked readers and writers of network-order bytes.
+ *
+ * Every byte from outside is read through `struct rd`, every message is written through `struct wr`. A reader or writer
+ * that ran out stays put and says false; callers that write many fields may check `wr_failed` once at the end.
+ * Thread: any; no allocation. */
+#ifndef BASE_BYTES_H
+#define BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+struct rd {
+  const uint8_t *at;
+  const uint8_t *end;
+};
+
+static inline struct rd rd_make(const void *bytes, size_t size_bytes) {
+  const uint8_t *p = bytes;
+  return (struct rd){p, p ? p + size_bytes : p};
+}
+
+static inline size_t rd_left(const struct rd *r) {
+  return (size_t)(r->end - r->at);
+}
+
+static inline bool rd_skip(struct rd *r, size_t n) {
+  if (rd_left(r) < n) return false;
+  r->at += n;
+  return true;
+}
+
+/* Points `*out` at the next n bytes without copying. */
+static inline bool rd_bytes(struct rd *r, size_t n, const uint8_t **out) {
+  if (rd_left(r) < n) return false;
+  *out = r->at;
+  r->at += n;
+  return true;
+}
+
+/* A reader of the next n bytes; this one goes on behind them. */
+static inline bool rd_sub(struct rd *r, size_t n, struct rd *out) {
+  if (rd_left(r) < n) return false;
+  *out = (struct rd){r->at, r->at + n};
+  r->at += n;
+  return true;
+}
+
+static inline uint16_t get_u16(const uint8_t *p) {
+  return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline uint32_t get_u32(const uint8_t *p) {
+  return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint64_t get_u48(const uint8_t *p) {
+  return (uint64_t)get_u16(p) << 32 | get_u32(p + 2);
+}
+
+static inline uint64_t get_u64(const uint8_t *p) {
+  return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
+}
+
+static inline void put_u16(uint8_t *p, uint16_t v) {
+  p[0] = (uint8_t)(v >> 8);
+  p[1] = (uint8_t)v;
+}
+
+static inline void put_u32(uint8_t *p, uint32_t v) {
+  put_u16(p, (uint16_t)(v >> 16));
+  put_u16(p + 2, (uint16_t)v);
+}
+
+static inline void put_u48(uint8_t *p, uint64_t v) {
+  put_u16(p, (uint16_t)(v >> 32));
+  put_u32(p + 2, (uint32_t)v);
+}
+
+static inline void put_u64(uint8_t *p, uint64_t v) {
+  put_u32(p, (uint32_t)(v >> 32));
+  put_u32(p + 4, (uint32_t)v);
+}
+
+static inline bool rd_u8(struct rd *r, uint8_t *out) {
+  if (rd_left(r) < 1) return false;
+  *out = *r->at++;
+  return true;
+}
+
+static inline bool rd_u16(struct rd *r, uint16_t *out) {
+  if (rd_left(r) < 2) return false;
+  *out = get_u16(r->at);
+  r->at += 2;
+  return true;
+}
+
+static inline bool rd_u32(struct rd *r, uint32_t *out) {
+  if (rd_left(r) < 4) return false;
+  *out = get_u32(r->at);
+  r->at += 4;
+  return true;
+}
+
+static inline bool rd_u48(struct rd *r, uint64_t *out) {
+  if (rd_left(r) < 6) return false;
+  *out = get_u48(r->at);
+  r->at += 6;
+  return true;
+}
+
+static inline bool rd_u64(struct rd *r, uint64_t *out) {
+  if (rd_left(r) < 8) return false;
+  *out = get_u64(r->at);
+  r->at += 8;
+  return true;
+}
+
+struct wr {
+  uint8_t *base;
+  uint8_t *at;
+  uint8_t *end;
+  bool failed; /* something did not fit; nothing was written past that point */
+};
+
+static inline struct wr wr_make(void *buffer, size_t size_bytes) {
+  uint8_t *p = buffer;
+  return (struct wr){p, p, p ? p + size_bytes : p, false};
+}
+
+static inline size_t wr_used(const struct wr *w) {
+  return (size_t)(w->at - w->base);
+}
+
+static inline size_t wr_left(const struct wr *w) {
+  return (size_t)(w->end - w->at);
+}
+
+static inline bool wr_failed(const struct wr *w) {
+  return w->failed;
+}
+
+static inline bool wr_room(struct wr *w, size_t n) {
+  if (w->failed || wr_left(w) < n) {
+    w->failed = true;
+    return false;
+  }
+  return true;
+}
+
+static inline bool wr_bytes(struct wr *w, const void *bytes, size_t n) {
+  if (!wr_room(w, n)) return false;
+  if (n) memcpy(w->at, bytes, n);
+  w->at += n;
+  return true;
+}
+
+static inline bool wr_u8(struct wr *w, uint8_t v) {
+  if (!wr_room(w, 1)) return false;
+  *w->at++ = v;
+  return true;
+}
+
+static inline bool wr_u16(struct wr *w, uint16_t v) {
+  if (!wr_room(w, 2)) return false;
+  put_u16(w->at, v);
+  w->at += 2;
+  return true;
+}
+
+static inline bool wr_u32(struct wr *w, uint32_t v) {
+  if (!wr_room(w, 4)) return false;
+  put_u32(w->at, v);
+  w->at += 4;
+  return true;
+}
+
+static inline bool wr_u48(struct wr *w, uint64_t v) {
+  if (!wr_room(w, 6)) return false;
+  put_u48(w->at, v);
+  w->at += 6;
+  return true;
+}
+
+static inline bool wr_u64(struct wr *w, uint64_t v) {
+  if (!wr_room(w, 8)) return false;
+  put_u64(w->at, v);
+  w->at += 8;
+  return true;
+}
+
+/* ASCII lower case, the only folding DNS names know (RFC 4343). */
+static inline uint8_t ascii_lower(uint8_t c) {
+  return (uint8_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);
+}
+
+#endif

@@ -1,0 +1,18 @@
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <time.h>
+
+struct instant clock_read(void) {
+  struct timespec mono, wall;
+  clock_gettime(CLOCK_MONOTONIC, &mono);
+  clock_gettime(CLOCK_REALTIME, &wall);
+  return (struct instant){(uint64_t)mono.tv_sec * NS_PER_S + (uint64_t)mono.tv_nsec, wall.tv_sec};
+}
+
+const char *time_text(int64_t wall_s, char out[TIME_TEXT_BYTES]) {
+  time_t t = (time_t)wall_s;
+  struct tm tm;
+  if (!gmtime_r(&t, &tm) || !strftime(out, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm)) snprintf(out, TIME_TEXT_BYTES, "?");
+  return out;
+}

@@ -1,0 +1,23 @@
+/* Time is given, not taken: only io/ and tandem/ read the system's clocks (clock_read), everybody else receives
+ * `struct instant`. The simulator hands out its own. Thread: any. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S UINT64_C(1000000000)
+
+struct instant {
+  uint64_t mono_ns; /* never goes back; meaningless between processes */
+  int64_t wall_s;   /* seconds since 1970 UTC; may jump */
+};
+
+struct instant clock_read(void);
+
+enum { TIME_TEXT_BYTES = 32 };
+/* RFC 3339 in UTC, such as 2026-11-22T21:16:56Z. */
+const char *time_text(int64_t wall_s, char out[TIME_TEXT_BYTES]);
+
+#endif

@@ -1,0 +1,138 @@
+/* Access lists, compiled to what base/acl.h walks. */
+#include "config/load_priv.h"
+
+#include "base/limits.h"
+
+#include <ctype.h>
+
+static struct prefix prefix_of(const struct addr *a) {
+  struct prefix p = {*a, a->family == 4 ? 32 : 128};
+  p.addr.port = 0;
+  return p;
+}
+
+static struct acl_key acl_key_of(const struct config_key *k) {
+  return (struct acl_key){k->name.octets, k->name.size};
+}
+
+bool acl_has_any(const struct acl *acl) {
+  for (size_t i = 0; i < acl->count; i++)
+    if (acl->entries[i].any_host && !acl->entries[i].need_tls && !acl->entries[i].key.octets) return true;
+  return false;
+}
+
+static void add_entry(struct buf *entries, const struct acl_entry *e) {
+  buf_add(entries, e, sizeof *e);
+}
+
+static void add_peer(struct buf *entries, const struct config_peer *peer) {
+  for (size_t a = 0; a < peer->addresses.count; a++) {
+    struct acl_entry e = {.from = prefix_of(&peer->addresses.list[a])};
+    if (!peer->keys.count) add_entry(entries, &e);
+    for (size_t k = 0; k < peer->keys.count; k++) {
+      e.key = acl_key_of(peer->keys.list[k]);
+      add_entry(entries, &e);
+    }
+  }
+}
+
+void acl_add_peers(struct buf *entries, const struct config_peers *peers) {
+  for (size_t i = 0; i < peers->count; i++) add_peer(entries, peers->list[i]);
+}
+
+bool acl_keep(struct loader *l, const struct buf *entries, struct acl *out) {
+  void *copy = entries->failed ? NULL : arena_copy(l->arena, entries->data, entries->size);
+  if (!copy) l->exhausted = true;
+  if (copy) *out = (struct acl){copy, entries->size / sizeof(struct acl_entry)};
+  return copy != NULL;
+}
+
+/* Whether a text is meant as an address: then what is wrong with it is said of an address. */
+static bool looks_like_address(const char *text) {
+  size_t hex = strspn(text, "0123456789abcdefABCDEF.:");
+  if (text[hex] && text[hex] != '/' && text[hex] != '@' && text[hex] != '%') return false;
+  return strchr(text, ':') || (isdigit((unsigned char)text[0]) && strspn(text, "0123456789.") == hex && strchr(text, '.'));
+}
+
+static void complain_prefix(struct loader *l, const struct node *n, enum err e) {
+  const char *hint = "such as 192.0.2.1, \"2001:db8::1\" or 192.0.2.0/24";
+  if (strchr(n->text, '@')) hint = "a client may come from any port: leave the @ and the port out";
+  else if (e == ERR_RANGE) hint = "the bits behind the prefix must be zero, as in 192.0.2.0/24";
+  complain(l, n, "bad-address", hint, "`%.80s` is not an address or prefix", n->text);
+}
+
+static void unknown_name(struct loader *l, const struct node *n) {
+  struct suggestion s = {.word = n->text};
+  char text[NAME_TEXT_BYTES];
+  bool worth_it = l->diags->count < LIMIT_DIAGS;
+  suggestion_consider(&s, "any");
+  for (size_t i = 0; worth_it && i < l->config->peer_count; i++) suggestion_consider(&s, l->peers[i].name);
+  for (size_t i = 0; worth_it && i < l->config->key_count; i++) suggestion_consider(&s, name_text(&l->keys[i].name, text));
+  complain(l, n, "unknown-name", suggestion_hint(&s, "it takes `any`, addresses, prefixes, and names under `peers` and `keys`"),
+           "there is no peer or key `%.255s`", n->text);
+}
+
+/* `any`, an address, a prefix, a peer or a key. */
+static void read_word(struct loader *l, const struct node *n, struct buf *entries) {
+  if (!need_text(l, n)) return;
+  struct acl_entry e = {0};
+  enum err wrong = prefix_parse(n->text, &e.from);
+  const struct config_peer *peer = peer_find(l, n->text);
+  struct name name;
+  e.any_host = strcmp(n->text, "any") == 0;
+  if (e.any_host || wrong == ERR_OK) {
+    add_entry(entries, &e);
+  } else if (peer) {
+    add_peer(entries, peer);
+  } else if (name_from_text(n->text, n->size, &name_root, &name, NULL, NULL) == ERR_OK) {
+    name_lower(&name);
+    const struct config_key *key = key_find(l, &name);
+    e = (struct acl_entry){.any_host = true};
+    if (key) e.key = acl_key_of(key);
+    if (key) add_entry(entries, &e);
+    else if (looks_like_address(n->text)) complain_prefix(l, n, wrong);
+    else unknown_name(l, n);
+  } else if (looks_like_address(n->text)) {
+    complain_prefix(l, n, wrong);
+  } else {
+    unknown_name(l, n);
+  }
+}
+
+static void read_from(struct loader *l, const struct node *n, struct acl_entry *e) {
+  if (!need_text(l, n)) return;
+  e->any_host = strcmp(n->text, "any") == 0;
+  enum err wrong = e->any_host ? ERR_OK : prefix_parse(n->text, &e->from);
+  if (wrong && peer_find(l, n->text))
+    complain(l, n, "bad-address", "give the peer's name itself as the entry", "`from` takes an address or prefix, not a peer");
+  else if (wrong) complain_prefix(l, n, wrong);
+}
+
+/* {from: PREFIX, key: NAME, tls: true}: all must match. */
+static void read_combination(struct loader *l, const struct node *n, struct buf *entries) {
+  struct acl_entry e = {0};
+  struct given given = {0};
+  scope_read(l, SCOPE_ACCESS, n, &e, &given);
+  const struct node *from = given_get(&given, SCOPE_ACCESS, "from"), *key_node = given_get(&given, SCOPE_ACCESS, "key");
+  const struct node *tls = given_get(&given, SCOPE_ACCESS, "tls");
+  e.any_host = !from;
+  if (from) read_from(l, from, &e);
+  const struct config_key *key = key_node ? value_key(l, key_node) : NULL;
+  if (key) e.key = acl_key_of(key);
+  if (tls) value_read(l, option_find(SCOPE_ACCESS, "tls"), tls, &e.need_tls);
+  if (!from && !key_node && !tls && !n->child) complain(l, n, "bad-value", "write `any` to let everybody in", "the entry names nothing");
+  add_entry(entries, &e);
+}
+
+void value_access(struct loader *l, const struct node *n, struct acl *at) {
+  size_t left = 1;
+  const struct node *item = n->kind == NODE_MAP ? n : list_items(l, n, &left);
+  buf_clear(&l->entries);
+  for (; left; left--, item = item->next) {
+    if (item->kind == NODE_MAP) read_combination(l, item, &l->entries);
+    else read_word(l, item, &l->entries);
+  }
+  if (l->entries.size / sizeof(struct acl_entry) > LIMIT_ACL_ENTRIES)
+    complain(l, n, "limit", "", "an access list has at most %d entries", LIMIT_ACL_ENTRIES);
+  acl_keep(l, &l->entries, at);
+}

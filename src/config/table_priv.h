@@ -1,0 +1,30 @@
+/* A hash table of numbers: finds the index of something that is kept elsewhere. Open addressing, never shrinks.
+ *
+ * Thread: the owner's. */
+#ifndef CONFIG_TABLE_PRIV_H
+#define CONFIG_TABLE_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct table_slot {
+  uint32_t hash; /* the upper half of the whole hash */
+  uint32_t index_plus_1;
+};
+
+struct table {
+  struct table_slot *slots;
+  size_t mask; /* slots - 1; a power of two less one */
+  size_t count;
+};
+
+/* Makes room for `count` in all; false: out of memory. */
+bool table_reserve(struct table *t, size_t count);
+/* The index of what `same` says is the thing with this hash; UINT32_MAX: there is none. */
+uint32_t table_find(const struct table *t, uint64_t hash, bool (*same)(const void *arg, uint32_t index), const void *arg);
+/* Adds what is known not to be in it. */
+bool table_add(struct table *t, uint64_t hash, uint32_t index);
+void table_done(struct table *t);
+
+#endif

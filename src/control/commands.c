@@ -1,0 +1,278 @@
+/* The commands of the control socket: one row each. A command gets its JSON object and answers by reply_*, at once or when the
+ * thing it started is done. */
+#include "base/log.h"
+#include "control/control_priv.h"
+#include "control/zone_export.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- replies ---- */
+
+static void send_json(struct control *c, uint64_t token, json_t *object) {
+  char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+  if (text) c->events.reply(c->events.arg, token, text, strlen(text));
+  else c->events.reply(c->events.arg, token, "{\"ok\":false,\"error\":\"out of memory\"}", 35);
+  free(text);
+  json_decref(object);
+}
+
+void reply_ok(struct control *c, uint64_t token, const char *text) {
+  send_json(c, token, json_pack("{s:b,s:s}", "ok", 1, "text", text));
+}
+
+void reply_error(struct control *c, uint64_t token, const char *error, const char *hint) {
+  send_json(c, token, json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "hint", hint));
+}
+
+/* ---- commands that wait ---- */
+
+static void wait_for(struct control *c, uint64_t token, uint32_t zone_id, enum waiter_kind kind) {
+  struct waiter *w = calloc(1, sizeof *w);
+  if (!w) {
+    reply_error(c, token, "out of memory", "");
+    return;
+  }
+  *w = (struct waiter){.next = c->waiters, .token = token, .zone_id = zone_id, .kind = kind};
+  c->waiters = w;
+}
+
+static void waiter_answer(struct control *c, const struct waiter *w, bool ok, const char *text) {
+  struct zone_slot *z = w->zone_id < c->registry.capacity ? c->registry.slots[w->zone_id] : NULL;
+  char name[NAME_TEXT_BYTES] = "?", line[NAME_TEXT_BYTES + 300];
+  if (z) slot_name_text(z, name);
+  if (z && z->snap && ok) snprintf(line, sizeof line, "%s: %s, serial %u\n", name, text, zone_serial(z->snap));
+  else snprintf(line, sizeof line, "%s: %s", name, text);
+  if (ok) reply_ok(c, w->token, line);
+  else reply_error(c, w->token, line, "`tandem status ZONE` tells more");
+}
+
+void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text) {
+  for (struct waiter **at = &c->waiters; *at;) {
+    struct waiter *w = *at;
+    if (w->zone_id != zone_id || w->kind != kind) {
+      at = &w->next;
+      continue;
+    }
+    if (kind == WAIT_NOTIFY && !ok && notifier_pending(c->notifier, zone_id) > 0) { /* others may still answer */
+      snprintf(w->failed, sizeof w->failed, "%s", text);
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
+    if (ok && w->failed[0]) waiter_answer(c, w, false, w->failed);
+    else waiter_answer(c, w, ok, text);
+    free(w);
+  }
+}
+
+void control_command_gone(struct control *c, uint64_t token) {
+  for (struct waiter **at = &c->waiters; *at;) {
+    struct waiter *w = *at;
+    if (w->token != token) {
+      at = &w->next;
+      continue;
+    }
+    *at = w->next;
+    free(w);
+  }
+}
+
+/* ---- the commands ---- */
+
+/* The zone the command names; answers an error and gives NULL if there is none. */
+static struct zone_slot *zone_of(struct control *c, uint64_t token, const json_t *args) {
+  const char *text = json_string_value(json_object_get(args, "zone"));
+  struct name name;
+  const char *why = "";
+  char line[NAME_TEXT_BYTES + 200];
+  if (!text) {
+    reply_error(c, token, "no zone named", "give the zone's name");
+    return NULL;
+  }
+  if (name_from_text(text, strlen(text), &name_root, &name, NULL, &why)) {
+    snprintf(line, sizeof line, "not a domain name: %s", why);
+    reply_error(c, token, line, "");
+    return NULL;
+  }
+  name_lower(&name);
+  struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
+  if (z) return z;
+  char shown[NAME_TEXT_BYTES];
+  snprintf(line, sizeof line, "no zone %s here", name_text(&name, shown));
+  reply_error(c, token, line, "`tandem zone list` shows the zones");
+  return NULL;
+}
+
+static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
+  struct buf text = {0};
+  json_t *object;
+  if (json_object_get(args, "zone")) {
+    struct zone_slot *z = zone_of(c, token, args);
+    if (!z) return;
+    object = status_zone_json(c, z);
+    status_zone_text(object, &text);
+  } else {
+    object = status_server_json(c);
+    status_server_text(object, &text);
+  }
+  json_object_set_new(object, "ok", json_true());
+  json_object_set_new(object, "text", json_string(buf_text(&text)));
+  buf_done(&text);
+  send_json(c, token, object);
+}
+
+static void reload_everything(struct control *c, uint64_t token) {
+  struct reload_report r = {0};
+  enum err err = reload_all(c, &r);
+  if (!err && !r.config_refused && !r.refused)
+    buf_printf(&r.text, "reloaded: %zu zones changed, %zu added, %zu removed\n", r.changed, r.added, r.removed);
+  const char *error = r.config_refused ? "the configuration has mistakes and was not put in force"
+                      : r.refused      ? "a zone file was refused; the old version serves on"
+                                       : "the reload failed";
+  json_t *o = json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", !err && !r.config_refused && !r.refused, "text", buf_text(&r.text),
+                        "changed", (json_int_t)r.changed, "added", (json_int_t)r.added, "removed", (json_int_t)r.removed, "refused",
+                        (json_int_t)r.refused);
+  if (err || r.config_refused || r.refused) json_object_set_new(o, "error", json_string(err ? err_text(err) : error));
+  send_json(c, token, o);
+  buf_done(&r.text);
+}
+
+static void reload_one_file(struct control *c, uint64_t token, struct zone_slot *z) {
+  struct pipeline *p = NULL;
+  struct buf note = {0};
+  struct store_error why = {""};
+  bool refused = false;
+  size_t changed = 0;
+  char name[NAME_TEXT_BYTES];
+  enum err err = pipeline_begin(c, &p);
+  if (!err) err = zone_reload_file(c, p, z, &refused, &note);
+  if (err) pipeline_abort(p);
+  else err = pipeline_commit(p, c->now, &changed, &why);
+  if (!err && !refused) {
+    if (changed) buf_printf(&note, "%s: serial %u is served\n", slot_name_text(z, name), zone_serial(z->snap));
+    else buf_printf(&note, "%s: nothing changed\n", slot_name_text(z, name));
+    reply_ok(c, token, buf_text(&note));
+  } else {
+    if (err) buf_printf(&note, "%s: %s\n", slot_name_text(z, name), why.what[0] ? why.what : err_text(err));
+    reply_error(c, token, buf_text(&note), "the old version, if there is one, serves on");
+  }
+  buf_done(&note);
+}
+
+static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
+  if (!json_object_get(args, "zone")) {
+    reload_everything(c, token);
+    return;
+  }
+  struct zone_slot *z = zone_of(c, token, args);
+  if (!z) return;
+  if (!slot_is_secondary(z)) {
+    reload_one_file(c, token, z);
+    return;
+  }
+  wait_for(c, token, z->id, WAIT_REFRESH);
+  secondary_refresh(c->secondaries, z->id, c->now);
+}
+
+static void cmd_retransfer(struct control *c, uint64_t token, const json_t *args) {
+  struct zone_slot *z = zone_of(c, token, args);
+  if (!z) return;
+  if (!slot_is_secondary(z)) {
+    reply_error(c, token, "the zone is primary here: there is nowhere to transfer it from", "`tandem reload ZONE` reads its file");
+    return;
+  }
+  wait_for(c, token, z->id, WAIT_TRANSFER);
+  secondary_retransfer(c->secondaries, z->id, c->now);
+}
+
+static void cmd_notify(struct control *c, uint64_t token, const json_t *args) {
+  struct zone_slot *z = zone_of(c, token, args);
+  if (!z) return;
+  if (!z->snap) {
+    reply_error(c, token, "the zone has no content to tell about", "`tandem status ZONE` says why");
+  } else if (z->plan->notify_count == 0) {
+    reply_error(c, token, "the zone has no peers to notify", "name them in the zone's `notify`");
+  } else {
+    wait_for(c, token, z->id, WAIT_NOTIFY);
+    transfers_notify(c, z);
+  }
+}
+
+static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args) {
+  json_t *list = json_array();
+  struct buf text = {0};
+  struct zone_slot *z;
+  char name[NAME_TEXT_BYTES];
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
+    slot_name_text(z, name);
+    const char *role = slot_is_secondary(z) ? "secondary" : "primary";
+    const char *state = !z->snap ? "not-loaded" : z->expired ? "expired" : "served";
+    json_t *o = json_pack("{s:s,s:s,s:s}", "name", name, "role", role, "state", state);
+    if (z->snap) json_object_set_new(o, "serial", json_integer(zone_serial(z->snap)));
+    json_array_append_new(list, o);
+    if (z->snap) buf_printf(&text, "%s\t%s\t%s\t%u\n", name, role, state, zone_serial(z->snap));
+    else buf_printf(&text, "%s\t%s\t%s\t-\n", name, role, state);
+  }
+  send_json(c, token, json_pack("{s:b,s:o,s:s}", "ok", 1, "zones", list, "text", buf_text(&text)));
+  buf_done(&text);
+}
+
+struct export_sink {
+  struct control *control;
+  uint64_t token;
+};
+
+static bool export_piece(void *arg, const char *text, size_t n) {
+  struct export_sink *s = arg;
+  send_json(s->control, s->token, json_pack("{s:s%}", "data", text, n));
+  return true;
+}
+
+static void cmd_export(struct control *c, uint64_t token, const json_t *args) {
+  struct zone_slot *z = zone_of(c, token, args);
+  if (!z) return;
+  if (!z->snap) {
+    reply_error(c, token, "the zone has no content to export", "`tandem status ZONE` says why");
+    return;
+  }
+  struct export_sink sink = {c, token};
+  enum err err = zone_export(z->snap, export_piece, &sink);
+  if (err) reply_error(c, token, err_text(err), "");
+  else reply_ok(c, token, "");
+}
+
+static void cmd_stop(struct control *c, uint64_t token, const json_t *args) {
+  reply_ok(c, token, "stopping\n");
+  c->events.stop(c->events.arg);
+}
+
+static const struct {
+  const char *name;
+  void (*run)(struct control *c, uint64_t token, const json_t *args);
+  bool logged; /* changes something */
+} commands[] = {
+    {"status", cmd_status, false}, {"reload", cmd_reload, true},        {"retransfer", cmd_retransfer, true},
+    {"notify", cmd_notify, true},  {"zone-list", cmd_zone_list, false}, {"export", cmd_export, false},
+    {"stop", cmd_stop, true},
+};
+
+void control_command(struct control *c, uint64_t token, const char *json, size_t n, struct instant now) {
+  c->now = now;
+  json_error_t error;
+  json_t *args = json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
+  const char *name = json_string_value(json_object_get(args, "command"));
+  const char *zone = json_string_value(json_object_get(args, "zone"));
+  size_t i = 0, count = sizeof commands / sizeof commands[0];
+  while (name && i < count && strcmp(commands[i].name, name) != 0)
+    i++;
+  if (!name || i == count) {
+    reply_error(c, token, name ? "unknown command" : "not a command: a JSON object with \"command\" is expected", "");
+  } else {
+    if (commands[i].logged) log_event(EV_CONTROL_COMMAND, LOG_TEXT("command", name), LOG_TEXT("zone", zone ? zone : ""));
+    commands[i].run(c, token, args);
+  }
+  json_decref(args);
+}

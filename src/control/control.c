@@ -1,0 +1,123 @@
+#include "control/control.h"
+
+#include "base/log.h"
+#include "control/control_priv.h"
+
+#include <stdlib.h>
+
+enum { TIMERS_FLUSH_S = 60 };
+
+enum err control_new(struct config *config, const char *config_path, struct store *store, const struct xfr_net *net,
+                     const struct control_events *events, struct control **out) {
+  struct control *c = calloc(1, sizeof *c);
+  if (!c) return ERR_MEMORY;
+  c->config_path = config_path;
+  c->store = store;
+  c->net = *net;
+  c->events = *events;
+  struct secondary_events secondary;
+  struct notifier_events notify;
+  transfers_events(c, &secondary, &notify);
+  enum err err = zone_set_new(&c->zones);
+  if (!err) err = secondaries_new(&c->net, &secondary, &c->secondaries);
+  if (!err) err = notifier_new(&c->net, &notify, &c->notifier);
+  if (!err) err = epoch_new(config_ref(config), &c->epoch);
+  if (err) {
+    c->store = NULL; /* stays the caller's */
+    control_free(c);
+    return err;
+  }
+  c->identity = &c->epoch->identity;
+  *out = c;
+  return ERR_OK;
+}
+
+void control_free(struct control *c) {
+  if (!c) return;
+  struct store_error why;
+  if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  while (c->waiters)
+    control_command_gone(c, c->waiters->token);
+  for (size_t i = 0; i < c->arrival_count; i++)
+    zone_snap_unref(c->arrivals[i].snap);
+  free(c->arrivals);
+  notifier_free(c->notifier);
+  secondaries_free(c->secondaries);
+  zone_set_free(c->zones);
+  zone_grace_barrier();
+  registry_done(&c->registry);
+  zone_grace_barrier();
+  epoch_free(c->epoch);
+  store_close(c->store);
+  free(c);
+}
+
+const struct zone_set *control_zones(const struct control *c) {
+  return c->zones;
+}
+
+const struct answer_identity *control_identity(const struct control *c) {
+  return __atomic_load_n(&c->identity, __ATOMIC_ACQUIRE);
+}
+
+const struct config *control_config(const struct control *c) {
+  return c->epoch->config;
+}
+
+void control_notified(struct control *c, const struct name *apex, const struct addr *from, bool serial_known, uint32_t serial,
+                      struct instant now) {
+  c->now = now;
+  struct name name = *apex;
+  name_lower(&name);
+  struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
+  if (!z || !slot_is_secondary(z)) return;
+  char text[NAME_TEXT_BYTES], host[ADDR_TEXT_BYTES];
+  log_event(EV_NOTIFY_IN, LOG_TEXT("zone", slot_name_text(z, text)), LOG_TEXT("from", addr_text(from, host)),
+            LOG_NUMBER("serial", serial_known ? serial : 0));
+  secondary_notified(c->secondaries, z->id, from, serial_known, serial, now);
+}
+
+/* The notifier's tokens have bit 63 set, the secondaries' have not. */
+void control_udp_input(struct control *c, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
+  c->now = now;
+  if (!secondaries_udp_input(c->secondaries, token, bytes, n, now)) notifier_udp_input(c->notifier, token, bytes, n, now);
+}
+
+void control_udp_error(struct control *c, uint64_t token, struct instant now) {
+  c->now = now;
+  if (!secondaries_udp_error(c->secondaries, token, now)) notifier_udp_error(c->notifier, token, now);
+}
+
+void control_stream_open(struct control *c, uint64_t token, struct instant now) {
+  c->now = now;
+  secondaries_stream_open(c->secondaries, token, now);
+}
+
+void control_stream_input(struct control *c, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
+  c->now = now;
+  secondaries_stream_input(c->secondaries, token, message, n, now);
+}
+
+void control_stream_closed(struct control *c, uint64_t token, enum err why, struct instant now) {
+  c->now = now;
+  secondaries_stream_closed(c->secondaries, token, why, now);
+}
+
+void control_run(struct control *c, struct instant now) {
+  c->now = now;
+  secondaries_run(c->secondaries, now);
+  notifier_run(c->notifier, now);
+  if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  if (now.mono_ns >= c->timers_flush_ns) {
+    struct store_error why;
+    if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+    c->timers_flush_ns = now.mono_ns + TIMERS_FLUSH_S * NS_PER_S;
+  }
+}
+
+uint64_t control_deadline(const struct control *c) {
+  if (c->arrival_count) return 0;
+  uint64_t at = c->timers_flush_ns, a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
+  if (a < at) at = a;
+  return b < at ? b : at;
+}

@@ -1,0 +1,189 @@
+/* What the files of control/ share. Everything here belongs to the control thread; only the zone set and the identity are read
+ * by others, inside RCU read sections.
+ *
+ *   epoch.c     a configuration compiled: policies, keys, primaries         registry.c  the zones, by id and by name
+ *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build, append, publish
+ *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
+ *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket */
+#ifndef CONTROL_CONTROL_PRIV_H
+#define CONTROL_CONTROL_PRIV_H
+
+#include "base/arena.h"
+#include "control/control.h"
+#include "xfr/notifier.h"
+#include "xfr/secondary.h"
+
+/* ---- epoch: one loaded configuration, compiled ---- */
+
+/* What zones with equal options share. */
+struct zone_plan {
+  const struct config_zone_options *options;
+  struct zone_policy policy;
+  struct xfr_primary *primaries;
+  struct xfr_primary *notify;
+  unsigned primary_count, notify_count;
+};
+
+struct epoch {
+  struct config *config; /* one reference */
+  struct answer_identity identity;
+  struct arena arena;
+  struct zone_plan *plans;
+  size_t plan_count;
+  uint32_t *index; /* hash of options pointers -> plan number + 1 */
+  size_t index_mask;
+};
+
+/* `config` is taken over on ERR_OK. */
+MUST_CHECK enum err epoch_new(struct config *config, struct epoch **out);
+const struct zone_plan *epoch_plan(const struct epoch *e, const struct config_zone_options *o);
+void epoch_free(struct epoch *e); /* NULL is fine */
+
+/* ---- registry: the zones ---- */
+
+struct zone_slot {
+  uint32_t id;
+  bool listed;  /* named by the configuration that is being put in force */
+  bool durable; /* what is served is in the store */
+  bool expired;
+  const struct config_zone *config; /* of the epoch in force */
+  const struct zone_plan *plan;
+  const struct zone_snap *snap; /* newest good content, one reference; NULL: none. Served unless expired */
+  uint64_t store_id;            /* 0: the store does not know the zone */
+  uint64_t version;             /* of snap; 0: none */
+  uint64_t head;
+  struct store_image image;
+  uint64_t tail_bytes; /* of deltas in the log behind the image */
+  uint8_t *source;     /* source.c */
+  size_t source_size;
+  uint32_t expire_s;
+  uint64_t expires_mono_ns; /* 0: never */
+  int64_t since_s;          /* when this version came to be served */
+  char *trouble;            /* what is wrong with the zone now, in words; NULL: nothing */
+};
+
+struct registry {
+  struct zone_slot **slots; /* by id; NULL: free */
+  size_t capacity, count;
+  uint32_t next_free;
+  uint32_t *table; /* open addressing over names: id + 1 */
+  size_t table_mask;
+};
+
+struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, size_t size); /* lower-case wire form */
+/* A new slot for a name that is not there yet. */
+MUST_CHECK enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out);
+void registry_remove(struct registry *r, struct zone_slot *z); /* frees the slot */
+/* Walks the slots: `for (size_t i = 0; (z = registry_next(r, &i));)`. */
+struct zone_slot *registry_next(const struct registry *r, size_t *i);
+void registry_done(struct registry *r);
+
+void slot_name(const struct zone_slot *z, struct name *out);
+const char *slot_name_text(const struct zone_slot *z, char out[NAME_TEXT_BYTES]); /* without the final dot, but "." */
+void slot_trouble(struct zone_slot *z, const char *text);                         /* NULL: none */
+static inline bool slot_is_secondary(const struct zone_slot *z) {
+  return z->config->options->role == CONFIG_SECONDARY;
+}
+
+/* ---- source: where the content of a file zone came from ---- */
+
+enum source_state { SOURCE_SAME, SOURCE_CHANGED };
+struct zone_loaded;
+/* Whether the files read last time are still those, by everything the file system says of them (not by content). */
+enum source_state source_compare(const struct zone_slot *z, const char *path);
+/* Whether what was read now has the same content as last time. */
+bool source_same_content(const struct zone_slot *z, const struct zone_loaded *l);
+MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct buf *out);
+
+/* ---- pipeline: the one way content becomes a version ---- */
+
+struct change_info {
+  enum store_door door;
+  const char *author;
+  const char *comment;
+  const struct buf *source; /* to be remembered with it; NULL: nothing */
+  bool fresh_serial;        /* give it a higher serial by the zone's policy where it has none */
+};
+
+struct pipeline; /* one batch */
+MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
+/* Queues `snap` (one reference taken over in any case) as the zone's next version; nothing if it equals the served one. `note`
+ * gets what the operator should know ("serial raised ..."). */
+MUST_CHECK enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap,
+                                 const struct change_info *info, struct instant now, struct buf *note);
+/* Makes all durable, publishes, and ends the batch. `*changed` counts new versions. On a store failure content that replaces
+ * nothing, and content from transfers, is served all the same and marked not durable; the rest is dropped, and `why` says so. */
+MUST_CHECK enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
+void pipeline_abort(struct pipeline *p);
+
+/* Makes readers see the slot as it is now. */
+MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
+
+/* ---- the whole ---- */
+
+enum waiter_kind { WAIT_TRANSFER, WAIT_REFRESH, WAIT_NOTIFY };
+
+struct waiter { /* a command that is answered when a thing is done */
+  struct waiter *next;
+  uint64_t token;
+  uint32_t zone_id;
+  enum waiter_kind kind;
+  char failed[200]; /* of a WAIT_NOTIFY: what went wrong so far */
+};
+
+struct arrival { /* a transferred version that waits for the next batch */
+  uint32_t zone_id;
+  struct zone_snap *snap;
+  struct transfer_info info;
+};
+
+struct control {
+  const char *config_path;
+  struct store *store;
+  struct xfr_net net;
+  struct control_events events;
+  struct zone_set *zones;
+  struct epoch *epoch;
+  const struct answer_identity *identity; /* published: of the epoch in force */
+  struct registry registry;
+  struct secondaries *secondaries;
+  struct notifier *notifier;
+  struct waiter *waiters;
+  struct arrival *arrivals;
+  size_t arrival_count, arrival_capacity;
+  struct instant now; /* of the call that runs */
+  int64_t started_s;
+  uint64_t timers_flush_ns; /* next moment to write the timer file */
+};
+
+void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify);
+MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one batch */
+/* (Re)starts refresh of a secondary zone with what the slot has. */
+MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
+void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
+
+/* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. */
+MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z);
+/* Reads the zone's file if it changed; *refused tells that it was and the old version serves on. `note` gets findings. */
+MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
+
+struct reload_report {
+  bool config_refused;
+  size_t added, removed, changed, refused;
+  struct buf text; /* for people */
+};
+MUST_CHECK enum err reload_all(struct control *c, struct reload_report *report);
+/* Marks what the store has and the configuration has not as deleted. */
+MUST_CHECK enum err registry_adopt_store(struct control *c);
+
+void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text);
+void reply_ok(struct control *c, uint64_t token, const char *text);
+void reply_error(struct control *c, uint64_t token, const char *error, const char *hint);
+
+typedef struct json_t json_t; /* jansson's */
+json_t *status_zone_json(struct control *c, const struct zone_slot *z);
+void status_zone_text(json_t *zone, struct buf *out);
+json_t *status_server_json(struct control *c);
+void status_server_text(json_t *server, struct buf *out);
+
+#endif

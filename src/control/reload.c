@@ -1,0 +1,179 @@
+/* SIGHUP and `reload`: a new configuration is compiled beside the old one, the zones change over, and the old one goes when no
+ * reader can see it any more. Then every zone file that changed is read. Any mistake in the configuration: nothing changes. */
+#include "base/log.h"
+#include "control/control_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t name_size(const uint8_t *wire) {
+  size_t n = 0;
+  while (wire[n])
+    n += 1u + wire[n];
+  return n + 1;
+}
+
+static void log_diags(const struct diags *d, enum log_event event) {
+  for (size_t i = 0; i < d->count; i++) {
+    struct buf line = {0};
+    diag_print(&d->list[i], &line);
+    if (line.size && line.data[line.size - 1] == '\n') line.data[--line.size] = 0;
+    log_event(d->list[i].severity == SEVERITY_ERROR ? event : EV_CONFIG_WARNING, LOG_TEXT("what", buf_text(&line)));
+    buf_done(&line);
+  }
+}
+
+static void epoch_retire(void *arg) {
+  epoch_free(arg);
+}
+
+/* Loads and compiles; *out stays NULL when the configuration is refused. */
+static enum err load_epoch(struct control *c, struct epoch **out, struct reload_report *report) {
+  struct diags diags = {0};
+  struct config *config = NULL;
+  struct buf why = {0};
+  enum err err = config_load(c->config_path, &diags, &config);
+  log_diags(&diags, EV_CONFIG_REFUSED);
+  diags_print(&diags, &report->text);
+  diags_done(&diags);
+  if (!err && !c->events.reconfigure(c->events.arg, c->epoch->config, config, &why)) {
+    log_event(EV_CONFIG_REFUSED, LOG_TEXT("what", buf_text(&why)));
+    buf_printf(&report->text, "%s\n", buf_text(&why));
+    err = ERR_FORMAT;
+  }
+  buf_done(&why);
+  if (!err) err = epoch_new(config, out);
+  if (err) config_free(config);
+  if (err == ERR_MEMORY) return err;
+  report->config_refused = err != ERR_OK;
+  return ERR_OK;
+}
+
+static void remove_zone(struct control *c, struct zone_slot *z) {
+  char text[NAME_TEXT_BYTES];
+  struct name name;
+  slot_name(z, &name);
+  if (zone_set_remove(c->zones, &name)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while removing a zone"));
+  secondary_remove(c->secondaries, z->id);
+  notifier_remove(c->notifier, z->id);
+  waiters_wake(c, z->id, WAIT_TRANSFER, false, "the zone was removed");
+  waiters_wake(c, z->id, WAIT_REFRESH, false, "the zone was removed");
+  waiters_wake(c, z->id, WAIT_NOTIFY, false, "the zone was removed");
+  log_event(EV_ZONE_REMOVED, LOG_TEXT("zone", slot_name_text(z, text)));
+  registry_remove(&c->registry, z);
+}
+
+/* The zone goes on under the new configuration: policy, primaries and role may be others. */
+static enum err switch_zone(struct control *c, struct zone_slot *z, const struct config_zone *cz) {
+  bool was_secondary = slot_is_secondary(z);
+  bool same = memcmp(&z->plan->options->digest, &cz->options->digest, sizeof cz->options->digest) == 0;
+  z->config = cz;
+  z->plan = epoch_plan(c->epoch, cz->options);
+  if (was_secondary && !slot_is_secondary(z)) {
+    secondary_remove(c->secondaries, z->id);
+    z->expired = false;
+    z->expires_mono_ns = 0;
+  }
+  if (!same) notifier_remove(c->notifier, z->id);
+  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : ERR_OK;
+  return err ? err : slot_publish(c, z);
+}
+
+struct switching {
+  struct config_zone const **fresh; /* zones of the new configuration that are not there yet */
+  size_t fresh_count;
+};
+
+/* Known zones change over; what is left unlisted goes. */
+static enum err switch_zones(struct control *c, struct switching *s, struct reload_report *report) {
+  const struct config *cfg = c->epoch->config;
+  struct zone_slot *z;
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    z->listed = false;
+  s->fresh = malloc((cfg->zone_count + 1) * sizeof(*s->fresh));
+  if (!s->fresh) return ERR_MEMORY;
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < cfg->zone_count; i++) {
+    const struct config_zone *cz = &cfg->zones[i];
+    z = registry_find(&c->registry, cz->name, name_size(cz->name));
+    if (!z) {
+      s->fresh[s->fresh_count++] = cz;
+      continue;
+    }
+    z->listed = true;
+    err = switch_zone(c, z, cz);
+  }
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
+    if (z->listed) continue;
+    remove_zone(c, z);
+    report->removed++;
+  }
+  return err;
+}
+
+static enum err add_zones(struct control *c, const struct switching *s, struct reload_report *report) {
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < s->fresh_count; i++) {
+    struct zone_slot *z;
+    char text[NAME_TEXT_BYTES];
+    err = registry_add(&c->registry, s->fresh[i], &z);
+    if (err) break;
+    z->plan = epoch_plan(c->epoch, s->fresh[i]->options);
+    z->listed = true;
+    report->added++;
+    log_event(EV_ZONE_ADDED, LOG_TEXT("zone", slot_name_text(z, text)));
+  }
+  return err ? err : registry_adopt_store(c);
+}
+
+/* Every zone file that changed, and the content of new zones; one batch. */
+static enum err load_zones(struct control *c, const struct switching *s, struct reload_report *report) {
+  struct pipeline *p;
+  struct store_error why = {""};
+  enum err err = pipeline_begin(c, &p);
+  if (err) return err;
+  struct zone_slot *z;
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
+    bool refused = false, fresh = z->version == 0 && !z->snap;
+    if (fresh) {
+      err = zone_start(c, p, z);
+      refused = z->trouble && !slot_is_secondary(z);
+      if (refused) buf_printf(&report->text, "%s\n", z->trouble);
+    } else if (!slot_is_secondary(z)) {
+      err = zone_reload_file(c, p, z, &refused, &report->text);
+    }
+    report->refused += refused;
+  }
+  if (err) {
+    pipeline_abort(p);
+    return err;
+  }
+  err = pipeline_commit(p, c->now, &report->changed, &why);
+  if (err) buf_printf(&report->text, "store: %s\n", why.what[0] ? why.what : err_text(err));
+  return err;
+}
+
+enum err reload_all(struct control *c, struct reload_report *report) {
+  struct epoch *fresh = NULL, *old = c->epoch;
+  enum err err = load_epoch(c, &fresh, report);
+  if (err || !fresh) return err;
+  struct switching s = {0};
+  c->epoch = fresh;
+  __atomic_store_n(&c->identity, &fresh->identity, __ATOMIC_RELEASE);
+  err = switch_zones(c, &s, report);
+  if (!err) err = add_zones(c, &s, report);
+  if (!err) err = load_zones(c, &s, report);
+  free(s.fresh);
+  if (err != ERR_MEMORY) zone_after_grace(epoch_retire, old); /* out of memory half way: something may still point into it */
+  log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),
+            LOG_NUMBER("removed", report->removed), LOG_NUMBER("changed", report->changed), LOG_NUMBER("refused", report->refused));
+  return err;
+}
+
+void control_reload(struct control *c, struct instant now) {
+  c->now = now;
+  struct reload_report report = {0};
+  enum err err = reload_all(c, &report);
+  if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(err)));
+  buf_done(&report.text);
+}

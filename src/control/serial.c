@@ -1,0 +1,99 @@
+#include "control/serial.h"
+
+#include "base/serial.h"
+#include "zone/delta.h"
+
+#include <assert.h>
+#include <time.h>
+
+enum { SOA_FIXED_BYTES = 20 }; /* serial refresh retry expire minimum, behind the two names */
+
+static void soa_rdata(const struct zone_snap *s, const uint8_t **rdata, uint16_t *size, uint32_t *ttl) {
+  struct zone_rrset soa;
+  bool found = zone_find_rrset(zone_apex_node(s), RR_SOA, &soa);
+  assert(found && soa.count == 1);
+  const uint8_t *p = soa.rrs;
+  zone_rr_next(&p, rdata, size);
+  *ttl = soa.ttl;
+}
+
+uint32_t serial_soa_expire(const struct zone_snap *s) {
+  const uint8_t *rdata;
+  uint16_t size;
+  uint32_t ttl;
+  soa_rdata(s, &rdata, &size, &ttl);
+  return get_u32(rdata + size - SOA_FIXED_BYTES + 12);
+}
+
+static uint32_t date_serial(int64_t now_s) {
+  time_t t = (time_t)now_s;
+  struct tm tm = {0};
+  gmtime_r(&t, &tm);
+  return (uint32_t)((tm.tm_year + 1900) * 1000000 + (tm.tm_mon + 1) * 10000 + tm.tm_mday * 100);
+}
+
+uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int64_t now_s) {
+  uint32_t want = last + 1;
+  switch (policy) {
+  case CONFIG_SERIAL_KEEP:
+    want = own;
+    break;
+  case CONFIG_SERIAL_UNIXTIME:
+    want = (uint32_t)now_s;
+    break;
+  case CONFIG_SERIAL_DATE:
+    want = date_serial(now_s);
+    break;
+  case CONFIG_SERIAL_INCREMENT:
+    break;
+  }
+  return serial_gt(want, last) ? want : last + 1;
+}
+
+/* The same content with another serial. */
+static enum err with_serial(const struct zone_snap *s, uint32_t serial, struct zone_snap **out) {
+  const uint8_t *old;
+  uint16_t size;
+  uint32_t ttl;
+  soa_rdata(s, &old, &size, &ttl);
+  uint8_t rdata[2 * LIMIT_NAME_BYTES + SOA_FIXED_BYTES];
+  assert(size <= sizeof rdata && size >= SOA_FIXED_BYTES);
+  memcpy(rdata, old, size);
+  put_u32(rdata + size - SOA_FIXED_BYTES, serial);
+  struct zone_edit *e;
+  enum zone_add outcome;
+  enum err err = zone_edit_begin(s, zone_apex(s), &e);
+  if (err) return err;
+  err = zone_edit_remove(e, zone_apex(s), RR_SOA, old, size);
+  if (!err) err = zone_edit_add(e, zone_apex(s), RR_SOA, ttl, rdata, size, &outcome);
+  if (err) {
+    zone_edit_abort(e);
+    return err;
+  }
+  return zone_edit_finish(e, out);
+}
+
+enum err serial_refresh(const struct zone_slot *z, const struct zone_snap **snap, struct instant now, bool *same,
+                        struct buf *note) {
+  uint32_t last = zone_serial(z->snap), own = zone_serial(*snap);
+  struct zone_snap *renumbered = NULL;
+  *same = false;
+  if (!serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
+    enum err err = with_serial(*snap, last, &renumbered);
+    if (err) return err;
+    *same = zone_equal(z->snap, renumbered);
+    zone_snap_unref(renumbered);
+    if (*same) return ERR_OK;
+  }
+  uint32_t next = serial_next(z->config->options->serial, last, own, now.wall_s);
+  if (next == own) return ERR_OK;
+  enum err err = with_serial(*snap, next, &renumbered);
+  if (err) return err;
+  char name[NAME_TEXT_BYTES];
+  if (z->config->options->serial == CONFIG_SERIAL_KEEP)
+    buf_printf(note, "%s: content changed but the serial %u is not higher than %u: raised to %u; raise it in the file\n",
+               slot_name_text(z, name), own, last, next);
+  zone_snap_unref(*snap);
+  *snap = renumbered;
+  return ERR_OK;
+}

@@ -1,0 +1,239 @@
+/* First load and restart: what the store has is opened, what a file has is read if it is not what the store has, and secondary
+ * zones start to ask. A zone's trouble stays its own. */
+#include "base/log.h"
+#include "control/control_priv.h"
+#include "control/zone_load.h"
+#include "zone/delta.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what the store has ---- */
+
+struct adopt {
+  struct control *control;
+  uint64_t *gone; /* store ids of live zones that the configuration does not name */
+  size_t gone_count, gone_capacity;
+  bool out_of_memory;
+};
+
+static bool gone_add(struct adopt *a, uint64_t id) {
+  if (a->gone_count == a->gone_capacity) {
+    size_t capacity = a->gone_capacity ? 2 * a->gone_capacity : 64;
+    uint64_t *list = realloc(a->gone, capacity * sizeof *list);
+    if (!list) {
+      a->out_of_memory = true;
+      return false;
+    }
+    a->gone = list;
+    a->gone_capacity = capacity;
+  }
+  a->gone[a->gone_count++] = id;
+  return true;
+}
+
+static bool adopt_zone(void *arg, const struct store_zone *s) {
+  struct adopt *a = arg;
+  struct zone_slot *z = registry_find(&a->control->registry, s->name, s->name_size);
+  if (s->state == STORE_ZONE_DELETED) return true;
+  if (!z) return gone_add(a, s->id);
+  if (z->store_id) return true;
+  z->store_id = s->id;
+  z->version = s->version;
+  z->head = s->head;
+  z->image = s->image;
+  if (s->source_size == 0) return true;
+  z->source = malloc(s->source_size);
+  if (!z->source) {
+    a->out_of_memory = true;
+    return false;
+  }
+  memcpy(z->source, s->source, s->source_size);
+  z->source_size = s->source_size;
+  return true;
+}
+
+static enum err mark_deleted(struct control *c, const struct adopt *a, struct store_error *why) {
+  struct store_batch *b;
+  enum err err = store_batch_begin(c->store, &b);
+  if (err) return err;
+  for (size_t i = 0; !err && i < a->gone_count; i++)
+    err = store_batch_state(b, a->gone[i], STORE_ZONE_DELETED, c->now.wall_s);
+  if (!err) return store_batch_commit(b, why);
+  store_batch_abort(b);
+  return err;
+}
+
+enum err registry_adopt_store(struct control *c) {
+  struct adopt a = {.control = c};
+  struct store_error why = {""};
+  enum err err = store_each_zone(c->store, adopt_zone, &a, &why);
+  if (a.out_of_memory) err = ERR_MEMORY;
+  if (!err && a.gone_count && mark_deleted(c, &a, &why))
+    log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what)); /* they are served by nobody all the same */
+  free(a.gone);
+  if (err && err != ERR_MEMORY) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  return err;
+}
+
+struct replay {
+  const struct zone_snap *snap;
+  uint64_t bytes;
+};
+
+static enum err replay_change(void *arg, const struct store_change *change) {
+  struct replay *r = arg;
+  struct zone_snap *next;
+  if (change->kind != STORE_DELTA) return ERR_CORRUPT;
+  enum err err = zone_delta_apply(r->snap, change->body, change->body_size, &next);
+  if (err) return err;
+  zone_snap_unref(r->snap);
+  r->snap = next;
+  r->bytes += change->body_size;
+  return ERR_OK;
+}
+
+/* Image and tail of the log; the slot has no content afterwards if either is damaged. */
+static void open_stored(struct control *c, struct zone_slot *z) {
+  if (!z->image.segment) return;
+  struct store_error why = {""};
+  struct zone_snap *snap;
+  char name[NAME_TEXT_BYTES];
+  enum err err = store_open_image(c->store, &z->image, &snap, &why);
+  struct replay r = {.snap = err ? NULL : snap};
+  if (!err && z->version != z->image.version)
+    err = store_each_change(c->store, z->store_id, z->head, z->image.version, replay_change, &r, &why);
+  if (err) {
+    log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)),
+              LOG_TEXT("what", why.what[0] ? why.what : err_text(err)));
+    zone_snap_unref(r.snap);
+    return;
+  }
+  z->snap = r.snap;
+  z->tail_bytes = r.bytes;
+  z->durable = true;
+  z->since_s = c->now.wall_s;
+}
+
+/* ---- zone files ---- */
+
+static void log_findings(const struct diags *d, struct buf *note) {
+  for (size_t i = 0; i < d->count; i++) {
+    struct buf line = {0};
+    diag_print(&d->list[i], &line);
+    buf_add_text(note, buf_text(&line));
+    if (line.size && line.data[line.size - 1] == '\n') line.data[--line.size] = 0;
+    log_event(d->list[i].severity == SEVERITY_ERROR ? EV_ZONE_REFUSED : EV_ZONE_WARNING, LOG_TEXT("what", buf_text(&line)));
+    buf_done(&line);
+  }
+}
+
+static void refused_trouble(struct zone_slot *z, const struct diags *d, enum err err) {
+  struct buf text = {0};
+  for (size_t i = 0; i < d->count; i++) { /* the first error says most */
+    if (d->list[i].severity != SEVERITY_ERROR) continue;
+    diag_print(&d->list[i], &text);
+    break;
+  }
+  if (!text.size) buf_add_text(&text, d->warnings ? "warnings refuse the file (check: strict)" : err_text(err));
+  if (text.data[text.size - 1] == '\n') text.data[--text.size] = 0;
+  if (d->errors > 1) buf_printf(&text, " (and %zu more)", d->errors - 1);
+  slot_trouble(z, buf_text(&text));
+  buf_done(&text);
+}
+
+static enum err queue_loaded(struct control *c, struct pipeline *p, struct zone_slot *z, struct zone_loaded *l, struct buf *note) {
+  struct buf source = {0};
+  enum err err = source_encode(l, &source);
+  struct change_info info = {.door = DOOR_FILE, .source = &source, .fresh_serial = true};
+  if (!err) err = pipeline_add(p, z, zone_loaded_take(l), &info, c->now, note);
+  buf_done(&source);
+  return err;
+}
+
+static enum err read_file(struct control *c, struct pipeline *p, struct zone_slot *z, const char *path, bool *refused,
+                          struct buf *note) {
+  struct zone_load_options o = {.include_root = z->config->options->include_root};
+  struct diags diags = {0};
+  struct zone_loaded loaded = {0};
+  struct name apex;
+  slot_name(z, &apex);
+  enum err err = zone_load_file(path, &apex, &o, &diags, &loaded);
+  if (!err && diags.warnings && z->config->options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
+  log_findings(&diags, note);
+  if (err) refused_trouble(z, &diags, err);
+  *refused = err != ERR_OK;
+  if (err && err != ERR_MEMORY) err = ERR_OK;
+  else if (!err) {
+    slot_trouble(z, NULL);
+    err = queue_loaded(c, p, z, &loaded, note);
+  }
+  diags_done(&diags);
+  zone_loaded_done(&loaded);
+  return err;
+}
+
+enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note) {
+  struct buf scratch = {0};
+  const char *path = config_zone_file(z->config, &scratch);
+  enum err err = ERR_OK;
+  *refused = false;
+  bool again = z->trouble || !z->snap; /* what was refused last time is said again as long as it is wrong */
+  if (again || source_compare(z, path) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
+  buf_done(&scratch);
+  return err;
+}
+
+enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z) {
+  struct buf note = {0};
+  bool refused = false;
+  open_stored(c, z);
+  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, &refused, &note);
+  buf_done(&note);
+  if (!err) err = slot_publish(c, z);
+  return err;
+}
+
+/* ---- the whole ---- */
+
+static enum err fill_registry(struct control *c) {
+  const struct config *cfg = c->epoch->config;
+  for (size_t i = 0; i < cfg->zone_count; i++) {
+    struct zone_slot *z;
+    enum err err = registry_add(&c->registry, &cfg->zones[i], &z);
+    if (err) return err;
+    z->plan = epoch_plan(c->epoch, cfg->zones[i].options);
+  }
+  return registry_adopt_store(c);
+}
+
+static void sweep(struct control *c) {
+  struct store_error why = {""};
+  int64_t before = c->now.wall_s - (int64_t)c->epoch->config->history.deleted_s;
+  if (store_sweep(c->store, before, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+}
+
+enum err control_start(struct control *c, struct instant now) {
+  c->now = now;
+  c->started_s = now.wall_s;
+  struct pipeline *p;
+  struct zone_slot *z;
+  size_t changed;
+  struct store_error why;
+  enum err err = fill_registry(c);
+  if (!err) err = pipeline_begin(c, &p);
+  if (err) return err;
+  zone_set_bulk_begin(c->zones);
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
+    err = zone_start(c, p, z);
+  enum err published = zone_set_bulk_end(c->zones);
+  if (!err) err = published;
+  if (err) {
+    pipeline_abort(p);
+    return err;
+  }
+  if (pipeline_commit(p, now, &changed, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "zone files are served, not kept"));
+  sweep(c);
+  log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("loaded", changed));
+  return ERR_OK;
+}

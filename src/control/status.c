@@ -1,0 +1,199 @@
+/* What `tandem status` says, as JSON and in words. */
+#include "control/control_priv.h"
+#include "control/serial.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static const char *const phase_text[] = {
+    [SECONDARY_IDLE] = "idle",
+    [SECONDARY_ASKING] = "asking a primary for its serial",
+    [SECONDARY_WAITING_SLOT] = "waiting for a free transfer slot",
+    [SECONDARY_TRANSFERRING] = "transferring",
+    [SECONDARY_COMMITTING] = "writing to the store",
+};
+
+static void set_time(json_t *o, const char *key, int64_t wall_s) {
+  char text[TIME_TEXT_BYTES];
+  if (wall_s) json_object_set_new(o, key, json_string(time_text(wall_s, text)));
+}
+
+/* Seconds from now to a monotonic moment; 0 if past. */
+static int64_t seconds_until(const struct control *c, uint64_t mono_ns) {
+  return mono_ns > c->now.mono_ns ? (int64_t)((mono_ns - c->now.mono_ns) / NS_PER_S) : 0;
+}
+
+static json_t *transfer_json(const struct secondary_status *s) {
+  const struct transfer_info *t = &s->last_transfer;
+  char from[ADDR_TEXT_BYTES];
+  json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I}", "peer", t->peer, "from", addr_text(&t->from, from), "kind",
+                        t->incremental ? "ixfr" : "axfr", "transport", "tcp", "tsig", t->is_signed, "bytes", (json_int_t)t->bytes,
+                        "records", (json_int_t)t->records, "dropped", (json_int_t)t->dropped, "duration-us",
+                        (json_int_t)(t->duration_ns / 1000));
+  set_time(o, "at", s->last_transfer_wall_s);
+  return o;
+}
+
+static void add_secondary(struct control *c, const struct zone_slot *z, json_t *o) {
+  struct secondary_status s;
+  if (!secondary_status(c->secondaries, z->id, &s)) return;
+  json_object_set_new(o, "phase", json_string(phase_text[s.phase]));
+  if (s.phase == SECONDARY_IDLE) json_object_set_new(o, "next-refresh-s", json_integer(seconds_until(c, s.next_refresh_mono_ns)));
+  if (z->snap && s.expires_mono_ns) json_object_set_new(o, "expires-in-s", json_integer(seconds_until(c, s.expires_mono_ns)));
+  set_time(o, "last-good", s.last_good_wall_s);
+  if (s.has_last_transfer) json_object_set_new(o, "last-transfer", transfer_json(&s));
+  if (s.last_error[0]) json_object_set_new(o, "last-error", json_string(s.last_error));
+  if (s.last_error[0]) set_time(o, "last-error-at", s.last_error_wall_s);
+  json_t *primaries = json_array();
+  for (unsigned i = 0; i < z->plan->primary_count; i++)
+    json_array_append_new(primaries, json_string(z->plan->primaries[i].name));
+  json_object_set_new(o, "primaries", primaries);
+}
+
+json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
+  char name[NAME_TEXT_BYTES];
+  const char *state = !z->snap ? "not-loaded" : z->expired ? "expired" : "served";
+  json_t *o = json_pack("{s:s,s:s,s:s,s:I}", "zone", slot_name_text(z, name), "role",
+                        slot_is_secondary(z) ? "secondary" : "primary", "state", state, "version", (json_int_t)z->version);
+  if (z->snap) {
+    json_object_set_new(o, "serial", json_integer(zone_serial(z->snap)));
+    json_object_set_new(o, "records", json_integer((json_int_t)zone_record_count(z->snap)));
+    json_object_set_new(o, "names", json_integer((json_int_t)zone_name_count(z->snap)));
+    json_object_set_new(o, "memory-bytes", json_integer((json_int_t)zone_memory_bytes(z->snap)));
+    json_object_set_new(o, "signed", json_boolean(zone_is_signed(z->snap)));
+    json_object_set_new(o, "durable", json_boolean(z->durable));
+    set_time(o, "since", z->since_s);
+  }
+  json_object_set_new(o, "hidden", json_boolean(z->plan->policy.hidden));
+  if (slot_is_secondary(z)) {
+    add_secondary(c, z, o);
+  } else {
+    struct buf path = {0};
+    json_object_set_new(o, "file", json_string(config_zone_file(z->config, &path)));
+    buf_done(&path);
+  }
+  json_object_set_new(o, "notify-pending", json_integer(notifier_pending(c->notifier, z->id)));
+  if (z->trouble) json_object_set_new(o, "trouble", json_string(z->trouble));
+  return o;
+}
+
+/* One "key: value" line of a JSON object's member, if it is there. */
+static void text_member(json_t *o, const char *key, const char *label, struct buf *out) {
+  json_t *v = json_object_get(o, key);
+  if (!v) return;
+  buf_printf(out, "  %-14s ", label);
+  if (json_is_string(v)) buf_printf(out, "%s\n", json_string_value(v));
+  else if (json_is_integer(v)) buf_printf(out, "%" JSON_INTEGER_FORMAT "\n", json_integer_value(v));
+  else buf_printf(out, "%s\n", json_is_true(v) ? "yes" : "no");
+}
+
+void status_zone_text(json_t *zone, struct buf *out) {
+  static const char *const rows[][2] = {
+      {"role", "role"},
+      {"state", "state"},
+      {"trouble", "trouble"},
+      {"serial", "serial"},
+      {"version", "version"},
+      {"since", "served since"},
+      {"records", "records"},
+      {"names", "names"},
+      {"memory-bytes", "memory, bytes"},
+      {"durable", "durable"},
+      {"signed", "signed"},
+      {"hidden", "hidden"},
+      {"file", "file"},
+      {"phase", "transfers"},
+      {"next-refresh-s", "refresh in, s"},
+      {"expires-in-s", "expires in, s"},
+      {"last-good", "last good"},
+      {"last-error", "last error"},
+      {"last-error-at", "error at"},
+  };
+  buf_printf(out, "%s\n", json_string_value(json_object_get(zone, "zone")));
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    text_member(zone, rows[i][0], rows[i][1], out);
+  json_t *t = json_object_get(zone, "last-transfer");
+  if (!t) return;
+  buf_printf(out, "  %-14s %s from %s (%s), %" JSON_INTEGER_FORMAT " records, %" JSON_INTEGER_FORMAT " bytes, %.1f ms, %s, %s\n",
+             "last transfer", json_string_value(json_object_get(t, "kind")), json_string_value(json_object_get(t, "peer")),
+             json_string_value(json_object_get(t, "from")), json_integer_value(json_object_get(t, "records")),
+             json_integer_value(json_object_get(t, "bytes")), (double)json_integer_value(json_object_get(t, "duration-us")) / 1000,
+             json_string_value(json_object_get(t, "transport")), json_is_true(json_object_get(t, "tsig")) ? "signed" : "unsigned");
+}
+
+struct tally {
+  size_t served, not_loaded, expired, troubled, not_durable;
+  uint64_t records, memory_bytes;
+};
+
+static void count_zone(const struct zone_slot *z, struct tally *t) {
+  if (!z->snap) t->not_loaded++;
+  else if (z->expired) t->expired++;
+  else t->served++;
+  if (z->trouble) t->troubled++;
+  if (!z->snap) return;
+  t->not_durable += !z->durable;
+  t->records += zone_record_count(z->snap);
+  t->memory_bytes += zone_memory_bytes(z->snap);
+}
+
+enum { TROUBLES_SHOWN = 100 };
+
+json_t *status_server_json(struct control *c) {
+  struct tally t = {0};
+  struct zone_slot *z;
+  char name[NAME_TEXT_BYTES];
+  json_t *troubles = json_array();
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
+    count_zone(z, &t);
+    if (z->trouble && json_array_size(troubles) < TROUBLES_SHOWN)
+      json_array_append_new(troubles, json_pack("{s:s,s:s}", "zone", slot_name_text(z, name), "trouble", z->trouble));
+  }
+  json_t *o =
+      json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "version", TANDEM_VERSION, "pid", (int)getpid(), "uptime-s",
+                (json_int_t)(c->now.wall_s - c->started_s), "zones", (json_int_t)c->registry.count, "served", (json_int_t)t.served,
+                "not-loaded", (json_int_t)t.not_loaded, "expired", (json_int_t)t.expired, "not-durable", (json_int_t)t.not_durable,
+                "records", (json_int_t)t.records, "zone-memory-bytes", (json_int_t)t.memory_bytes, "troubles", troubles);
+  struct store_usage u;
+  if (store_usage(c->store, &u) == ERR_OK)
+    json_object_set_new(o, "store",
+                        json_pack("{s:I,s:I,s:I,s:I}", "database-bytes", (json_int_t)u.database_bytes, "segment-bytes",
+                                  (json_int_t)u.segment_bytes, "segments", (json_int_t)u.segments, "changesets",
+                                  (json_int_t)u.changesets));
+  struct buf more = {0};
+  buf_add_byte(&more, '{');
+  c->events.server_status(c->events.arg, &more);
+  buf_add_byte(&more, '}');
+  json_t *counters = json_loadb((const char *)more.data, more.size, 0, NULL);
+  if (counters) json_object_set_new(o, "counters", counters);
+  buf_done(&more);
+  return o;
+}
+
+static json_int_t number(json_t *o, const char *key) {
+  return json_integer_value(json_object_get(o, key));
+}
+
+void status_server_text(json_t *server, struct buf *out) {
+  buf_printf(out, "tandem %s, pid %d, up %" JSON_INTEGER_FORMAT " s\n", json_string_value(json_object_get(server, "version")),
+             (int)number(server, "pid"), number(server, "uptime-s"));
+  buf_printf(out,
+             "zones: %" JSON_INTEGER_FORMAT ", served %" JSON_INTEGER_FORMAT ", not loaded %" JSON_INTEGER_FORMAT
+             ", expired %" JSON_INTEGER_FORMAT "\n",
+             number(server, "zones"), number(server, "served"), number(server, "not-loaded"), number(server, "expired"));
+  buf_printf(out, "records: %" JSON_INTEGER_FORMAT " in %" JSON_INTEGER_FORMAT " bytes of memory\n", number(server, "records"),
+             number(server, "zone-memory-bytes"));
+  json_t *counters = json_object_get(server, "counters"), *v;
+  const char *key;
+  json_object_foreach(counters, key, v) {
+    if (json_is_integer(v)) buf_printf(out, "%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
+  }
+  if (number(server, "not-durable"))
+    buf_printf(out, "NOT DURABLE: %" JSON_INTEGER_FORMAT " zones are served from memory only\n", number(server, "not-durable"));
+  size_t i;
+  json_array_foreach(json_object_get(server, "troubles"), i, v) {
+    buf_printf(out, "%s: %s\n", json_string_value(json_object_get(v, "zone")), json_string_value(json_object_get(v, "trouble")));
+  }
+}

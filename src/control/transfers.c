@@ -1,0 +1,176 @@
+/* Between the transfer machines (xfr/) and the pipeline: arrivals become versions, versions become NOTIFYs, and commands that
+ * wait for either are answered. */
+#include "base/log.h"
+#include "control/control_priv.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct zone_slot *slot_of(struct control *c, uint32_t zone_id) {
+  return zone_id < c->registry.capacity ? c->registry.slots[zone_id] : NULL;
+}
+
+/* ---- secondary zones ---- */
+
+/* Only queued here: all that arrive in one turn of the loop share one sync. */
+static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
+  struct control *c = arg;
+  if (c->arrival_count == c->arrival_capacity) {
+    size_t capacity = c->arrival_capacity ? 2 * c->arrival_capacity : 16;
+    struct arrival *list = realloc(c->arrivals, capacity * sizeof *list);
+    if (!list) {
+      zone_snap_unref(snap);
+      secondary_committed(c->secondaries, zone_id, NULL, ERR_MEMORY, "out of memory", c->now);
+      return;
+    }
+    c->arrivals = list;
+    c->arrival_capacity = capacity;
+  }
+  c->arrivals[c->arrival_count++] = (struct arrival){zone_id, snap, *info};
+}
+
+static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  z->expire_s = expire_s;
+  z->expires_mono_ns = expires_mono_ns;
+  z->expired = false;
+  if (z->store_id) {
+    struct store_timer t = {z->store_id, wall_s, expire_s};
+    if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
+  }
+  if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
+  waiters_wake(c, zone_id, WAIT_REFRESH, true, "the zone is current");
+}
+
+static void on_expired(void *arg, uint32_t zone_id) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  char name[NAME_TEXT_BYTES];
+  z->expired = true;
+  slot_trouble(z, "expired: no primary could be reached for the SOA's expire time; it is answered again once one is");
+  log_event(EV_ZONE_EXPIRED, LOG_TEXT("zone", slot_name_text(z, name)));
+  if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
+}
+
+static void on_failed(void *arg, uint32_t zone_id, const char *what, const char *peer) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  char name[NAME_TEXT_BYTES];
+  log_event(EV_REFRESH_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
+  waiters_wake(c, zone_id, WAIT_REFRESH, false, what);
+  waiters_wake(c, zone_id, WAIT_TRANSFER, false, what);
+}
+
+/* ---- NOTIFY out ---- */
+
+static void on_notify_done(void *arg, uint32_t zone_id, const char *peer, uint32_t serial, uint64_t took_ns) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  char name[NAME_TEXT_BYTES];
+  log_event(EV_NOTIFY_OUT_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_NUMBER("serial", serial),
+            LOG_NUMBER("us", took_ns / 1000));
+  if (notifier_pending(c->notifier, zone_id) == 0) waiters_wake(c, zone_id, WAIT_NOTIFY, true, "every peer has taken note");
+}
+
+static void on_notify_failed(void *arg, uint32_t zone_id, const char *peer, const char *what) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  char name[NAME_TEXT_BYTES];
+  log_event(EV_NOTIFY_OUT_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
+  char text[200];
+  snprintf(text, sizeof text, "%s: %s", peer, what);
+  waiters_wake(c, zone_id, WAIT_NOTIFY, false, text);
+}
+
+void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify) {
+  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed};
+  *notify = (struct notifier_events){c, on_notify_done, on_notify_failed};
+}
+
+void transfers_notify(struct control *c, struct zone_slot *z) {
+  if (z->plan->notify_count == 0) return;
+  struct name name;
+  slot_name(z, &name);
+  if (notifier_zone(c->notifier, z->id, &name, z->snap, z->plan->notify, z->plan->notify_count, c->now))
+    log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: NOTIFY not sent"));
+}
+
+/* ---- arrivals ---- */
+
+static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
+  char name[NAME_TEXT_BYTES], from[ADDR_TEXT_BYTES];
+  slot_name_text(z, name);
+  addr_text(&a->info.from, from);
+  log_event(EV_TRANSFER_IN_DONE, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer), LOG_TEXT("from", from),
+            LOG_NUMBER("serial", zone_serial(a->snap)), LOG_TEXT("kind", a->info.incremental ? "ixfr" : "axfr"),
+            LOG_TEXT("transport", "tcp"), LOG_TEXT("tsig", a->info.is_signed ? "yes" : "no"),
+            LOG_NUMBER("records", a->info.records), LOG_NUMBER("bytes", a->info.bytes),
+            LOG_NUMBER("us", a->info.duration_ns / 1000));
+  if (a->info.dropped)
+    log_event(EV_TRANSFER_IN_DROPPED, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer),
+              LOG_NUMBER("records", a->info.dropped), LOG_TEXT("why", "outside the zone"));
+}
+
+static void arrival_done(struct control *c, const struct arrival *a, enum err err, const char *why) {
+  struct zone_slot *z = slot_of(c, a->zone_id);
+  if (!z) return;
+  secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
+  waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
+}
+
+enum err transfers_commit(struct control *c) {
+  struct arrival *list = c->arrivals;
+  size_t count = c->arrival_count, changed;
+  c->arrivals = NULL; /* what follows may bring new ones */
+  c->arrival_count = c->arrival_capacity = 0;
+  struct pipeline *p;
+  struct buf note = {0};
+  struct store_error why = {""};
+  enum err err = pipeline_begin(c, &p);
+  enum err *each = err ? NULL : calloc(count, sizeof *each);
+  for (size_t i = 0; i < count; i++) {
+    struct zone_slot *z = slot_of(c, list[i].zone_id);
+    if (!each || !z) {
+      zone_snap_unref(list[i].snap);
+      continue;
+    }
+    log_transfer(z, &list[i]);
+    struct change_info info = {.door = DOOR_TRANSFER, .author = list[i].info.peer};
+    each[i] = pipeline_add(p, z, list[i].snap, &info, c->now, &note);
+  }
+  /* A store that fails is no reason to keep a newer version from being served: it is, and the slot says "not durable". */
+  if (!err && pipeline_commit(p, c->now, &changed, &why))
+    log_event(EV_STORE_FAILED, LOG_TEXT("what", "transferred zones are served from memory only until the store works again"));
+  for (size_t i = 0; i < count; i++)
+    arrival_done(c, &list[i], each ? each[i] : ERR_MEMORY, "out of memory");
+  free(each);
+  free(list);
+  buf_done(&note);
+  return err;
+}
+
+enum err transfers_configure(struct control *c, struct zone_slot *z) {
+  const struct config_zone_options *o = z->plan->options;
+  struct secondary_options so = {
+      .primaries = z->plan->primaries,
+      .primary_count = z->plan->primary_count,
+      .refresh_min_ms = (uint32_t)o->refresh_min_ms,
+      .refresh_max_ms = (uint32_t)o->refresh_max_ms,
+      .retry_min_ms = (uint32_t)o->retry_min_ms,
+      .retry_max_ms = (uint32_t)o->retry_max_ms,
+      .transfer_max_bytes = LIMIT_TRANSFER_IN_BYTES,
+      .transfer_timeout_ms = 30 * 1000,
+  };
+  struct store_timer t = {0};
+  if (z->store_id && store_timer_get(c->store, z->store_id, &t)) t = (struct store_timer){0};
+  struct name name;
+  slot_name(z, &name);
+  return secondary_configure(c->secondaries, z->id, &name, &so, z->snap, t.good_at_s, t.expire_s, c->now);
+}

@@ -1,0 +1,122 @@
+/* The low-level SHA-1 calls are deprecated in OpenSSL 3 but are the only ones that need no heap, which nsec3_hash may not
+ * touch. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
+#include "crypto/digest.h"
+
+#include <assert.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct hmac {
+  EVP_MAC_CTX *context;
+};
+
+static const struct {
+  const char *digest;
+  size_t size_bytes;
+} algorithms[HMAC_COUNT] = {
+    [HMAC_MD5] = {"MD5", 16},         [HMAC_SHA1] = {"SHA1", 20},       [HMAC_SHA224] = {"SHA2-224", 28},
+    [HMAC_SHA256] = {"SHA2-256", 32}, [HMAC_SHA384] = {"SHA2-384", 48}, [HMAC_SHA512] = {"SHA2-512", 64},
+};
+
+/* Looking a method up by name takes longer than a short HMAC, so it is done once. */
+static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
+static EVP_MAC *hmac_method;
+
+static void fetch_methods(void) {
+  hmac_method = EVP_MAC_fetch(NULL, "HMAC", NULL);
+}
+
+size_t hmac_size(enum hmac_algorithm a) {
+  assert(a < HMAC_COUNT);
+  return algorithms[a].size_bytes;
+}
+
+enum err hmac_new(enum hmac_algorithm a, const uint8_t *secret, size_t secret_size, struct hmac **out) {
+  assert(a < HMAC_COUNT);
+  pthread_once(&fetch_once, fetch_methods);
+  if (!hmac_method) return ERR_UNSUPPORTED;
+  struct hmac *h = malloc(sizeof *h);
+  if (!h) return ERR_MEMORY;
+  h->context = EVP_MAC_CTX_new(hmac_method);
+  if (!h->context) {
+    free(h);
+    return ERR_MEMORY;
+  }
+  char digest[16] = {0};
+  for (size_t i = 0; algorithms[a].digest[i]; i++)
+    digest[i] = algorithms[a].digest[i];
+  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+  static const uint8_t no_secret[1]; /* the library reads a NULL key as "keep the old one" */
+  if (EVP_MAC_init(h->context, secret_size ? secret : no_secret, secret_size, parameters) != 1) {
+    hmac_free(h);
+    return ERR_UNSUPPORTED;
+  }
+  *out = h;
+  return ERR_OK;
+}
+
+void hmac_free(struct hmac *h) {
+  if (!h) return;
+  EVP_MAC_CTX_free(h->context);
+  free(h);
+}
+
+enum err hmac_restart(struct hmac *h) {
+  return EVP_MAC_init(h->context, NULL, 0, NULL) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+enum err hmac_add(struct hmac *h, const void *bytes, size_t n) {
+  if (n == 0) return ERR_OK;
+  return EVP_MAC_update(h->context, bytes, n) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+enum err hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]) {
+  size_t size = 0;
+  return EVP_MAC_final(h->context, out, &size, HMAC_BYTES_MAX) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+enum err sha256(const void *bytes, size_t n, uint8_t out[32]) {
+  return EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+void nsec3_hash(const uint8_t *name, size_t name_size, const uint8_t *salt, size_t salt_size, unsigned iterations,
+                uint8_t out[NSEC3_HASH_BYTES]) {
+  SHA_CTX context;
+  SHA1_Init(&context);
+  SHA1_Update(&context, name, name_size);
+  SHA1_Update(&context, salt, salt_size);
+  SHA1_Final(out, &context);
+  for (unsigned i = 0; i < iterations; i++) {
+    SHA1_Init(&context);
+    SHA1_Update(&context, out, NSEC3_HASH_BYTES);
+    SHA1_Update(&context, salt, salt_size);
+    SHA1_Final(out, &context);
+  }
+}
+
+bool bytes_equal_secret(const void *a, const void *b, size_t n) {
+  return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+enum err random_bytes(void *out, size_t n) {
+  uint8_t *at = out;
+  while (n > 0) {
+    int step = n > 1 << 20 ? 1 << 20 : (int)n;
+    if (RAND_bytes(at, step) != 1) return ERR_IO;
+    at += step;
+    n -= (size_t)step;
+  }
+  return ERR_OK;
+}
+
+void wipe(void *secret, size_t n) {
+  if (secret) OPENSSL_cleanse(secret, n);
+}

@@ -1,0 +1,12 @@
+/* Threads: named, with every signal blocked, so that signals come to the loop of the main thread alone. */
+#ifndef IO_THREAD_H
+#define IO_THREAD_H
+
+#include "base/err.h"
+
+#include <pthread.h>
+
+/* `name` has at most 15 characters (what the kernel keeps). `cpu` < 0: not pinned. */
+MUST_CHECK enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(void *arg), void *arg);
+
+#endif

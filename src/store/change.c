@@ -1,0 +1,212 @@
+/* Changesets: one row each, chained per zone by `prev` and by `sum`.
+ *
+ * There is no index by zone: every page written is the next page, whatever the number of rows. A zone's changes are found by
+ * following `prev` from its head. `sum` is a hash over the sum before it and over all fields, so a flipped bit, a forged row or
+ * one that is missing is found when the chain is read back, and named. */
+#include "store/store_priv.h"
+
+#include <stdlib.h>
+
+void sum_put(uint8_t out[SUM_BYTES], struct digest128 sum) {
+  put_u64(out, sum.high);
+  put_u64(out + 8, sum.low);
+}
+
+bool sum_get(const void *bytes, size_t n, struct digest128 *out) {
+  if (!bytes || n != SUM_BYTES) return false;
+  *out = (struct digest128){.high = get_u64(bytes), .low = get_u64((const uint8_t *)bytes + 8)};
+  return true;
+}
+
+static bool sum_equal(struct digest128 a, struct digest128 b) {
+  return a.low == b.low && a.high == b.high;
+}
+
+struct change_extra { /* columns that no door fills yet, but that the sum covers */
+  uint64_t view;
+  const uint8_t *notes;
+  size_t notes_size;
+};
+
+/* Texts and notes go in with their sizes in front, the body by its own hash: no two rows have the same bytes. */
+static bool change_sum(const struct store_change *c, const struct change_extra *extra, struct digest128 before, struct digest128 *out) {
+  size_t author = strlen(c->author), comment = strlen(c->comment);
+  uint8_t fixed[160];
+  struct wr w = wr_make(fixed, sizeof fixed);
+  wr_u64(&w, before.high);
+  wr_u64(&w, before.low);
+  wr_u64(&w, c->seq);
+  wr_u64(&w, c->zone);
+  wr_u64(&w, c->version);
+  wr_u64(&w, c->prev);
+  wr_u8(&w, (uint8_t)c->kind);
+  wr_u8(&w, c->has_serial_from);
+  wr_u32(&w, c->has_serial_from ? c->serial_from : 0);
+  wr_u32(&w, c->serial_to);
+  wr_u64(&w, (uint64_t)c->at_s);
+  wr_u8(&w, (uint8_t)c->door);
+  wr_u64(&w, extra->view);
+  struct digest128 body = hash128(c->body_size ? (const void *)c->body : "", c->body_size);
+  wr_u64(&w, body.high);
+  wr_u64(&w, body.low);
+  wr_u64(&w, extra->notes_size);
+  wr_u64(&w, author);
+  wr_u64(&w, comment);
+  struct buf b = {0};
+  buf_add(&b, fixed, wr_used(&w));
+  buf_add(&b, c->author, author);
+  buf_add(&b, c->comment, comment);
+  if (extra->notes_size) buf_add(&b, extra->notes, extra->notes_size);
+  bool ok = !b.failed && !wr_failed(&w);
+  if (ok) *out = hash128(b.data, b.size);
+  buf_done(&b);
+  return ok;
+}
+
+enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error) {
+  struct digest128 own;
+  uint8_t bytes[SUM_BYTES];
+  if (!change_sum(c, &(struct change_extra){0}, *sum, &own)) return store_fail(error, ERR_MEMORY, "out of memory for a change");
+  sum_put(bytes, own);
+  enum err err = DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev),
+                        DB_INT(c->kind), c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to), DB_INT(c->at_s),
+                        DB_INT(c->door), DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes),
+                        DB_BLOB(c->body, c->body_size));
+  if (!err) *sum = own;
+  return err;
+}
+
+/* ---- reading back ---- */
+
+struct link { /* a changeset without what it says */
+  uint64_t zone, version, prev;
+  struct digest128 sum;
+  bool found;
+};
+
+static enum err read_link(struct store *s, uint64_t seq, struct link *out, struct store_error *error) {
+  sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_LINK, DB_INT(seq));
+  bool row;
+  enum err err = db_step(&s->db, st, &row, error);
+  if (!err) {
+    *out = (struct link){.found = row};
+    if (row) {
+      out->zone = (uint64_t)sqlite3_column_int64(st, 0);
+      out->version = (uint64_t)sqlite3_column_int64(st, 1);
+      out->prev = (uint64_t)sqlite3_column_int64(st, 2);
+      if (!sum_get(sqlite3_column_blob(st, 3), (size_t)sqlite3_column_bytes(st, 3), &out->sum)) out->found = false;
+    }
+  }
+  db_end(st);
+  return err;
+}
+
+static enum err corrupt(struct store_error *error, uint64_t zone, uint64_t seq, const char *what) {
+  return store_fail(error, ERR_CORRUPT, "change %llu of zone number %llu %s", (unsigned long long)seq, (unsigned long long)zone, what);
+}
+
+/* Gathers the seqs of versions over `after`, newest first, and the sum that the oldest of them is chained to. */
+static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs, struct digest128 *before,
+                        struct store_error *error) {
+  uint64_t version = 0; /* of the changeset before in this walk: one newer */
+  for (uint64_t seq = head; seq;) {
+    struct link link;
+    enum err err = read_link(s, seq, &link, error);
+    if (err) return err;
+    if (!link.found) return corrupt(error, zone, seq, "is missing in the log");
+    if (link.zone != zone || link.prev >= seq || (version && link.version + 1 != version))
+      return corrupt(error, zone, seq, "is out of the zone's chain");
+    if (link.version <= after) {
+      *before = link.sum;
+      return ERR_OK;
+    }
+    if (!id_list_add(seqs, seq)) return store_fail(error, ERR_MEMORY, "out of memory for a zone's history");
+    version = link.version;
+    seq = link.prev;
+  }
+  *before = (struct digest128){0};
+  return ERR_OK;
+}
+
+/* A row's bytes, copied so that the callback may use the store. */
+struct row_copy {
+  struct store_change change;
+  struct change_extra extra;
+  struct digest128 sum;
+  struct buf bytes;
+};
+
+static void keep(struct buf *b, const void *bytes, int n, size_t *at) {
+  *at = b->size;
+  if (n > 0) buf_add(b, bytes, (size_t)n);
+  buf_add_byte(b, 0);
+}
+
+static void copy_row(sqlite3_stmt *st, uint64_t seq, struct row_copy *r) {
+  size_t author, comment, notes, body;
+  buf_clear(&r->bytes);
+  keep(&r->bytes, sqlite3_column_text(st, 9), sqlite3_column_bytes(st, 9), &author);
+  keep(&r->bytes, sqlite3_column_text(st, 10), sqlite3_column_bytes(st, 10), &comment);
+  keep(&r->bytes, sqlite3_column_blob(st, 12), sqlite3_column_bytes(st, 12), &notes);
+  keep(&r->bytes, sqlite3_column_blob(st, 13), sqlite3_column_bytes(st, 13), &body);
+  if (r->bytes.failed) return;
+  r->change = (struct store_change){
+      .zone = (uint64_t)sqlite3_column_int64(st, 0),
+      .seq = seq,
+      .prev = (uint64_t)sqlite3_column_int64(st, 2),
+      .version = (uint64_t)sqlite3_column_int64(st, 1),
+      .kind = (enum store_kind)sqlite3_column_int(st, 3),
+      .has_serial_from = sqlite3_column_type(st, 4) != SQLITE_NULL,
+      .serial_from = (uint32_t)sqlite3_column_int64(st, 4),
+      .serial_to = (uint32_t)sqlite3_column_int64(st, 5),
+      .at_s = sqlite3_column_int64(st, 6),
+      .door = (enum store_door)sqlite3_column_int(st, 7),
+      .author = (const char *)r->bytes.data + author,
+      .comment = (const char *)r->bytes.data + comment,
+      .body = r->bytes.data + body,
+      .body_size = (size_t)sqlite3_column_bytes(st, 13),
+  };
+  r->extra = (struct change_extra){(uint64_t)sqlite3_column_int64(st, 8), r->bytes.data + notes, (size_t)sqlite3_column_bytes(st, 12)};
+}
+
+/* ERR_CORRUPT unless the row is what was written behind `before`. */
+static enum err read_change(struct store *s, uint64_t zone, uint64_t seq, struct digest128 before, struct row_copy *r,
+                            struct store_error *error) {
+  sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_READ, DB_INT(seq));
+  bool row;
+  struct digest128 stored = {0};
+  enum err err = db_step(&s->db, st, &row, error);
+  if (!err && !row) err = corrupt(error, zone, seq, "is missing in the log");
+  if (!err) {
+    bool has_sum = sum_get(sqlite3_column_blob(st, 11), (size_t)sqlite3_column_bytes(st, 11), &stored);
+    copy_row(st, seq, r);
+    if (r->bytes.failed || (has_sum && !change_sum(&r->change, &r->extra, before, &r->sum)))
+      err = store_fail(error, ERR_MEMORY, "out of memory for a change");
+    else if (!has_sum || !sum_equal(stored, r->sum)) err = corrupt(error, zone, seq, "is damaged: its checksum does not hold");
+  }
+  db_end(st);
+  return err;
+}
+
+enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
+                           enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
+  struct id_list seqs = {0};
+  struct row_copy r = {0};
+  struct digest128 before;
+  if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
+  enum err err = collect(s, zone, head, after, &seqs, &before, error);
+  for (size_t i = seqs.count; !err && i > 0; i--) {
+    err = read_change(s, zone, seqs.list[i - 1], before, &r, error);
+    if (err) break;
+    before = r.sum;
+    if (r.change.kind == STORE_FULL) { /* its body only says where the image was put */
+      r.change.body = NULL;
+      r.change.body_size = 0;
+    }
+    err = f(arg, &r.change);
+    if (err) store_fail(error, err, "%s", err_text(err));
+  }
+  buf_done(&r.bytes);
+  free(seqs.list);
+  return err;
+}

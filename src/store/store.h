@@ -1,0 +1,147 @@
+/* The store: every durable byte of the server. One SQLite database (the log: zones, changesets, where their images are),
+ * immutable segment files of packed zone images, and a node-local timer file, all in one locked directory of mode 0700.
+ *
+ *   state/lock            held while open; names the pid
+ *   state/log.db          zone, changeset, snapshot, feed, meta (schema in docs/design/store.md)
+ *   state/segments/N.seg  packed zone images, written once: temporary name, sync, rename, directory sync
+ *   state/timers          32-byte records: when a secondary zone was last known good
+ *
+ * The order for a change is: build, append (store_batch_commit), publish, acknowledge. A batch is durable as a whole or not at
+ * all. Nothing here parses records: bodies and images are made by zone/. Thread: the control thread owns the store; a mapped
+ * segment lives until the last snapshot that reads it is gone, on whatever thread that is. */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/err.h"
+#include "wire/name.h"
+#include "zone/zone.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STORE_SCHEMA = 1 };
+
+struct store;
+
+/* What went wrong, in words for the operator; filled by every function that takes one when it fails. */
+struct store_error {
+  char what[256];
+};
+
+/* Opens or creates. ERR_LOCKED: what names the other pid. ERR_VERSION: written by a newer version, left untouched. ERR_CORRUPT,
+ * ERR_IO. Sweeps what a crash left behind (temporary files, segments that nothing names). */
+MUST_CHECK enum err store_open(const char *dir, struct store **out, struct store_error *error);
+void store_close(struct store *s); /* NULL is fine */
+
+/* Changes ownership of all files, before privileges are dropped. */
+MUST_CHECK enum err store_chown(struct store *s, unsigned uid, unsigned gid, struct store_error *error);
+
+/* ---- what is there ---- */
+
+struct store_image { /* where a zone's newest image is */
+  uint64_t segment;  /* 0: none */
+  uint64_t offset_bytes;
+  uint64_t size_bytes;
+  uint64_t version;  /* of the zone it holds */
+  uint64_t digest;   /* of the image's header, which holds the checksum of the rest: that it is the very image meant */
+};
+
+enum store_zone_state { STORE_ZONE_LIVE = 0, STORE_ZONE_DELETED = 1 };
+
+struct store_zone {
+  uint64_t id;
+  const uint8_t *name; /* wire form, lower case; valid during the callback */
+  uint8_t name_size;
+  enum store_zone_state state;
+  int64_t deleted_at_s;
+  uint64_t head;       /* seq of its last changeset; 0: none yet */
+  uint64_t version;    /* of that changeset; 0: none yet */
+  uint32_t serial;
+  struct store_image image;
+  const uint8_t *source; /* what the owner of the zone remembers of where its content came from (file digests); opaque here */
+  size_t source_size;
+};
+
+/* Every zone, deleted ones included, in no particular order. `false` stops (ERR_REFUSED). The callback may open images and read
+ * changes, and must not begin a batch. */
+MUST_CHECK enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg,
+                                    struct store_error *error);
+/* Maps the image and opens it (zone/image.h). ERR_CORRUPT: damaged; the zone must come from elsewhere. */
+MUST_CHECK enum err store_open_image(struct store *s, const struct store_image *image, struct zone_snap **out,
+                                     struct store_error *error);
+
+/* ---- changesets ---- */
+
+enum store_kind { STORE_FULL = 1, STORE_DELTA = 2 };
+enum store_door { DOOR_FILE = 1, DOOR_TRANSFER = 2, DOOR_UPDATE = 3, DOOR_API = 4, DOOR_COMMAND = 5, DOOR_SIGNER = 6, DOOR_STEERING = 7 };
+
+struct store_change {
+  uint64_t zone;
+  uint64_t seq;     /* given by the store */
+  uint64_t prev;    /* seq of the zone's changeset before; given by the store */
+  uint64_t version; /* given by the caller: the zone's last version + 1 */
+  enum store_kind kind;
+  bool has_serial_from;
+  uint32_t serial_from, serial_to;
+  int64_t at_s;
+  enum store_door door;
+  const char *author;  /* key, peer or person; "" none */
+  const char *comment; /* "" none */
+  const uint8_t *body; /* of a delta: delta.h */
+  size_t body_size;
+};
+
+/* The changesets of a zone with a version over `after`, oldest first. Follows the prev chain from `head`. */
+MUST_CHECK enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
+                                      enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
+
+/* ---- a batch of changes: one sync, one transaction ---- */
+
+struct store_batch;
+/* One batch at a time, and none inside store_each_zone: ERR_AGAIN. ERR_IO: the store takes no changes until the disk is repaired
+ * and the server restarted. */
+MUST_CHECK enum err store_batch_begin(struct store *s, struct store_batch **out);
+/* A new zone; its id is valid once the batch is committed (and inside it). A name that is there but deleted gets a new row: versions
+ * go on from the old one's. `*version` is the last one used, 0 for a name never seen: the first change has the next one.
+ * ERR_EXISTS: there is a live zone of that name; the batch goes on. */
+MUST_CHECK enum err store_batch_create(struct store_batch *b, const struct name *name, uint64_t *id, uint64_t *version);
+/* Writes the snapshot's image into this batch's segment; with `change` also a changeset of kind full that names it, without it
+ * only a fresher image of the zone's present version (compaction). `*image` is valid once committed. */
+MUST_CHECK enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
+                                      const struct store_change *change, struct store_image *image);
+/* A changeset of kind delta. Its body is at most LIMIT_CHANGE_BYTES (ERR_LIMIT: write an image). A version that is not the zone's
+ * last + 1 is ERR_RANGE, here and above; the batch goes on without it. */
+MUST_CHECK enum err store_batch_delta(struct store_batch *b, const struct store_change *change);
+MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
+MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
+/* Durable on ERR_OK; on failure nothing of it is (and the batch is gone either way). Afterwards store_batch_commit's caller knows
+ * the heads: `head` of a zone is *seq_out of its last change, asked by store_head. */
+MUST_CHECK enum err store_batch_commit(struct store_batch *b, struct store_error *error);
+void store_batch_abort(struct store_batch *b); /* NULL is fine */
+/* The seq of the zone's last committed changeset; 0: none. */
+uint64_t store_head(const struct store *s, uint64_t zone);
+/* Where the zone's newest committed image is now (segment 0: none). store_sweep moves images of small segments together, so ask
+ * again instead of keeping one over a sweep. */
+void store_image_of(const struct store *s, uint64_t zone, struct store_image *out);
+
+/* ---- timers of secondary zones: node-local, not in the log ---- */
+
+struct store_timer {
+  uint64_t zone;
+  int64_t good_at_s;  /* wall time of the last answer of a primary that our content is current; 0: never */
+  uint32_t expire_s;  /* SOA expire, or what EDNS EXPIRE bounded it to */
+};
+MUST_CHECK enum err store_timer_get(struct store *s, uint64_t zone, struct store_timer *out); /* ERR_NOT_FOUND */
+/* Kept in memory, written by store_timers_flush (at most 60 s old; at a clean end always). */
+MUST_CHECK enum err store_timer_put(struct store *s, const struct store_timer *t);
+MUST_CHECK enum err store_timers_flush(struct store *s, struct store_error *error);
+
+/* ---- housekeeping ---- */
+
+struct store_usage { uint64_t database_bytes, segment_bytes, segments, changesets; };
+MUST_CHECK enum err store_usage(struct store *s, struct store_usage *out);
+/* Deletes segments that no zone's image names any more, and forgets zones deleted before `before_s`. */
+MUST_CHECK enum err store_sweep(struct store *s, int64_t before_s, struct store_error *error);
+
+#endif

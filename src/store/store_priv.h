@@ -1,0 +1,237 @@
+/* What the files of this room share. Nobody else includes it but the tests of the room.
+ *
+ *   store.c    opening, closing, what is there        zones.c    the zone table in memory, heads swept to the log
+ *   db.c       SQLite: connection, schema, statements change.c   changesets: written, chained, read back
+ *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
+ *   segment.c  segment files and their maps           timer.c    the timer file
+ *   sweep.c    what nothing names any more
+ *
+ * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
+#ifndef STORE_STORE_PRIV_H
+#define STORE_STORE_PRIV_H
+
+#include "base/buf.h"
+#include "base/hash.h"
+#include "base/limits.h"
+#include "store/store.h"
+#include "zone/image.h"
+
+#include <sqlite3.h>
+
+/* Fills `error` (NULL is fine) and returns `code`. */
+enum err store_fail(struct store_error *error, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* ---- file.c ---- */
+
+/* Every call that changes a file of ours (SQLite has its own table, the VFS): tests count them, let them fail, or end the
+ * process there. Results as those of the system calls. */
+struct file_ops {
+  int (*create)(int dir, const char *name); /* empty, mode 0600, for writing */
+  ssize_t (*write)(int fd, const void *bytes, size_t n);
+  int (*sync)(int fd);
+  int (*rename)(int dir, const char *from, const char *to);
+  int (*sync_dir)(int dir);
+  int (*remove)(int dir, const char *name);
+};
+
+extern const struct file_ops file_ops_system;
+
+enum { FILE_NAME_BYTES = 40, FILE_BUFFER_BYTES = 1 << 20 };
+
+/* A file being written under a temporary name. */
+struct file_out {
+  const struct file_ops *ops;
+  int dir;
+  int fd;
+  char name[FILE_NAME_BYTES];
+  uint8_t *buffer;
+  size_t buffered;
+  uint64_t size_bytes; /* with what is buffered */
+  int error;           /* errno of the first failure */
+};
+
+MUST_CHECK enum err file_out_begin(struct file_out *o, const struct file_ops *ops, int dir, const char *name);
+bool file_out_write(struct file_out *o, const void *bytes, size_t n);
+/* Written, synced, renamed; the directory is not synced yet. On failure the file is gone and errno says why. */
+MUST_CHECK enum err file_out_finish(struct file_out *o);
+void file_out_abort(struct file_out *o);
+
+/* Takes the lock and writes our pid. ERR_LOCKED: *pid is the owner's (0: unknown). */
+MUST_CHECK enum err file_lock(int dir, const char *name, int *fd, long *pid);
+/* Removes what a crash left under temporary names. */
+void file_remove_temporary(const struct file_ops *ops, int dir);
+/* The whole of a small file; ERR_NOT_FOUND. */
+MUST_CHECK enum err file_read(int dir, const char *name, size_t most_bytes, struct buf *out);
+
+/* ---- db.c ---- */
+
+enum statement {
+#define STATEMENT(id, sql) ST_##id,
+#include "store/statements.def"
+#undef STATEMENT
+  ST_COUNT
+};
+
+enum db_kind { DB_KIND_NULL, DB_KIND_INT, DB_KIND_TEXT, DB_KIND_BLOB };
+
+struct db_value {
+  enum db_kind kind;
+  int64_t number;
+  const void *bytes;
+  size_t size;
+};
+
+#define DB_INT(v) ((struct db_value){DB_KIND_INT, (int64_t)(v), NULL, 0})
+#define DB_TEXT(t) ((struct db_value){DB_KIND_TEXT, 0, (t), 0})
+#define DB_BLOB(p, n) ((struct db_value){DB_KIND_BLOB, 0, (p), (n)})
+#define DB_NULL ((struct db_value){DB_KIND_NULL, 0, NULL, 0})
+
+struct db {
+  sqlite3 *connection;
+  sqlite3_stmt *statements[ST_COUNT];
+};
+
+/* Opens and migrates. `dir` is absolute. ERR_VERSION before anything is written. */
+MUST_CHECK enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error);
+void db_close(struct db *db);
+/* Binds and returns the statement, to be stepped by db_step and ended by db_end. */
+sqlite3_stmt *db_bind(struct db *db, enum statement st, const struct db_value *values, size_t count);
+MUST_CHECK enum err db_step(struct db *db, sqlite3_stmt *st, bool *row, struct store_error *error);
+void db_end(sqlite3_stmt *st);
+/* A statement without result. */
+MUST_CHECK enum err db_run(struct db *db, struct store_error *error, enum statement st, const struct db_value *values, size_t count);
+/* The first column of the first row; 0 if there is none or it is NULL. */
+MUST_CHECK enum err db_number(struct db *db, struct store_error *error, enum statement st, uint64_t *out);
+/* Takes back an open transaction; harmless without one. */
+void db_rollback(struct db *db);
+/* Makes all that is visible durable, whatever an earlier sync said: into the database file. */
+MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
+/* The code and words for what the connection said last. */
+enum err db_fail(struct db *db, int rc, struct store_error *error);
+
+#define DB_VALUES(...) (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+#define DB_BIND(db, st, ...) db_bind((db), (st), DB_VALUES(__VA_ARGS__))
+#define DB_RUN(db, error, st, ...) db_run((db), (error), (st), DB_VALUES(__VA_ARGS__))
+
+/* ---- segment.c ---- */
+
+enum { SEGMENT_FORMAT = 1, SEGMENT_HEADER_BYTES = 64, SEGMENT_ALIGN_BYTES = 64 };
+
+struct segment_map;
+
+struct segment { /* one file, or one that rows name and that is missing */
+  uint64_t number;
+  uint64_t size_bytes;
+  uint64_t images; /* zones whose newest image is in it */
+  struct segment_map *map;
+};
+
+struct segment_table { /* ascending by number */
+  struct segment *list;
+  size_t count, capacity;
+};
+
+struct segment *segment_find(const struct segment_table *t, uint64_t number);
+/* The entry of a number, made if there is none; NULL when out of memory. */
+struct segment *segment_get(struct segment_table *t, uint64_t number);
+void segment_drop(struct segment_table *t, uint64_t number);
+void segment_table_done(struct segment_table *t);
+
+void segment_name(uint64_t number, char out[FILE_NAME_BYTES]);
+/* Every file of the directory; ERR_VERSION if one was written by a newer version. */
+MUST_CHECK enum err segment_scan(struct store *s, struct store_error *error);
+MUST_CHECK enum err segment_begin(struct store *s, uint64_t number, struct file_out *o);
+/* Appends a snapshot's image and says where it stands (segment and version are the caller's). */
+MUST_CHECK enum err segment_append(struct file_out *o, const struct zone_snap *snap, struct store_image *image);
+unsigned segment_map_count(void); /* maps open in this process */
+
+/* ---- zones.c ---- */
+
+struct zone_row {
+  uint64_t id;
+  uint64_t head, version;
+  struct digest128 sum; /* of the changeset `head`: what the next one is chained to */
+  uint64_t snapshot;    /* id of the row of `image`; 0: none */
+  struct store_image image;
+  int64_t good_at_s; /* the timer */
+  uint32_t expire_s;
+  uint32_t serial;
+  uint32_t pending; /* 1 + index in the open batch; 0: not touched by it */
+  uint8_t state;
+  bool has_timer;
+  bool dirty; /* the log's zone row is older than this */
+};
+
+struct id_list {
+  uint64_t *list;
+  size_t count, capacity;
+};
+bool id_list_add(struct id_list *l, uint64_t id);
+
+struct zone_table { /* ascending by id */
+  struct zone_row *rows;
+  size_t count, capacity;
+};
+
+struct zone_row *zones_find(const struct store *s, uint64_t id);
+struct zone_row *zones_append(struct store *s, uint64_t id); /* NULL when out of memory; id over all others */
+MUST_CHECK enum err zones_load(struct store *s, struct store_error *error);
+/* Writes heads of at most `most` zones inside the open transaction; what was written counts once zones_swept is called. */
+MUST_CHECK enum err zones_sweep_step(struct store *s, size_t most, struct store_error *error);
+void zones_swept(struct store *s, bool committed);
+MUST_CHECK enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error);
+
+/* ---- change.c ---- */
+
+enum { SUM_BYTES = 16 };
+void sum_put(uint8_t out[SUM_BYTES], struct digest128 sum);
+bool sum_get(const void *bytes, size_t n, struct digest128 *out);
+/* Writes the changeset's row; `sum` is the last one's on entry, its own on ERR_OK. */
+MUST_CHECK enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error);
+
+/* ---- timer.c ---- */
+
+void timers_load(struct store *s);
+
+/* ---- store.c ---- */
+
+struct store_env { /* what tests replace */
+  const struct file_ops *ops;
+  const char *vfs; /* SQLite's; NULL: the default */
+};
+
+struct store {
+  struct store_env env;
+  char *dir; /* absolute */
+  int dir_fd, segments_fd, lock_fd;
+  struct db db;
+  struct store_batch *batch; /* the open one */
+  bool reading;              /* inside a callback of store_each_zone: no batch now */
+  bool uncertain;            /* the log may hold what we called failed: no write until restart */
+
+  uint64_t id[2];
+  uint64_t last_seq, last_zone, last_snapshot, last_segment;
+  uint64_t tick; /* counts transactions that are not told by their changesets; meta key "tick" */
+
+  struct zone_table zones;
+  struct segment_table segments;
+  struct id_list stale; /* snapshot rows that no zone's newest image is any more */
+  bool timers_dirty;
+
+  struct {
+    uint64_t mark;    /* zone rows of the log are right up to this seq */
+    uint64_t target;  /* the mark once the round is through; 0: no round */
+    size_t at;        /* next row of the round */
+    size_t step_from; /* rows of the step not yet committed: step_from .. at */
+    bool done;        /* that step ends the round */
+  } sweep;
+};
+
+MUST_CHECK enum err store_open_with(const char *dir, const struct store_env *env, struct store **out, struct store_error *error);
+
+/* Commits the open transaction. If the disk fails in the middle, the outcome is looked up behind a fresh connection: ERR_OK means
+ * durable, anything else that nothing of it is there. `seq`: of the transaction's last changeset, 0 if it has none. */
+MUST_CHECK enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error);
+MUST_CHECK enum err store_transaction_begin(struct store *s, struct store_error *error);
+
+#endif

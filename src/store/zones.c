@@ -1,0 +1,219 @@
+/* The zone table in memory, and how its heads get back to the log.
+ *
+ * A commit does not touch the zone's row in the log: that would be a random page a change. The row is written later by a sweep
+ * that goes over the table in rounds, a few rows with each commit, and each round ends by moving the `mark`: every row is right up
+ * to it, and may be newer. At start the rows are read, and then the changesets after the mark. */
+#include "store/store_priv.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool id_list_add(struct id_list *l, uint64_t id) {
+  if (l->count == l->capacity) {
+    size_t capacity = l->capacity ? 2 * l->capacity : 64;
+    uint64_t *list = realloc(l->list, capacity * sizeof *list);
+    if (!list) return false;
+    l->list = list;
+    l->capacity = capacity;
+  }
+  l->list[l->count++] = id;
+  return true;
+}
+
+/* Ids are given in ascending order and seldom go away, so a row mostly stands where its id says. */
+struct zone_row *zones_find(const struct store *s, uint64_t id) {
+  const struct zone_table *t = &s->zones;
+  if (!t->count || id < t->rows[0].id) return NULL;
+  uint64_t guess = id - t->rows[0].id;
+  if (guess < t->count && t->rows[guess].id == id) return &t->rows[guess];
+  size_t low = 0, high = guess < t->count ? (size_t)guess : t->count; /* gaps only move rows to the front */
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (t->rows[middle].id < id) low = middle + 1;
+    else high = middle;
+  }
+  return low < t->count && t->rows[low].id == id ? &t->rows[low] : NULL;
+}
+
+struct zone_row *zones_append(struct store *s, uint64_t id) {
+  struct zone_table *t = &s->zones;
+  assert(!t->count || t->rows[t->count - 1].id < id);
+  if (t->count == t->capacity) {
+    size_t capacity = t->capacity ? 2 * t->capacity : 64;
+    struct zone_row *rows = realloc(t->rows, capacity * sizeof *rows);
+    if (!rows) return NULL;
+    t->rows = rows;
+    t->capacity = capacity;
+  }
+  struct zone_row *row = &t->rows[t->count++];
+  *row = (struct zone_row){.id = id};
+  return row;
+}
+
+/* ---- loading ---- */
+
+static enum err load_rows(struct store *s, struct store_error *error) {
+  sqlite3_stmt *st = db_bind(&s->db, ST_ZONES, NULL, 0);
+  bool more = true;
+  enum err err;
+  while (!(err = db_step(&s->db, st, &more, error)) && more) {
+    struct zone_row *row = zones_append(s, (uint64_t)sqlite3_column_int64(st, 0));
+    if (!row) {
+      err = store_fail(error, ERR_MEMORY, "out of memory for the zones of the store");
+      break;
+    }
+    row->state = (uint8_t)sqlite3_column_int(st, 1);
+    row->head = (uint64_t)sqlite3_column_int64(st, 2);
+    row->version = (uint64_t)sqlite3_column_int64(st, 3);
+    row->serial = (uint32_t)sqlite3_column_int64(st, 4);
+    /* Without a sum the next link of the chain would be forged; a head without one is found when its changes are read back. */
+    (void)sum_get(sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5), &row->sum);
+  }
+  db_end(st);
+  return err;
+}
+
+static enum err load_tail(struct store *s, struct store_error *error) {
+  sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_TAIL, DB_INT(s->sweep.mark));
+  bool more = true;
+  enum err err;
+  while (!(err = db_step(&s->db, st, &more, error)) && more) {
+    uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
+    struct zone_row *row = zones_find(s, (uint64_t)sqlite3_column_int64(st, 1));
+    if (!row || seq <= row->head) continue;
+    row->head = seq;
+    row->version = (uint64_t)sqlite3_column_int64(st, 2);
+    row->serial = (uint32_t)sqlite3_column_int64(st, 3);
+    (void)sum_get(sqlite3_column_blob(st, 4), (size_t)sqlite3_column_bytes(st, 4), &row->sum);
+    row->dirty = true;
+  }
+  db_end(st);
+  return err;
+}
+
+static bool load_snapshot(struct store *s, sqlite3_stmt *st) {
+  uint64_t id = (uint64_t)sqlite3_column_int64(st, 0);
+  struct zone_row *row = zones_find(s, (uint64_t)sqlite3_column_int64(st, 1));
+  const uint8_t *digest = sqlite3_column_blob(st, 6);
+  struct store_image image = {
+      .version = (uint64_t)sqlite3_column_int64(st, 2),
+      .segment = (uint64_t)sqlite3_column_int64(st, 3),
+      .offset_bytes = (uint64_t)sqlite3_column_int64(st, 4),
+      .size_bytes = (uint64_t)sqlite3_column_int64(st, 5),
+      .digest = sqlite3_column_bytes(st, 6) == 8 ? get_u64(digest) : 0,
+  };
+  s->last_snapshot = id;
+  if (image.segment > s->last_segment) s->last_segment = image.segment;
+  if (!row || image.version < row->image.version) return id_list_add(&s->stale, id);
+  if (row->snapshot && !id_list_add(&s->stale, row->snapshot)) return false;
+  row->snapshot = id;
+  row->image = image;
+  return true;
+}
+
+static enum err load_snapshots(struct store *s, struct store_error *error) {
+  sqlite3_stmt *st = db_bind(&s->db, ST_SNAPSHOTS, NULL, 0);
+  bool more = true;
+  enum err err;
+  while (!(err = db_step(&s->db, st, &more, error)) && more) {
+    if (load_snapshot(s, st)) continue;
+    err = store_fail(error, ERR_MEMORY, "out of memory for the images of the store");
+    break;
+  }
+  db_end(st);
+  for (size_t i = 0; !err && i < s->zones.count; i++) {
+    if (!s->zones.rows[i].snapshot) continue;
+    struct segment *segment = segment_get(&s->segments, s->zones.rows[i].image.segment);
+    if (!segment) err = store_fail(error, ERR_MEMORY, "out of memory for the segments of the store");
+    else segment->images++;
+  }
+  return err;
+}
+
+static enum err load_meta(struct store *s, struct store_error *error) {
+  sqlite3_stmt *st = db_bind(&s->db, ST_META_ALL, NULL, 0);
+  bool more = true;
+  enum err err;
+  while (!(err = db_step(&s->db, st, &more, error)) && more) {
+    const char *key = (const char *)sqlite3_column_text(st, 0), *value = (const char *)sqlite3_column_text(st, 1);
+    if (!key || !value) continue;
+    if (!strcmp(key, "mark")) s->sweep.mark = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "tick")) s->tick = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "last-zone")) s->last_zone = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "store") && strlen(value) == 32) {
+      char high[17] = {0};
+      memcpy(high, value, 16);
+      s->id[0] = strtoull(high, NULL, 16);
+      s->id[1] = strtoull(value + 16, NULL, 16);
+    }
+  }
+  db_end(st);
+  return err;
+}
+
+enum err zones_load(struct store *s, struct store_error *error) {
+  uint64_t feed = 0, last = 0;
+  enum err err = load_meta(s, error);
+  if (!err) err = db_number(&s->db, error, ST_FEED_GET, &feed);
+  if (!err) err = db_number(&s->db, error, ST_CHANGE_LAST, &last);
+  if (!err) err = load_rows(s, error);
+  if (!err) err = load_tail(s, error);
+  if (!err) err = load_snapshots(s, error);
+  s->last_seq = last > feed ? last : feed;
+  if (s->zones.count && s->zones.rows[s->zones.count - 1].id > s->last_zone) s->last_zone = s->zones.rows[s->zones.count - 1].id;
+  return err;
+}
+
+/* ---- sweeping ---- */
+
+enum { SWEEP_LOOK_ROWS = 16384 }; /* looked at in one step at most, when few of them are dirty */
+
+enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error) {
+  uint8_t sum[SUM_BYTES];
+  sum_put(sum, row->sum);
+  return DB_RUN(&s->db, error, ST_ZONE_HEAD, DB_INT(row->head), DB_INT(row->version), DB_INT(row->serial), DB_BLOB(sum, sizeof sum),
+                DB_INT(row->id));
+}
+
+static enum err write_mark(struct store *s, struct store_error *error) {
+  char text[24];
+  snprintf(text, sizeof text, "%llu", (unsigned long long)s->sweep.target);
+  enum err err = DB_RUN(&s->db, error, ST_META_SET, DB_TEXT(text), DB_TEXT("mark"));
+  if (!err) err = DB_RUN(&s->db, error, ST_FEED_SET, DB_INT(s->sweep.target));
+  return err;
+}
+
+/* Rows that the open batch has changed are written as they were before it: that is what the mark promises, and they stay dirty. */
+enum err zones_sweep_step(struct store *s, size_t most, struct store_error *error) {
+  enum err err = ERR_OK;
+  size_t written = 0, looked = 0;
+  if (!s->sweep.target) s->sweep.target = s->last_seq;
+  s->sweep.step_from = s->sweep.at;
+  s->sweep.done = false;
+  for (; !err && s->sweep.at < s->zones.count && written < most && looked < SWEEP_LOOK_ROWS; s->sweep.at++, looked++) {
+    const struct zone_row *row = &s->zones.rows[s->sweep.at];
+    if (!row->dirty) continue;
+    err = zones_write_row(s, row, error);
+    written++;
+  }
+  if (!err && s->sweep.at >= s->zones.count) {
+    err = write_mark(s, error);
+    s->sweep.done = !err;
+  }
+  return err;
+}
+
+void zones_swept(struct store *s, bool committed) {
+  if (!committed) {
+    s->sweep.at = s->sweep.step_from;
+    return;
+  }
+  for (size_t i = s->sweep.step_from; i < s->sweep.at; i++)
+    s->zones.rows[i].dirty = false;
+  s->sweep.step_from = s->sweep.at;
+  if (!s->sweep.done) return;
+  s->sweep.mark = s->sweep.target;
+  s->sweep.target = s->sweep.at = s->sweep.step_from = 0;
+  s->sweep.done = false;
+}

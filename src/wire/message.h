@@ -1,0 +1,129 @@
+/* DNS messages: reading requests and responses, writing messages with compression (RFC 1035 §4, RFC 6891).
+ *
+ * Thread: any; no allocation. */
+#ifndef WIRE_MESSAGE_H
+#define WIRE_MESSAGE_H
+
+#include "base/bytes.h"
+#include "base/err.h"
+#include "wire/name.h"
+#include "wire/rr.h"
+
+enum { MESSAGE_HEADER_BYTES = 12 };
+enum { /* flags word of the header */
+  FLAG_QR = 0x8000, FLAG_AA = 0x0400, FLAG_TC = 0x0200, FLAG_RD = 0x0100, FLAG_RA = 0x0080, FLAG_AD = 0x0020, FLAG_CD = 0x0010,
+  FLAG_OPCODE_MASK = 0x7800, FLAG_OPCODE_SHIFT = 11, FLAG_RCODE_MASK = 0x000f,
+};
+enum opcode { OPCODE_QUERY = 0, OPCODE_IQUERY = 1, OPCODE_STATUS = 2, OPCODE_NOTIFY = 4, OPCODE_UPDATE = 5, OPCODE_DSO = 6 };
+enum rcode {
+  RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_NOTIMP = 4, RCODE_REFUSED = 5,
+  RCODE_YXDOMAIN = 6, RCODE_YXRRSET = 7, RCODE_NXRRSET = 8, RCODE_NOTAUTH = 9, RCODE_NOTZONE = 10,
+  RCODE_BADVERS = 16, /* with the OPT's upper bits */
+  RCODE_BADSIG = 16, RCODE_BADKEY = 17, RCODE_BADTIME = 18, RCODE_BADTRUNC = 22, /* in TSIG's error field */
+};
+const char *rcode_text(unsigned rcode); /* "NXDOMAIN"; never NULL */
+
+enum edns_option {
+  EDNS_NSID = 3, EDNS_ECS = 8, EDNS_EXPIRE = 9, EDNS_COOKIE = 10, EDNS_KEEPALIVE = 11, EDNS_PADDING = 12, EDNS_EDE = 15,
+  EDNS_REPORT_CHANNEL = 18, EDNS_ZONEVERSION = 19,
+};
+enum { EDNS_F_DO = 0x8000 };
+enum ede { /* RFC 8914 §4, RFC 9567 ...; -1: none */
+  EDE_NONE = -1, EDE_OTHER = 0, EDE_NOT_READY = 14, EDE_BLOCKED = 15, EDE_PROHIBITED = 18, EDE_NOT_AUTHORITATIVE = 20,
+  EDE_NOT_SUPPORTED = 21, EDE_INVALID_DATA = 24,
+};
+
+/* What is wanted of the options seen in a request's OPT. */
+struct edns {
+  bool present;
+  bool dnssec_ok;
+  bool nsid, expire, keepalive, padding, zoneversion, cookie, subnet; /* the option was there (once or more) */
+  uint8_t version;
+  uint16_t udp_bytes;     /* requestor's payload size, at least 512 */
+  const uint8_t *options; /* in the request */
+  uint16_t options_size;
+};
+
+/* A request as far as it could be understood. `rcode` says what to answer when it could not. */
+struct request {
+  const uint8_t *bytes;
+  size_t size;
+  uint16_t id;
+  uint16_t flags;
+  uint8_t opcode;
+  uint16_t question_count;
+  bool has_question;       /* one question was read: qname, qtype, qclass are valid and the response can echo it */
+  struct name qname;       /* as it came, original case */
+  uint16_t qtype, qclass;
+  size_t question_end;     /* offset behind the question section */
+  struct edns edns;
+  size_t tsig_at;          /* offset of the TSIG record's owner; 0: none */
+  uint16_t answer_count, authority_count, additional_count;
+};
+
+/* Reads header, question, and scans the rest for OPT and TSIG.
+ *   ERR_SHORT   shorter than a header, or a response (QR=1): nothing may be answered
+ *   ERR_FORMAT  answer FORMERR (RFC 8906, RFC 9619: QDCOUNT over 1 for QUERY; second OPT; TSIG not last; garbage behind)
+ *   ERR_OK      understood (opcode, class, EDNS version are still to be judged by the caller)
+ * For opcodes QUERY and NOTIFY records of the other sections are walked; for UPDATE, too. */
+MUST_CHECK enum err request_parse(const uint8_t *bytes, size_t size, struct request *out);
+
+/* ---- reading the records of a message (responses, transfers, NOTIFY) ---- */
+
+struct message {
+  const uint8_t *bytes;
+  size_t size;
+  uint16_t id, flags;
+  uint16_t counts[4]; /* QD AN NS AR */
+};
+
+struct message_rr { /* one record as it stands in a message */
+  struct name owner;
+  uint16_t type, class;
+  uint32_t ttl; /* over 2^31-1 is read as 0, RFC 2181 §8 */
+  struct rd rdata;      /* raw, possibly compressed, in the message */
+  uint16_t rdata_size;
+};
+
+MUST_CHECK enum err message_open(const uint8_t *bytes, size_t size, struct message *out, struct rd *body);
+MUST_CHECK enum err message_question(const struct message *m, struct rd *body, struct name *qname, uint16_t *qtype, uint16_t *qclass);
+MUST_CHECK enum err message_rr(const struct message *m, struct rd *body, struct message_rr *out);
+unsigned message_rcode(const struct message *m); /* header part only */
+
+/* ---- writing ---- */
+
+enum { MESSAGE_NAMES_MAX = 96 };
+
+/* A message being written. Names are compressed against what stands there already (the question first). `reserve` octets at
+ * the end are kept for OPT and TSIG. */
+struct message_writer {
+  struct wr out;
+  size_t reserve;
+  uint16_t counts[4];
+  uint16_t name_count;
+  struct { uint16_t offset; uint16_t hash; } names[MESSAGE_NAMES_MAX]; /* suffixes that can be pointed at */
+};
+
+/* Starts a message in `buffer`; `limit` <= size of the buffer bounds it. */
+void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags);
+/* Copies the question of a request as it came (case preserved). */
+bool message_echo_question(struct message_writer *w, const struct request *req);
+bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
+/* Writes a name, compressed where it can be. */
+bool message_put_name(struct message_writer *w, const uint8_t *name_wire);
+enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
+/* One record; RDATA in uncompressed form, compressed here where its type allows. False, and nothing written, if it does not fit. */
+bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
+                    uint32_t ttl, const uint8_t *rdata, size_t rdata_size);
+/* A place to come back to: an RRset that does not fit whole is taken back. */
+struct message_mark { uint8_t *at; uint16_t counts[4]; uint16_t name_count; };
+struct message_mark message_mark(const struct message_writer *w);
+void message_rewind(struct message_writer *w, struct message_mark mark);
+/* Puts OPT with the given payload size, extended rcode bits, flags and ready-made options into the reserve. */
+bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags, const uint8_t *options,
+                     size_t options_size);
+/* Writes header counts and the low rcode bits; returns the message's size. */
+size_t message_finish(struct message_writer *w, unsigned rcode);
+void message_set_flags(struct message_writer *w, uint16_t set);
+
+#endif

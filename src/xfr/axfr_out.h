@@ -1,0 +1,21 @@
+/* Transfers out (RFC 5936; IXFR requests are answered AXFR-style or with the single SOA, RFC 1995 §4): turns a snapshot into
+ * messages, one at a time as the stream can take them. Holds its own reference on the snapshot, so a change never cuts it.
+ * Thread: the stream thread that owns it. */
+#ifndef XFR_AXFR_OUT_H
+#define XFR_AXFR_OUT_H
+
+#include "tsig/tsig.h"
+#include "zone/zone.h"
+
+struct axfr_out;
+
+/* `req` was allowed (ANSWER_TRANSFER); takes over the verified TSIG state `*tsig` (which is emptied). */
+MUST_CHECK enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, struct tsig_stream *tsig,
+                                   struct axfr_out **out);
+/* The next message into `buffer` (capacity >= 65535). `*done`: it is the last. */
+MUST_CHECK enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int64_t now_s, size_t *size, bool *done);
+struct axfr_out_count { uint64_t messages, records, bytes; };
+struct axfr_out_count axfr_out_count(const struct axfr_out *a);
+void axfr_out_free(struct axfr_out *a); /* NULL is fine */
+
+#endif

@@ -1,0 +1,58 @@
+/* Who we talk to: one entry an address, as long as something is under way with it or waits for it, and the bounds on how much
+ * may be under way at once, in all and with one address.
+ *
+ *   lanes (one kind of exchange: datagrams, or transfers)
+ *     ring -> lane of address A -> lane of address B -> ...      lanes that have somebody waiting and room for one more
+ *               urgent: x x                                      NOTIFYs, commands, zones without content
+ *               normal: x x x x x
+ *
+ * Lanes take turns, so an address with a million zones behind it delays nobody else's. Thread: the owner's. */
+#ifndef XFR_REMOTES_PRIV_H
+#define XFR_REMOTES_PRIV_H
+
+#include "base/addr.h"
+#include "xfr/list_priv.h"
+#include "xfr/map_priv.h"
+
+struct lane {
+  struct list turn; /* in the ring */
+  struct list urgent, normal;
+  uint32_t waiting, in_flight;
+  struct remote *remote;
+};
+
+struct lane_wait { /* part of whatever waits */
+  struct list link;
+  struct lane *lane; /* NULL: it does not wait */
+};
+
+struct lanes {
+  struct list ring;
+  uint32_t in_flight, limit, limit_each;
+};
+
+void lanes_init(struct lanes *l, uint32_t limit, uint32_t limit_each);
+void lane_wait(struct lanes *l, struct lane *lane, struct lane_wait *w, bool urgent);
+void lane_leave(struct lanes *l, struct lane_wait *w); /* gives up; harmless if it does not wait */
+/* Who may run next, with a slot taken for it on `*lane`; NULL: nobody may now. */
+struct lane_wait *lanes_next(struct lanes *l, struct lane **lane);
+/* A slot for somebody who has not waited, if one is free and nobody waits for it. */
+bool lane_take(struct lanes *l, struct lane *lane);
+void lane_release(struct lanes *l, struct lane *lane);
+
+struct remote {
+  struct map_node node;
+  struct addr addr;
+  uint32_t silent; /* exchanges in a row without any answer */
+  struct lane datagrams, streams;
+};
+
+/* An address that was silent so often is down as long as probes of it are under way: others do not queue up behind them. */
+enum { REMOTE_DOWN_SILENT = 3, REMOTE_DOWN_PROBES = 4 };
+
+struct remote *remote_get(struct map *remotes, const struct addr *addr); /* found or made; NULL: out of memory */
+struct remote *remote_find(const struct map *remotes, const struct addr *addr);
+void remote_put(struct map *remotes, struct remote *r); /* forgets it unless something is under way or waits */
+bool remote_is_down(const struct remote *r);
+
+#endif

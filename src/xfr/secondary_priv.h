@@ -1,0 +1,139 @@
+/* Inside of the secondaries machine.
+ *
+ *   secondary.c  the table of zones, configuration, status, the owner's calls
+ *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
+ *   transfer.c   the stream of a transfer
+ *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
+ *
+ * Every public call ends with secondaries_pump, the only place where exchanges start; so nothing recurses. */
+#ifndef XFR_SECONDARY_PRIV_H
+#define XFR_SECONDARY_PRIV_H
+
+#include "xfr/axfr_in_priv.h"
+#include "xfr/map_priv.h"
+#include "xfr/remotes_priv.h"
+#include "xfr/secondary.h"
+#include "xfr/soa_query_priv.h"
+#include "xfr/timers_priv.h"
+#include "xfr/tokens_priv.h"
+
+enum { NO_TARGET = UINT16_MAX };
+
+struct shared_options { /* of all zones configured with the same ones in a row */
+  uint32_t references;
+  uint16_t target_count; /* addresses of all primaries */
+  struct secondary_options o;
+};
+
+/* One address of one primary. */
+struct target {
+  const struct xfr_primary *primary;
+  unsigned primary_index;
+  const struct addr *address;
+};
+
+enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_AXFR_CONNECT, STAGE_AXFR };
+
+struct exchange { /* what is under way for one zone */
+  struct secondary *zone;
+  struct lane *lane; /* whose slot it holds */
+  uint64_t token;    /* of the open datagram exchange or stream */
+  enum exchange_stage stage;
+  bool is_open;      /* the net knows the token */
+  uint8_t tries;
+  uint64_t deadline_ns, give_up_ns, wait_ns;
+  char peer[64];
+  struct addr address, source;
+  struct tsig_keyring *keys; /* reference that keeps `key` */
+  const struct tsig_key *key;
+  struct soa_query query;
+  struct xfr_what doubt; /* a doubtful answer that came; "" none */
+  struct axfr_in *axfr;
+  uint64_t started_ns, progress_ns, window_ns, window_bytes;
+};
+
+struct last_transfer {
+  struct addr from;
+  bool is_signed;
+  uint64_t bytes, messages, records, dropped, duration_ns;
+  int64_t wall_s;
+  char peer[];
+};
+
+struct secondary {
+  struct map_node node; /* by id */
+  struct timer timer;   /* the earliest of refresh_ns, expires_ns and the exchange's deadline */
+  uint32_t id;
+  struct lane_wait wait;
+  struct shared_options *options;
+  struct exchange *exchange; /* NULL: none */
+  struct last_transfer *last_transfer;
+  char *error; /* NULL: none since the last success */
+  int64_t error_wall_s, good_wall_s;
+  uint64_t refresh_ns; /* next round; UINT64_MAX while one is under way */
+  uint64_t expires_ns; /* UINT64_MAX: never */
+  uint64_t round_ns;   /* when the round began */
+  struct soa_times soa; /* of our content */
+  uint32_t promised_serial, promised_expire_s; /* what the SOA answer said that leads to the transfer */
+  uint32_t lower_serial;  /* the best of the primaries that are behind us, in this round */
+  uint32_t notify_serial; /* of a NOTIFY that is remembered */
+  uint16_t notify_target;
+  uint16_t first_target, tried; /* of the round */
+  uint8_t phase;                /* enum secondary_phase */
+  uint8_t failures;             /* rounds in a row */
+  uint8_t fruitless;            /* NOTIFYs in a row that brought nothing */
+  bool has_content : 1, expired : 1, has_promised_expire : 1;
+  bool urgent : 1;        /* not behind ordinary refreshes */
+  bool notify_round : 1;  /* the first current answer ends it */
+  bool force : 1;         /* retransfer: take whatever serial */
+  bool current : 1;       /* in this round a primary said that our content is */
+  bool lower : 1;         /* in this round a primary was behind us */
+  bool again : 1;         /* a NOTIFY or command came meanwhile: another round at once */
+  bool again_force : 1, again_serial_known : 1;
+  uint8_t apex_size;
+  uint8_t apex[]; /* wire form */
+};
+
+enum { OPTIONS_RECENT = 8 };
+
+struct secondaries {
+  struct xfr_net net;
+  struct secondary_events events;
+  struct map zones, remotes;
+  struct timers timers;
+  struct tokens tokens;
+  struct lanes datagrams, streams;
+  struct shared_options *recent[OPTIONS_RECENT]; /* each with a reference */
+  struct secondary_counts counts;
+};
+
+/* ---- secondary.c ---- */
+void zone_name(const struct secondary *z, struct name *out);
+struct target zone_target(const struct secondary *z, uint16_t index); /* index < target_count */
+void zone_reschedule(struct secondaries *s, struct secondary *z);
+/* Keeps the error for status and tells the owner. */
+void zone_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
+
+/* ---- refresh.c ---- */
+void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now);
+/* The target at hand failed; on to the next one. `what` ends a sentence that starts with the address. */
+void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
+void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
+void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
+uint64_t retry_interval_ns(const struct secondary *z); /* without jitter */
+void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
+void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
+void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now);
+void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes, size_t n, struct instant now);
+
+/* ---- transfer.c ---- */
+struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
+void exchange_free(struct secondaries *s, struct secondary *z); /* closes and gives the slot back; harmless without one */
+MUST_CHECK enum err exchange_open_stream(struct secondaries *s, struct exchange *x); /* in place of what is open */
+void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
+/* On the stream that the SOA answer came by. */
+void transfer_on(struct secondaries *s, struct secondary *z, struct instant now);
+void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now);
+void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant now);
+
+#endif

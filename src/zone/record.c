@@ -1,0 +1,147 @@
+#include "zone/record_priv.h"
+
+#include <assert.h>
+
+enum { FEW_SETS = 16 }; /* up to so many are looked through one by one */
+
+static void set_view(const struct zone_node *n, const struct record_set *set, struct zone_rrset *out) {
+  const uint8_t *at = (const uint8_t *)n + (set->at & ~RECORD_SET_SIGNED);
+  out->type = set->type;
+  out->count = set->count;
+  out->ttl = set->ttl;
+  if (set->at & RECORD_SET_SIGNED) {
+    struct record_signatures s;
+    memcpy(&s, at, sizeof s);
+    out->sig_count = s.count;
+    out->sig_ttl = s.ttl;
+    out->rrs = at + sizeof s;
+    out->sigs = (const uint8_t *)n + s.at;
+  } else {
+    out->sig_count = 0;
+    out->sig_ttl = 0;
+    out->rrs = at;
+    out->sigs = NULL;
+  }
+}
+
+bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out) {
+  const struct record_set *set = record_sets(n);
+  unsigned count = record_set_count(n);
+  while (count > FEW_SETS) {
+    unsigned half = count / 2;
+    if (set[half].type <= type) {
+      set += half;
+      count -= half;
+    } else {
+      count = half;
+    }
+  }
+  for (; count && set->type <= type; set++, count--) {
+    if (set->type != type) continue;
+    set_view(n, set, out);
+    return true;
+  }
+  return false;
+}
+
+unsigned zone_rrset_count(const struct zone_node *n) {
+  return record_set_count(n);
+}
+
+void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out) {
+  assert(i < record_set_count(n));
+  set_view(n, record_sets(n) + i, out);
+}
+
+uint64_t record_leaf_flags(const struct zone_node *r) {
+  uint64_t flags = LEAF_PRESENT;
+  const struct record_set *set = record_sets(r);
+  for (unsigned i = 0; i < record_set_count(r); i++) {
+    if (!set[i].count) continue;
+    if (set[i].type == RR_NS && record_key_size(r)) flags |= LEAF_CUT;
+    if (set[i].type == RR_DNAME) flags |= LEAF_DNAME;
+    if (set[i].type == RR_NSEC) flags |= LEAF_NSEC;
+  }
+  return flags;
+}
+
+uint64_t record_rr_count(const struct zone_node *r) {
+  uint64_t count = 0;
+  for (unsigned i = 0; i < record_set_count(r); i++) {
+    struct zone_rrset set;
+    zone_rrset_at(r, i, &set);
+    count += (uint64_t)set.count + set.sig_count;
+  }
+  return count;
+}
+
+static bool is_upper(uint8_t c) {
+  return c >= 'A' && c <= 'Z';
+}
+
+/* Which octets of the name's own labels are upper case; false: none is. */
+static bool case_bits_make(const struct name *n, size_t own_octets, uint8_t *bits) {
+  bool any = false;
+  memset(bits, 0, own_octets / 8 + 1);
+  for (size_t i = 0; i < own_octets; i += n->octets[i] + 1u) {
+    for (size_t j = i + 1; j <= i + n->octets[i]; j++) {
+      if (!is_upper(n->octets[j])) continue;
+      bits[j / 8] |= (uint8_t)(1u << (j % 8));
+      any = true;
+    }
+  }
+  return any;
+}
+
+enum err owner_key_make(const struct name *n, const struct name *apex, const uint8_t *apex_key, size_t apex_key_size,
+                        struct owner_key *out) {
+  uint8_t key[NAME_KEY_BYTES];
+  size_t size = name_key(n, key);
+  if (n->labels < apex->labels || size < apex_key_size || (apex_key_size && memcmp(key, apex_key, apex_key_size) != 0))
+    return ERR_RANGE;
+  out->size = (uint16_t)(size - apex_key_size);
+  out->labels = (uint8_t)(n->labels - apex->labels);
+  memcpy(out->key, key + apex_key_size, out->size);
+  out->has_case = case_bits_make(n, n->size - apex->size, out->case_bits);
+  return ERR_OK;
+}
+
+/* Escaped octets of a key: 00 and 01 stand there as 01 01 and 01 02. */
+static size_t escapes_count(const uint8_t *key, size_t size) {
+  size_t count = 0;
+  const uint8_t *end = key + size;
+  for (const uint8_t *p = key; p < end && (p = memchr(p, 1, (size_t)(end - p))); p += 2)
+    count++;
+  return count;
+}
+
+/* Writes a label's octets with the escapes undone; how many. */
+static size_t label_write(const uint8_t *label, size_t size, bool escaped, uint8_t *out) {
+  if (!escaped) {
+    memcpy(out, label, size);
+    return size;
+  }
+  size_t n = 0;
+  for (size_t i = 0; i < size; i++)
+    out[n++] = label[i] == 1 ? (uint8_t)(label[++i] - 1) : label[i];
+  return n;
+}
+
+void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, const struct name *apex, struct name *out) {
+  size_t escapes = size ? escapes_count(key, size) : 0;
+  size_t own_octets = size - escapes;
+  assert(own_octets + apex->size <= LIMIT_NAME_BYTES);
+  unsigned labels = apex->labels;
+  uint8_t *at = out->octets + own_octets;
+  memcpy(at, apex->octets, apex->size);
+  for (const uint8_t *label = key, *end = key + size; label < end; labels++) {
+    size_t bytes = (size_t)((const uint8_t *)memchr(label, 0, (size_t)(end - label)) - label);
+    at -= bytes + 1 - (escapes ? escapes_count(label, bytes) : 0);
+    at[0] = (uint8_t)label_write(label, bytes, escapes > 0, at + 1);
+    label += bytes + 1;
+  }
+  out->size = (uint8_t)(own_octets + apex->size);
+  out->labels = (uint8_t)labels;
+  for (size_t i = 0; case_bits && i < own_octets; i++)
+    if (case_bits[i / 8] >> (i % 8) & 1 && out->octets[i] >= 'a' && out->octets[i] <= 'z') out->octets[i] ^= 0x20;
+}

@@ -1,0 +1,102 @@
+/* The record of one owner name: its key and all its RRsets, one object of the heap without references to others, so that
+ * copying it leaves nothing stale.
+ *
+ *   u32 cells | u16 labels:7 key size:9 | u16 flags:4 sets:12 | key | case bitmap? | pad to 4
+ *   then for each type, in order:  u16 type | u16 count | u32 TTL | u32 at, bit 31: signed
+ *   then the data:                 at -> [if signed: u32 TTL, u32 at of the signatures, u16 count, u16 0] RRs  signatures
+ *
+ * RRs are as zone.h shows them. Signatures stand with the type they cover; RRSIG is never a set of its own. The key is the
+ * order key less the apex's part; bit i of the case bitmap (LSB first) says that octet i of the owner's wire form was loaded
+ * in upper case. Integers are in the machine's order, padding is zero. */
+#ifndef ZONE_RECORD_PRIV_H
+#define ZONE_RECORD_PRIV_H
+
+#include "zone/zone.h"
+
+enum {
+  KEY_BYTES_MAX = 511,
+  RECORD_SETS_MAX = 4095,
+  RECORD_CASE = 1, /* flag: there is a case bitmap */
+};
+
+struct zone_node {
+  uint32_t cells;
+  uint16_t shape; /* labels, key size */
+  uint16_t sets;  /* flags, count */
+  uint8_t data[];
+};
+
+struct record_set {
+  uint16_t type;
+  uint16_t count;
+  uint32_t ttl;
+  uint32_t at;
+};
+#define RECORD_SET_SIGNED UINT32_C(0x80000000)
+
+struct record_signatures {
+  uint32_t ttl;
+  uint32_t at;
+  uint16_t count;
+  uint16_t zero;
+};
+
+/* What the leaf's word says of the record. */
+#define LEAF_PRESENT (UINT64_C(1) << 1) /* always */
+#define LEAF_CUT (UINT64_C(1) << 2)     /* NS below the apex */
+#define LEAF_DNAME (UINT64_C(1) << 3)
+#define LEAF_NSEC (UINT64_C(1) << 4)
+
+static inline const uint8_t *record_key(const struct zone_node *r) {
+  return r->data;
+}
+
+static inline unsigned record_key_size(const struct zone_node *r) {
+  return r->shape & KEY_BYTES_MAX;
+}
+
+static inline unsigned record_labels(const struct zone_node *r) {
+  return r->shape >> 9;
+}
+
+static inline unsigned record_set_count(const struct zone_node *r) {
+  return r->sets & RECORD_SETS_MAX;
+}
+
+static inline bool record_has_case(const struct zone_node *r) {
+  return r->sets >> 12 & RECORD_CASE;
+}
+
+static inline uint32_t record_case_bytes(unsigned key_size) {
+  return (key_size + 7) / 8;
+}
+
+/* Offset of the sets from the record's start. */
+static inline uint32_t record_sets_at(unsigned key_size, bool has_case) {
+  return ((uint32_t)sizeof(struct zone_node) + key_size + (has_case ? record_case_bytes(key_size) : 0) + 3) & ~3u;
+}
+
+static inline const struct record_set *record_sets(const struct zone_node *r) {
+  return (const struct record_set *)((const uint8_t *)r + record_sets_at(record_key_size(r), record_has_case(r)));
+}
+
+uint64_t record_leaf_flags(const struct zone_node *r);
+/* RRs and signatures of all types. */
+uint64_t record_rr_count(const struct zone_node *r);
+
+/* An owner as edits know it. */
+struct owner_key {
+  uint16_t size;
+  uint8_t labels;
+  bool has_case;
+  uint8_t key[NAME_KEY_BYTES];
+  uint8_t case_bits[LIMIT_NAME_BYTES / 8 + 1];
+};
+
+/* The key of `n` below the apex. ERR_RANGE: not at or below it. */
+MUST_CHECK enum err owner_key_make(const struct name *n, const struct name *apex, const uint8_t *apex_key, size_t apex_key_size,
+                                   struct owner_key *out);
+/* The name back from key, case bitmap (NULL: none) and apex. */
+void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, const struct name *apex, struct name *out);
+
+#endif

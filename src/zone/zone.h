@@ -1,0 +1,146 @@
+/* A zone in memory: an immutable snapshot (a qp-trie of owner names over one heap of 32-bit references), and the builder
+ * that makes the next one by copy-on-write. docs/design/zone.md explains the structure with a picture.
+ *
+ *   writer thread                                          reader threads
+ *   zone_edit_begin(base) -> add / remove -> finish  --->  struct zone_snap, published by zone_set.h, read under RCU
+ *
+ * A snapshot is reference counted: readers inside an RCU read section need no reference, whoever keeps it longer
+ * (transfers, export) takes one. Nothing in a snapshot changes after zone_edit_finish. A snapshot and its successor share
+ * all that did not change. Owner names in records are relative to nothing: the order key (wire/name.h) is the full one; inside
+ * the zone's trie the apex part is left away. */
+#ifndef ZONE_ZONE_H
+#define ZONE_ZONE_H
+
+#include "base/err.h"
+#include "wire/name.h"
+#include "wire/rr.h"
+
+struct zone_snap;
+struct zone_node; /* the record of one owner name; lives in the snapshot's heap */
+
+/* ---- reading ---- */
+
+struct zone_snap *zone_snap_ref(const struct zone_snap *s);
+void zone_snap_unref(const struct zone_snap *s); /* NULL is fine; the last one gives memory back after a grace period */
+
+const struct name *zone_apex(const struct zone_snap *s);
+uint32_t zone_serial(const struct zone_snap *s);
+uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
+uint64_t zone_name_count(const struct zone_snap *s);
+size_t zone_memory_bytes(const struct zone_snap *s);   /* resident for this snapshot alone or shared with others */
+bool zone_is_signed(const struct zone_snap *s);        /* DNSKEY at the apex and RRSIG on the SOA */
+bool zone_has_nsec3(const struct zone_snap *s);        /* a usable NSEC3PARAM and chain */
+
+/* A view of one RRset; pointers into the snapshot. RRs are [u16 host-order size][rdata] packed one after the other, each
+ * padded to 2 octets, in canonical order. Signatures covering the set stand with it in the same form. */
+struct zone_rrset {
+  uint16_t type;
+  uint16_t count;     /* may be 0: signatures without the set they cover */
+  uint16_t sig_count;
+  uint32_t ttl;
+  uint32_t sig_ttl;
+  const uint8_t *rrs;
+  const uint8_t *sigs;
+};
+
+/* Steps over packed RRs: `const uint8_t *p = set.rrs; for (i < count) { zone_rr_next(&p, &rdata, &size); ... }` */
+static inline void zone_rr_next(const uint8_t **p, const uint8_t **rdata, uint16_t *size) {
+  uint16_t n;
+  memcpy(&n, *p, 2);
+  *rdata = *p + 2;
+  *size = n;
+  *p += 2 + ((n + 1u) & ~1u);
+}
+
+bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out);
+unsigned zone_rrset_count(const struct zone_node *n);
+void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
+/* Owner name with its case as loaded. */
+void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out);
+
+/* What one walk finds for a name at or below the apex (RFC 1034 §4.3.2, RFC 4592 §3.3.1, RFC 6672 §3.2). */
+struct zone_answer {
+  const struct zone_node *node;     /* the name itself, if it owns records */
+  bool exists;                      /* owns records or is an empty non-terminal */
+  const struct zone_node *cut;      /* highest zone cut (NS below the apex) at or above the name */
+  const struct zone_node *dname;    /* highest DNAME strictly above the name, and not below a cut */
+  const struct zone_node *encloser; /* closest encloser if it owns records; NULL: an empty non-terminal (or node/exists) */
+  uint8_t encloser_labels;          /* labels of the closest encloser's full name */
+  const struct zone_node *wildcard; /* *.<closest encloser>, when the name does not exist */
+  bool wildcard_exists;             /* it exists, be it as an empty non-terminal */
+};
+
+/* One question of a batch. `key` is name_key(qname), the apex's key is a prefix of it. */
+struct zone_lookup {
+  const struct zone_snap *snap;
+  const uint8_t *key;
+  uint16_t key_size;
+  struct zone_answer found;
+};
+
+void zone_lookup(struct zone_lookup *q);
+/* The same for many (at most LIMIT_BATCH at once are walked in lockstep, with prefetches). */
+void zone_lookup_batch(struct zone_lookup *const *q, size_t count);
+
+const struct zone_node *zone_apex_node(const struct zone_snap *s);
+/* Owner with NSEC that stands at or canonically before `key` (RFC 4034 §6.1), never one below a cut; NULL: the zone has none. */
+const struct zone_node *zone_nsec_cover(const struct zone_snap *s, const uint8_t *key, size_t key_size);
+
+/* NSEC3 (RFC 5155): parameters of the chain in use, and the record matching or covering a hash. */
+struct zone_nsec3 {
+  uint8_t algorithm, flags, salt_size;
+  uint16_t iterations;
+  const uint8_t *salt;
+};
+bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out);
+/* The NSEC3 owner equal to `hash` (*match = true) or the one before it, with wrap-around; NULL: none. */
+const struct zone_node *zone_nsec3_find(const struct zone_snap *s, const uint8_t hash[20], bool *match);
+
+/* All owners in canonical order, NSEC3 owners last; `false` ends. The cursor holds no reference: the caller does. */
+struct zone_cursor {
+  const struct zone_snap *snap;
+  void *state;
+};
+MUST_CHECK enum err zone_cursor_open(const struct zone_snap *s, struct zone_cursor *out);
+const struct zone_node *zone_cursor_next(struct zone_cursor *c);
+void zone_cursor_close(struct zone_cursor *c);
+
+/* ---- editing ---- */
+
+struct zone_edit; /* one transaction, one owner, one thread */
+
+/* On top of `base` (kept referenced), or from nothing (NULL): then records are gathered, sorted once and laid out in canonical
+ * order. */
+MUST_CHECK enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out);
+
+enum zone_add {          /* what became of an added record */
+  ZONE_ADD_NEW,
+  ZONE_ADD_DUPLICATE,    /* stood there already */
+  ZONE_ADD_TTL_CHANGED,  /* the RRset had another TTL; the lower is kept */
+};
+/* RDATA checked, uncompressed. Out of the zone: ERR_RANGE. From nothing the outcome is always ZONE_ADD_NEW; duplicates vanish
+ * at the finish. */
+MUST_CHECK enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                                  uint16_t size, enum zone_add *outcome);
+/* Matches without TTL. ERR_NOT_FOUND if there is no such record. */
+MUST_CHECK enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_t type, const uint8_t *rdata, uint16_t size);
+/* Sets an RRset's TTL (IXFR and UPDATE replace it). ERR_NOT_FOUND. */
+MUST_CHECK enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl);
+/* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT,
+ * and the edit is ended all the same. */
+MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);
+void zone_edit_abort(struct zone_edit *e); /* NULL is fine */
+
+/* ---- comparing ---- */
+
+/* Calls back for every record that only one side has, in canonical order of owners; removed before added within a name. A TTL
+ * change of an RRset comes as remove + add of its records. Shared parts are skipped. Stops when a callback returns false. */
+struct zone_diff {
+  bool (*removed)(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size);
+  bool (*added)(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size);
+  void *arg;
+};
+MUST_CHECK enum err zone_diff(const struct zone_snap *from, const struct zone_snap *to, const struct zone_diff *d);
+bool zone_equal(const struct zone_snap *a, const struct zone_snap *b);
+
+#endif

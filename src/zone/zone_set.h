@@ -1,0 +1,69 @@
+/* All zones of the server, as workers see them: a trie of apexes whose leaves are entries. One writer (the control thread)
+ * publishes; readers look at it inside an RCU read section, never wait and never take a lock.
+ *
+ *   zone_set --RCU--> trie of apex keys --> entry slot --RCU--> struct zone_entry {snapshot, policy, state}
+ *
+ * Replacing an entry (a new version of a zone) is one pointer store and does not touch the trie. */
+#ifndef ZONE_ZONE_SET_H
+#define ZONE_ZONE_SET_H
+
+#include "base/acl.h"
+#include "zone/zone.h"
+
+/* Who may do what with a zone; immutable, counted, shared by all zones of a template. */
+struct zone_policy {
+  uint32_t references; /* by the control thread only */
+  bool hidden;         /* has answer-to: strangers get what a name outside all our zones gets */
+  bool drop_strangers; /* strangers: drop */
+  bool secondary;
+  bool require_tls;    /* transfers only over TLS */
+  struct acl answer_to, transfer, notify_from, update;
+  struct acl soa_to;   /* peers it notifies or lets transfer: may always ask for the SOA */
+};
+
+enum zone_state { ZONE_READY, ZONE_NOT_LOADED, ZONE_EXPIRED };
+
+/* One zone as published; immutable once published. */
+struct zone_entry {
+  uint32_t id;                     /* the registry's number of the zone */
+  enum zone_state state;           /* not ready: SERVFAIL with the EDE below */
+  const struct zone_snap *snap;    /* one reference; NULL if not ready */
+  const struct zone_policy *policy;
+  int ede;                         /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
+  char ede_text[96];
+  uint32_t expire_s;               /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
+  uint64_t expires_mono_ns;        /* secondary: when it expires; 0: never */
+};
+
+struct zone_set;
+MUST_CHECK enum err zone_set_new(struct zone_set **out);
+void zone_set_free(struct zone_set *s);
+
+/* Writer. put takes ownership of a heap-allocated entry (and its snapshot reference) and frees the replaced one after a grace
+ * period. */
+MUST_CHECK enum err zone_set_put(struct zone_set *s, const struct name *apex, struct zone_entry *entry);
+MUST_CHECK enum err zone_set_remove(struct zone_set *s, const struct name *apex);
+/* Many changes, published at once at the end: for start and reload. Between begin and end readers see the old set. */
+void zone_set_bulk_begin(struct zone_set *s);
+MUST_CHECK enum err zone_set_bulk_end(struct zone_set *s);
+size_t zone_set_count(const struct zone_set *s);
+
+/* Reader, inside zone_read_begin/end. The entry with the longest apex at or above `key`; NULL: none. */
+const struct zone_entry *zone_set_find(const struct zone_set *s, const uint8_t *key, size_t key_size);
+/* The entry whose apex is exactly `key`. */
+const struct zone_entry *zone_set_exact(const struct zone_set *s, const uint8_t *key, size_t key_size);
+/* zone_set_find for a batch, in lockstep. */
+void zone_set_find_batch(const struct zone_set *s, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,
+                         const struct zone_entry **out);
+
+/* RCU read sections; each reading thread registers once. Never wait inside one. */
+void zone_reader_register(void);
+void zone_reader_unregister(void);
+void zone_read_begin(void);
+void zone_read_end(void);
+/* Writer: after all readers of now are done, call `f(arg)`; used for everything published here. */
+void zone_after_grace(void (*f)(void *), void *arg);
+/* Waits until every deferred call has run; for a clean end and for tests. */
+void zone_grace_barrier(void);
+
+#endif

@@ -1,0 +1,120 @@
+/* What the parts of the scanner share. One scan walks a stack of files:
+ *
+ *   scan.c       files and entries: which line comes next, directive or record, where to go on after a mistake
+ *   token.c      bytes -> tokens of one entry (a line, or several in parentheses)
+ *   entry.c      tokens -> owner, TTL, class, type, RDATA
+ *   directive.c  $ORIGIN $TTL $INCLUDE
+ *   generate.c   $GENERATE
+ *   source.c     opening and reading files, and what may be included
+ *
+ * Every function that returns false has reported why; the entry it was at is given up. */
+#ifndef ZONEFILE_SCAN_PRIV_H
+#define ZONEFILE_SCAN_PRIV_H
+
+#include "zonefile/zonefile.h"
+
+enum mistake {
+#define MISTAKE(id, name, doc) MISTAKE_##id,
+#include "zonefile/mistakes.def"
+#undef MISTAKE
+};
+
+/* One file. The bytes are followed by a NUL that is not counted, so that the scanner needs no bounds check a byte. */
+struct source {
+  const char *path;         /* as shown in places */
+  struct source *includer;  /* NULL: the file asked for */
+  uint8_t *bytes;
+  size_t size;
+  bool on_disk;             /* or from memory */
+  uint64_t device, inode;
+};
+
+/* Where in the text of a source. */
+struct cursor {
+  const uint8_t *at;
+  const uint8_t *end;        /* *end is NUL */
+  const uint8_t *line_start;
+  uint32_t line;
+};
+
+struct scan {
+  const struct zonefile_options *o;
+  struct diags *diags;
+  struct arena paths;       /* of files, for as long as the scan lasts: places point at them */
+  char *include_root;       /* resolved; NULL until the first $INCLUDE */
+  const struct source *src;
+  unsigned depth;           /* of $INCLUDE */
+  uint64_t files_bytes;     /* read so far, for LIMIT_ZONE_FILE_BYTES */
+  unsigned files_count;
+  enum err stop;            /* not ERR_OK: end the scan with it */
+
+  struct cursor cur;
+  struct rr_token *tokens;  /* of the current entry */
+  size_t count, capacity;
+  bool leading_blank;       /* the entry starts with white space: its owner is the last one */
+  bool high;                /* some token holds octets over 127 */
+  bool split;               /* some token ends in = and touches a quoted one */
+  bool bad;                 /* the entry had a mistake that was reported already */
+  unsigned rewinds;         /* how often an open parenthesis was given up (token.c) */
+  const struct rr_token *generate; /* inside $GENERATE: where every mistake is shown; else NULL */
+
+  struct name origin;
+  struct name owner;        /* of the last record */
+  bool has_owner;
+  bool owner_was_bad;       /* the entries that take it over are wrong for that alone: said once */
+  bool has_default_ttl, has_last_ttl;
+  uint32_t default_ttl;     /* $TTL, or the minimum of a SOA without TTL */
+  uint32_t last_ttl;        /* the last explicit one */
+  uint16_t last_type;       /* memo of the last mnemonic */
+  uint8_t last_type_size;
+  char last_type_text[8];
+  uint8_t rdata[65535];
+};
+
+const char *mistake_name(enum mistake m);
+struct place place_of_token(const struct scan *s, const struct rr_token *t);
+struct place place_at(const struct scan *s, uint32_t line, uint32_t column);
+
+/* SCAN_ERROR(s, place, MISTAKE_TTL, hint, format, ...) */
+#define SCAN_ERROR(s, place, mistake, hint, ...) \
+  diag_add((s)->diags, SEVERITY_ERROR, (place), mistake_name(mistake), (hint), __VA_ARGS__)
+
+/* A token for a message: cut short, with everything but printable ASCII escaped. */
+enum { SHOWN_BYTES = 64 };
+struct shown {
+  char text[SHOWN_BYTES + 8];
+};
+struct shown token_shown(const struct rr_token *t);
+
+/* token.c */
+enum gathered { GATHERED_ENTRY, GATHERED_NOTHING, GATHERED_END };
+/* The tokens of the next entry. NOTHING: an empty line, or one given up. END: the source has no more. */
+enum gathered gather_entry(struct scan *s);
+bool token_add(struct scan *s, const struct rr_token *t);
+bool token_is(const struct rr_token *t, const char *word); /* unquoted, ignoring case */
+
+/* entry.c */
+enum parsed_ttl { TTL_NONE, TTL_OK, TTL_TOO_LARGE, TTL_MALFORMED };
+enum parsed_ttl ttl_from_token(const struct rr_token *t, uint32_t *out); /* NONE: does not start with a digit */
+bool ttl_required(struct scan *s, const struct rr_token *t, uint32_t *out);
+bool name_from_token(struct scan *s, const struct rr_token *t, enum mistake m, const char *what, struct name *out);
+/* The tokens as a record, which is called back. */
+bool entry_record(struct scan *s);
+
+/* directive.c, generate.c */
+bool entry_directive(struct scan *s);
+bool entry_generate(struct scan *s);
+
+/* source.c */
+/* Opens and reads a file. `at` is where it is asked for. The path is used in places as it is given. */
+bool source_open(struct scan *s, const char *path, struct place at, struct source *out);
+bool source_memory(struct scan *s, const char *name, const uint8_t *bytes, size_t n, struct source *out);
+void source_close(struct source *src);
+/* The path of a file to include, checked against the tree; in the arena. NULL: reported. */
+const char *include_path(struct scan *s, const struct rr_token *t);
+
+/* scan.c */
+/* All entries of `src`, with the state of the includer kept. */
+void scan_source(struct scan *s, struct source *src);
+
+#endif

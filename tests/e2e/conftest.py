@@ -1,0 +1,45 @@
+"""Fixtures: `lab` makes servers in the test's own directory and stops them all at its end."""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import harness  # noqa: E402
+
+
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true", help="run the long forms")
+
+
+@pytest.fixture
+def soak(request):
+    return request.config.getoption("--soak")
+
+
+class Lab:
+    def __init__(self, directory):
+        self.directory = directory
+        self.servers = []
+
+    def add(self, kind, name, *args, **kw):
+        server = kind(self.directory / name, *args, **kw)
+        self.servers.append(server)
+        return server
+
+    def tandem(self, name, config=None, **kw):
+        return self.add(harness.Tandem, name, config, **kw)
+
+
+@pytest.fixture
+def lab(tmp_path):
+    it = Lab(tmp_path)
+    yield it
+    failures = []
+    for server in it.servers:
+        try:
+            server.stop()
+        except AssertionError as e:
+            failures.append(str(e))
+    assert not failures, "\n".join(failures)

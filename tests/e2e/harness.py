@@ -1,0 +1,365 @@
+"""Real servers for the end-to-end tests: Tandem, and BIND, Knot, NSD and unbound from Debian, each a child process in its own
+directory on free loopback ports. Nothing here sleeps for a fixed time: wait_until() asks again until a deadline."""
+import ipaddress
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import dns.tsigkeyring
+import dns.zone
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BINARY = os.environ.get("TANDEM", str(ROOT / "build/asan/src/tandem/tandem"))
+LOOPBACK = "127.0.0.1"
+SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTMyYnl0ZXM="
+KEY = "xfr.example."
+WAIT_S = 20.0
+
+
+def wait_until(condition, timeout=WAIT_S, what="the condition"):
+    """Asks until it is true; returns its value."""
+    pause = threading.Event()
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout} s for {what}")
+        pause.wait(0.01)
+
+
+def free_port(host=LOOPBACK):
+    """A port that is free for UDP and TCP now."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(100):
+        with socket.socket(family, socket.SOCK_STREAM) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
+            tcp.bind((host, 0))
+            try:
+                udp.bind((host, tcp.getsockname()[1]))
+            except OSError:
+                continue
+            return tcp.getsockname()[1]
+    raise AssertionError("no free port")
+
+
+def keyring(name=KEY, secret=SECRET, algorithm="hmac-sha256."):
+    return dns.tsigkeyring.from_text({name: (algorithm, secret)}) if False else {
+        dns.name.from_text(name): dns.tsig.Key(name, secret, algorithm)}
+
+
+def soa(origin, serial, refresh=3600, retry=600, expire=86400, minimum=300):
+    return f"{origin} 3600 IN SOA ns1.{origin.lstrip('.')} hostmaster.{origin.lstrip('.')} {serial} {refresh} {retry} {expire} {minimum}\n"
+
+
+def simple_zone(origin, serial=1, extra="", **timers):
+    """A small zone file; origin with its final dot."""
+    dot = origin if origin != "." else ""
+    return (soa(origin, serial, **timers) + f"{origin} 3600 IN NS ns1.{dot}\n" + f"ns1.{dot} 3600 IN A 192.0.2.1\n"
+            + f"www.{dot} 300 IN A 192.0.2.80\n" + extra)
+
+
+class Server:
+    """A child process with a directory. Subclasses write the configuration and know when it is ready."""
+    name = "server"
+
+    def __init__(self, directory, port=None, host=LOOPBACK):
+        self.dir = pathlib.Path(directory)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.host = host
+        self.port = port or free_port(host)
+        self.process = None
+        self.log_path = self.dir / "log"
+
+    @property
+    def at(self):
+        return f"{self.host}@{self.port}"
+
+    def spawn(self, args, **kw):
+        self.log_file = open(self.log_path, "ab")
+        self.process = subprocess.Popen([str(a) for a in args], cwd=self.dir, stderr=self.log_file, stdin=subprocess.DEVNULL,
+                                        stdout=kw.pop("stdout", self.log_file), **kw)
+
+    def log(self):
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def wait_answer(self, zone, timeout=WAIT_S, serial=None):
+        def answered():
+            assert self.process.poll() is None, f"{self.name} ended: {self.log()[-2000:]}"
+            try:
+                r = self.ask(zone, "SOA", timeout=0.5)
+            except (dns.exception.Timeout, OSError):
+                return False
+            return r.answer and (serial is None or r.answer[0][0].serial == serial)
+        return wait_until(answered, timeout, f"{self.name} to answer {zone} {serial or ''}: {self.log()[-1500:]}")
+
+    def ask(self, name, rdtype="A", tcp=False, timeout=5.0, key=None, want_dnssec=False, edns=True, payload=1232, **kw):
+        q = dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0 if edns else -1, want_dnssec=want_dnssec,
+                                   payload=payload if edns else None, **kw)
+        q.flags &= ~dns.flags.RD
+        if key:
+            q.use_tsig(key)
+        send = dns.query.tcp if tcp else dns.query.udp
+        return send(q, self.host, timeout=timeout, port=self.port)
+
+    def serial(self, zone):
+        r = self.ask(zone, "SOA")
+        return r.answer[0][0].serial if r.answer else None
+
+    def axfr(self, zone, key=None, timeout=30.0):
+        """All records as a sorted list of text, or raises what dnspython raises."""
+        kw = dict(keyring=key, keyname=next(iter(key)), keyalgorithm=next(iter(key.values())).algorithm) if key else {}
+        records = []
+        for message in dns.query.xfr(self.host, zone, port=self.port, timeout=timeout, relativize=False, **kw):
+            for rrset in message.answer:
+                records += [f"{rrset.name} {rrset.ttl} {dns.rdatatype.to_text(rrset.rdtype)} {rd.to_text()}" for rd in rrset]
+        return sorted(set(records))
+
+    def pid(self):
+        return self.process.pid
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def stop(self, timeout=10):
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM: {self.log()[-1500:]}")
+        return self.process.returncode
+
+
+class Tandem(Server):
+    name = "tandem"
+
+    def __init__(self, directory, config=None, **kw):
+        """`config` is a dict without server.listen and server.state, which are filled in here."""
+        super().__init__(directory, **kw)
+        self.config_path = self.dir / "tandem.yaml"
+        self.configure(config or {})
+
+    def configure(self, config):
+        """Writes the configuration as JSON, which is YAML."""
+        full = json.loads(json.dumps(config))
+        server = full.setdefault("server", {})
+        server.setdefault("listen", [self.at])
+        server.setdefault("state", "state")
+        server.setdefault("workers", "1")
+        if os.geteuid() == 0:
+            server.setdefault("user", "root")
+        self.config = full
+        self.config_path.write_text(json.dumps(full, indent=1))
+
+    def file(self, name, text):
+        path = self.dir / name
+        path.write_text(text) if isinstance(text, str) else path.write_bytes(text)
+        return path
+
+    def start(self, timeout=60, **kw):
+        self.spawn([BINARY, "serve", "-c", self.config_path], stdout=subprocess.PIPE, **kw)
+        timer = threading.Timer(timeout, self.process.kill)
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        assert line == b"ready\n", f"expected ready, got {line!r}, log: {self.log()[-3000:]}"
+        return self
+
+    def fails(self, timeout=60):
+        """Starts and waits for the end; returns the exit code."""
+        self.spawn([BINARY, "serve", "-c", self.config_path], stdout=subprocess.PIPE)
+        out, _ = self.process.communicate(timeout=timeout)
+        assert b"ready" not in out
+        return self.process.returncode
+
+    def run(self, command, *args, check=None, timeout=60):
+        words = command.split()
+        r = subprocess.run([BINARY, *words, "-c", self.config_path, *args], capture_output=True, text=True, timeout=timeout, cwd=self.dir)
+        if check is not None:
+            assert r.returncode == check, f"{command} {args}: exit {r.returncode}\n{r.stdout}\n{r.stderr}\n{self.log()[-1500:]}"
+        return r
+
+    def json(self, command, *args):
+        return json.loads(self.run(command, *args, "--json", check=0).stdout)
+
+    def status(self, zone=None):
+        return self.json("status", *([zone] if zone else []))
+
+    def reload(self, check=0):
+        return self.run("reload", check=check)
+
+    def hup(self):
+        os.kill(self.pid(), signal.SIGHUP)
+
+    def stop(self, timeout=20):
+        code = super().stop(timeout)
+        self.sanitized()
+        return code
+
+    def sanitized(self):
+        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
+            assert word not in self.log(), self.log()[-6000:]
+
+
+def tsig_block(kind):
+    return {
+        "bind": f'key "{KEY}" {{ algorithm hmac-sha256; secret "{SECRET}"; }};\n',
+        "knot": f"key:\n  - id: {KEY}\n    algorithm: hmac-sha256\n    secret: {SECRET}\n",
+        "nsd": f'key:\n  name: "{KEY}"\n  algorithm: hmac-sha256\n  secret: "{SECRET}"\n',
+    }[kind]
+
+
+class Peer(Server):
+    """A peer that is primary or secondary of zones. zones: {origin with dot: text of the zone file, or None for a secondary}.
+    `other` is the server on the other side; `key` signs with KEY."""
+
+    def __init__(self, directory, zones, other, key=False, **kw):
+        super().__init__(directory, **kw)
+        self.zones, self.other, self.key = zones, other, key
+        for n, (origin, text) in enumerate(zones.items()):
+            if text is not None:
+                (self.dir / f"zone{n}").write_text(text)
+        self.write_config()
+
+    def zone_file(self, n):
+        return self.dir / f"zone{n}"
+
+    def files(self):
+        return [(n, origin, text) for n, (origin, text) in enumerate(self.zones.items())]
+
+
+class Bind(Peer):
+    name = "bind"
+
+    def write_config(self):
+        key = f" key {KEY}" if self.key else ""
+        text = tsig_block("bind")
+        text += f"""options {{ directory "{self.dir}"; pid-file none; session-keyfile none; listen-on port {self.port} {{ {self.host}; }};
+  listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify explicit; allow-transfer {{ none; }}; minimal-responses yes;
+  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; check-names primary ignore; check-names secondary ignore; }};
+controls {{ }};\n"""
+        for n, origin, zone in self.files():
+            other = f"{self.other.host} port {self.other.port}{key}"
+            if zone is not None:
+                allow = f"key {KEY};" if self.key else "any;"
+                text += (f'zone "{origin}" {{ type primary; file "zone{n}"; allow-transfer {{ {allow} }}; '
+                         f'also-notify {{ {other}; }}; check-integrity no; }};\n')
+            else:
+                text += (f'zone "{origin}" {{ type secondary; file "zone{n}"; masterfile-format text; primaries {{ {other}; }}; '
+                         f"allow-notify {{ {self.other.host}; }}; request-ixfr no; min-refresh-time 1; min-retry-time 1; }};\n")
+        (self.dir / "named.conf").write_text(text)
+
+    def start(self):
+        self.spawn(["/usr/sbin/named", "-g", "-c", "named.conf", "-n", "1"])
+        return self
+
+    def reload(self):
+        os.kill(self.pid(), signal.SIGHUP)
+
+
+class Knot(Peer):
+    name = "knot"
+
+    def write_config(self):
+        text = f"server:\n  rundir: {self.dir}\n  listen: {self.at}\n  user: root\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
+        text = text.replace("  user: root\n", "") if os.geteuid() else text
+        text += f"database:\n  storage: {self.dir}/db\nlog:\n  - target: stderr\n    any: info\n"
+        text += tsig_block("knot") if self.key else ""
+        key = f"    key: {KEY}\n" if self.key else ""
+        text += f"remote:\n  - id: other\n    address: {self.other.at}\n{key}"
+        text += f"acl:\n  - id: out\n    address: 127.0.0.0/8\n{key}    action: transfer\n"
+        text += f"  - id: in\n    address: 127.0.0.0/8\n{key}    action: notify\n"
+        text += "zone:\n"
+        for n, origin, zone in self.files():
+            text += f'  - domain: "{origin}"\n    file: {self.dir}/zone{n}\n    semantic-checks: off\n'
+            text += ("    notify: other\n    acl: out\n" if zone is not None else
+                     "    master: other\n    acl: in\n    refresh-min-interval: 1\n    retry-min-interval: 1\n")
+        (self.dir / "knot.conf").write_text(text)
+
+    def start(self):
+        self.spawn(["/usr/sbin/knotd", "-c", self.dir / "knot.conf"])
+        return self
+
+    def reload(self):
+        os.kill(self.pid(), signal.SIGHUP)
+
+
+class Nsd(Peer):
+    name = "nsd"
+
+    def write_config(self):
+        user = "root" if os.geteuid() == 0 else ""
+        text = f"""server:
+  ip-address: {self.at}
+  username: "{user}"
+  zonesdir: "{self.dir}"
+  database: ""
+  pidfile: "{self.dir}/nsd.pid"
+  xfrdfile: "{self.dir}/xfrd.state"
+  xfrdir: "{self.dir}"
+  zonelistfile: "{self.dir}/zone.list"
+  cookie-secret-file: ""
+  server-count: 1
+  verbosity: 1
+  xfrd-reload-timeout: 0
+remote-control:
+  control-enable: yes
+  control-interface: {self.dir}/control.sock
+"""
+        text += tsig_block("nsd") if self.key else ""
+        key = KEY if self.key else "NOKEY"
+        for n, origin, zone in self.files():
+            text += f'zone:\n  name: "{origin}"\n  zonefile: zone{n}\n'
+            if zone is not None:
+                text += f"  provide-xfr: 127.0.0.0/8 {key}\n  notify: {self.other.at} {key}\n"
+            else:
+                text += (f"  request-xfr: AXFR {self.other.at} {key}\n  allow-notify: 127.0.0.0/8 {key}\n"
+                         "  min-refresh-time: 1\n  min-retry-time: 1\n")
+        (self.dir / "nsd.conf").write_text(text)
+
+    def start(self):
+        self.spawn(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"])
+        return self
+
+    def reload(self):
+        os.kill(self.pid(), signal.SIGHUP)
+
+
+class Unbound(Server):
+    """A resolver with a stub zone that points at the given servers."""
+    name = "unbound"
+
+    def __init__(self, directory, zone, servers, **kw):
+        super().__init__(directory, **kw)
+        user = 'username: ""\n' if os.geteuid() == 0 else ""
+        stubs = "".join(f"  stub-addr: {s.at}\n" for s in servers)
+        (self.dir / "unbound.conf").write_text(
+            f'server:\n  interface: {self.at}\n  port: {self.port}\n  do-daemonize: no\n  chroot: ""\n  {user}  directory: "{self.dir}"\n'
+            f'  pidfile: ""\n  use-syslog: no\n  logfile: ""\n  do-not-query-localhost: no\n  module-config: "iterator"\n  num-threads: 1\n'
+            f'  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  local-zone: "{zone}" transparent\n  access-control: 127.0.0.0/8 allow\n'
+            f'stub-zone:\n  name: "{zone}"\n{stubs}remote-control:\n  control-enable: no\n')
+
+    def start(self):
+        self.spawn(["/usr/sbin/unbound", "-d", "-c", self.dir / "unbound.conf"])
+        return self

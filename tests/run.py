@@ -1,0 +1,110 @@
+#!/usr/bin/python3
+"""make test: builds, runs every stage, and ends with one line "N passed, N failed". A stage that does not even start counts as one
+failure. --soak runs the long forms."""
+import argparse
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+JOBS = os.cpu_count() or 1
+COUNTS = re.compile(r"(\d+) passed(?:, (\d+) failed)?")
+
+
+def run(args, **kw):
+    return subprocess.run(args, cwd=ROOT, text=True, **kw)
+
+
+def make(*targets):
+    return run(["make", "--no-print-directory", f"JOBS={JOBS}", *targets]).returncode == 0
+
+
+def lint():
+    ok = run([sys.executable, "tests/lint/lint.py"]).returncode == 0
+    return int(ok), int(not ok)
+
+
+def compilers():
+    """No warning with gcc (release, asan) nor clang."""
+    passed = failed = 0
+    for preset in ("build", "asan", "clang"):
+        ok = make(preset)
+        passed, failed = passed + ok, failed + (not ok)
+    return passed, failed
+
+
+def units():
+    r = run(["meson", "test", "-C", "build/asan", "--print-errorlogs", "--no-rebuild", f"--num-processes={JOBS}"],
+            env={**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
+    log = ROOT / "build/asan/meson-logs/testlog.json"
+    results = [json.loads(line)["result"] for line in log.read_text().splitlines()] if log.exists() else []
+    passed = results.count("OK") + results.count("EXPECTEDFAIL")
+    failed = len(results) - passed - results.count("SKIP")
+    return passed, failed or int(r.returncode != 0)
+
+
+def counted(args):
+    """A stage that prints its own "N passed, N failed" (pytest's "N failed, N passed" too)."""
+    p = subprocess.Popen(args, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    tail = []
+    for line in p.stdout:
+        print(line, end="", flush=True)
+        tail = (tail + [line])[-5:]
+    code = p.wait()
+    text = "".join(tail)
+    passed = sum(map(int, re.findall(r"(\d+) passed", text)))
+    failed = sum(map(int, re.findall(r"(\d+) failed", text))) + sum(map(int, re.findall(r"(\d+) error", text)))
+    return passed, failed or int(code != 0)
+
+
+def end_to_end(soak):
+    return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e"] + (["--soak"] if soak else []))
+
+
+def fuzz(seconds):
+    if not make("fuzzers"):
+        return 0, 1
+    return counted([sys.executable, "tests/fuzz/run.py", "--seconds", str(seconds)])
+
+
+def demo():
+    ok = run(["build/tandem", "demo"]).returncode == 0
+    return int(ok), int(not ok)
+
+
+def main():
+    args = argparse.ArgumentParser()
+    args.add_argument("--soak", action="store_true")
+    args.add_argument("--only", help="names of stages, with commas")
+    options = args.parse_args()
+    stages = {
+        "lint": lint,
+        "compilers": compilers,
+        "units and corpora": units,
+        "end to end": lambda: end_to_end(options.soak),
+        "demo": demo,
+        "fuzz": lambda: fuzz(3600 if options.soak else 12),
+    }
+    total_passed = total_failed = 0
+    for name, stage in stages.items():
+        if options.only and name.split()[0] not in options.only.split(","):
+            continue
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        try:
+            passed, failed = stage()
+        except OSError as e:
+            print(e)
+            passed, failed = 0, 1
+        print(f"== {name}: {passed} passed, {failed} failed, {time.monotonic() - began:.0f} s", flush=True)
+        total_passed, total_failed = total_passed + passed, total_failed + failed
+    print(f"{total_passed} passed, {total_failed} failed")
+    return 1 if total_failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
