@@ -147,8 +147,7 @@ static void soa_only(const struct server *s, struct query *q) {
   struct zone_rrset soa;
   reply_start(&r, s, q->job, q->entry);
   message_set_flags(&r.writer, FLAG_AA);
-  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa))
-    resolve_must_put(&r, SECTION_ANSWER, q->job->request.qname.octets, &soa);
+  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, NULL, &soa);
   reply_finish(&r);
 }
 

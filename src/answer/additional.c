@@ -119,7 +119,7 @@ void additional_targets(struct reply *r) {
   struct target targets[TARGETS_MAX + 1];
   unsigned count = 0, n = seek(r, set, sought);
   uint16_t further = further_type(set);
-  if (points_at_owner(set)) add_target(targets, &count, (struct target){r->qname->octets, r->answer_node, false});
+  if (points_at_owner(set)) add_target(targets, &count, (struct target){r->owner, r->answer_node, false});
   for (unsigned i = 0; i < n; i++) {
     const struct zone_answer *f = &sought[i].lookup.found;
     /* data below a cut is good enough only for finding name servers (RFC 2181 §5.4.1) */

@@ -60,6 +60,7 @@ struct reply {
   /* the name in hand: the one asked, then the targets of its chain */
   const struct zone_lookup *lookup;
   const struct name *qname;
+  const uint8_t *owner; /* its wire form; NULL: the question's name, the cheapest to write */
   uint16_t qtype;
   enum ending ending;
 
@@ -113,7 +114,7 @@ void access_update(const struct server *s, struct query *q);
 
 /* The response to a QUERY whose zone is chosen and whose name is looked up. */
 void resolve(struct reply *r, const struct server *s, struct query *q);
-/* An RRset with the signatures that DO asks for, whole or not at all. */
+/* An RRset with the signatures that DO asks for, whole or not at all. `owner` NULL is the question's name. */
 bool resolve_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set, uint32_t ttl,
                  uint32_t sig_ttl);
 /* The same for a response that is not complete without it: sets TC. */

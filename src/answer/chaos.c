@@ -39,6 +39,6 @@ void chaos(const struct server *s, struct answer_job *job) {
   struct reply r;
   reply_start(&r, s, job, NULL);
   message_set_flags(&r.writer, FLAG_AA);
-  r.truncated = !message_put_rr(&r.writer, SECTION_ANSWER, req->qname.octets, RR_TXT, CLASS_CH, 0, rdata, n);
+  r.truncated = !message_put_rr(&r.writer, SECTION_ANSWER, NULL, RR_TXT, CLASS_CH, 0, rdata, n);
   reply_finish(&r);
 }

@@ -70,22 +70,26 @@ void reply_start(struct reply *r, const struct server *s, struct answer_job *job
   const struct request *req = &job->request;
   r->server = s;
   r->job = job;
-  r->limit = size_limit(s, job);
   r->rcode = RCODE_NOERROR;
   r->ede = EDE_NONE;
   r->ede_text = "";
   r->dnssec = req->edns.present && req->edns.dnssec_ok;
   r->truncated = false;
   r->options_size = 0;
-  uint16_t flags = (uint16_t)(FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
-  message_start(&r->writer, job->out, r->limit, req->id, flags);
   size_t reserve = tsig_reserve(&job->tsig);
   if (req->edns.present) {
     if (req->edns.options_size) add_asked_options(r, entry);
     reserve += OPT_FIXED_BYTES + r->options_size;
   }
+  bool question = question_known(req);
+  r->limit = size_limit(s, job);
+  size_t least = (question ? req->question_end : MESSAGE_HEADER_BYTES) + reserve;
+  if (r->limit < least) r->limit = least; /* long names in question and TSIG: the request was as long */
+  assert(r->limit <= job->capacity);
+  uint16_t flags = (uint16_t)(FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
+  message_start(&r->writer, job->out, r->limit, req->id, flags);
   r->writer.reserve = reserve;
-  if (question_known(req) && !message_echo_question(&r->writer, req)) r->truncated = true;
+  if (question && !message_echo_question(&r->writer, req)) r->truncated = true;
 }
 
 /* RFC 8914 §2. An explanation never displaces what was asked for. */

@@ -65,7 +65,7 @@ static bool put_any(struct reply *r, const struct zone_node *node) {
     struct zone_rrset set;
     zone_rrset_at(node, i, &set);
     if (set.count == 0) continue;
-    resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &set);
+    resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
     some = true;
   }
   return some;
@@ -81,7 +81,7 @@ static bool put_signatures(struct reply *r, const struct zone_node *node) {
     if (set.sig_count == 0) continue;
     struct zone_rrset sigs = {
         .type = RR_RRSIG, .count = set.sig_count, .ttl = set.sig_ttl, .rrs = set.sigs, .sig_count = 0, .sigs = NULL};
-    resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &sigs);
+    resolve_must_put(r, SECTION_ANSWER, r->owner, &sigs);
     some = true;
   }
   return some;
@@ -100,7 +100,7 @@ static enum step follow(struct reply *r, const uint8_t *target) {
 }
 
 static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
-  resolve_must_put(r, SECTION_ANSWER, r->qname->octets, set);
+  resolve_must_put(r, SECTION_ANSWER, r->owner, set);
   if (r->qtype == RR_CNAME) return STEP_END;
   const uint8_t *at = set->rrs, *target;
   uint16_t size;
@@ -128,7 +128,7 @@ static bool put_node(struct reply *r, const struct zone_node *node, enum step *s
     }
   }
   if (!found) return false;
-  resolve_must_put(r, SECTION_ANSWER, r->qname->octets, &set);
+  resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
   take_answer(r, node, &set);
   return true;
 }
@@ -186,7 +186,7 @@ static enum step put_dname(struct reply *r) {
     return STEP_END;
   }
   if (r->truncated) return STEP_END;
-  if (!message_put_rr(&r->writer, SECTION_ANSWER, r->qname->octets, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size))
+  if (!message_put_rr(&r->writer, SECTION_ANSWER, r->owner, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size))
     r->truncated = true;
   return r->qtype == RR_CNAME || r->qtype == RR_ANY ? STEP_END : follow(r, link.octets);
 }
@@ -226,6 +226,7 @@ static bool look_up_next(struct reply *r) {
   zone_lookup(&r->next);
   r->lookup = &r->next;
   r->qname = name;
+  r->owner = name->octets;
   return true;
 }
 
@@ -284,6 +285,7 @@ void resolve(struct reply *r, const struct server *s, struct query *q) {
   reply_start(r, s, job, q->entry);
   r->lookup = &q->lookup;
   r->qname = &job->request.qname;
+  r->owner = NULL;
   r->qtype = job->request.qtype;
   r->ending = END_ANSWER;
   r->answer_set.count = 0;

@@ -15,7 +15,7 @@ static struct acl_key acl_key_of(const struct config_key *k) {
   return (struct acl_key){k->name.octets, k->name.size};
 }
 
-bool acl_has_any(const struct acl *acl) {
+bool config_acl_has_any(const struct acl *acl) {
   for (size_t i = 0; i < acl->count; i++)
     if (acl->entries[i].any_host && !acl->entries[i].need_tls && !acl->entries[i].key.octets) return true;
   return false;
@@ -36,11 +36,12 @@ static void add_peer(struct buf *entries, const struct config_peer *peer) {
   }
 }
 
-void acl_add_peers(struct buf *entries, const struct config_peers *peers) {
-  for (size_t i = 0; i < peers->count; i++) add_peer(entries, peers->list[i]);
+void config_acl_add_peers(struct buf *entries, const struct config_peers *peers) {
+  for (size_t i = 0; i < peers->count; i++)
+    add_peer(entries, peers->list[i]);
 }
 
-bool acl_keep(struct loader *l, const struct buf *entries, struct acl *out) {
+bool config_acl_keep(struct loader *l, const struct buf *entries, struct acl *out) {
   void *copy = entries->failed ? NULL : arena_copy(l->arena, entries->data, entries->size);
   if (!copy) l->exhausted = true;
   if (copy) *out = (struct acl){copy, entries->size / sizeof(struct acl_entry)};
@@ -57,27 +58,26 @@ static bool looks_like_address(const char *text) {
 static void complain_prefix(struct loader *l, const struct node *n, enum err e) {
   const char *hint = "such as 192.0.2.1, \"2001:db8::1\" or 192.0.2.0/24";
   if (strchr(n->text, '@')) hint = "a client may come from any port: leave the @ and the port out";
-  else if (e == ERR_RANGE) hint = "the bits behind the prefix must be zero, as in 192.0.2.0/24";
-  complain(l, n, "bad-address", hint, "`%.80s` is not an address or prefix", n->text);
+  else if (e == ERR_RANGE) hint = "a prefix has at most 32 or 128 bits, and those behind it are zero: 192.0.2.0/24";
+  config_complain(l, n, "bad-address", hint, "`%.80s` is not an address or prefix", n->text);
 }
 
 static void unknown_name(struct loader *l, const struct node *n) {
   struct suggestion s = {.word = n->text};
-  char text[NAME_TEXT_BYTES];
-  bool worth_it = l->diags->count < LIMIT_DIAGS;
-  suggestion_consider(&s, "any");
-  for (size_t i = 0; worth_it && i < l->config->peer_count; i++) suggestion_consider(&s, l->peers[i].name);
-  for (size_t i = 0; worth_it && i < l->config->key_count; i++) suggestion_consider(&s, name_text(&l->keys[i].name, text));
-  complain(l, n, "unknown-name", suggestion_hint(&s, "it takes `any`, addresses, prefixes, and names under `peers` and `keys`"),
-           "there is no peer or key `%.255s`", n->text);
+  config_suggest(&s, "any");
+  config_suggest_peers(l, &s);
+  config_suggest_keys(l, &s);
+  config_complain(l, n, "unknown-name",
+                  config_suggestion(&s, "it takes `any`, addresses, prefixes, and names under `peers` and `keys`"),
+                  "there is no peer or key `%.255s`", n->text);
 }
 
 /* `any`, an address, a prefix, a peer or a key. */
 static void read_word(struct loader *l, const struct node *n, struct buf *entries) {
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   struct acl_entry e = {0};
   enum err wrong = prefix_parse(n->text, &e.from);
-  const struct config_peer *peer = peer_find(l, n->text);
+  const struct config_peer *peer = config_find_peer(l, n->text);
   struct name name;
   e.any_host = strcmp(n->text, "any") == 0;
   if (e.any_host || wrong == ERR_OK) {
@@ -86,7 +86,7 @@ static void read_word(struct loader *l, const struct node *n, struct buf *entrie
     add_peer(entries, peer);
   } else if (name_from_text(n->text, n->size, &name_root, &name, NULL, NULL) == ERR_OK) {
     name_lower(&name);
-    const struct config_key *key = key_find(l, &name);
+    const struct config_key *key = config_find_key(l, &name);
     e = (struct acl_entry){.any_host = true};
     if (key) e.key = acl_key_of(key);
     if (key) add_entry(entries, &e);
@@ -100,11 +100,12 @@ static void read_word(struct loader *l, const struct node *n, struct buf *entrie
 }
 
 static void read_from(struct loader *l, const struct node *n, struct acl_entry *e) {
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   e->any_host = strcmp(n->text, "any") == 0;
   enum err wrong = e->any_host ? ERR_OK : prefix_parse(n->text, &e->from);
-  if (wrong && peer_find(l, n->text))
-    complain(l, n, "bad-address", "give the peer's name itself as the entry", "`from` takes an address or prefix, not a peer");
+  if (wrong && config_find_peer(l, n->text))
+    config_complain(l, n, "bad-address", "give the peer's name itself as the entry",
+                    "`from` takes an address or prefix, not a peer");
   else if (wrong) complain_prefix(l, n, wrong);
 }
 
@@ -112,27 +113,28 @@ static void read_from(struct loader *l, const struct node *n, struct acl_entry *
 static void read_combination(struct loader *l, const struct node *n, struct buf *entries) {
   struct acl_entry e = {0};
   struct given given = {0};
-  scope_read(l, SCOPE_ACCESS, n, &e, &given);
-  const struct node *from = given_get(&given, SCOPE_ACCESS, "from"), *key_node = given_get(&given, SCOPE_ACCESS, "key");
-  const struct node *tls = given_get(&given, SCOPE_ACCESS, "tls");
+  config_scope_read(l, SCOPE_ACCESS, n, &e, &given);
+  const struct node *from = config_given(&given, SCOPE_ACCESS, "from"), *key_node = config_given(&given, SCOPE_ACCESS, "key");
+  const struct node *tls = config_given(&given, SCOPE_ACCESS, "tls");
   e.any_host = !from;
   if (from) read_from(l, from, &e);
-  const struct config_key *key = key_node ? value_key(l, key_node) : NULL;
+  const struct config_key *key = key_node ? config_value_key(l, key_node) : NULL;
   if (key) e.key = acl_key_of(key);
-  if (tls) value_read(l, option_find(SCOPE_ACCESS, "tls"), tls, &e.need_tls);
-  if (!from && !key_node && !tls && !n->child) complain(l, n, "bad-value", "write `any` to let everybody in", "the entry names nothing");
+  if (tls) config_value(l, config_option_find(SCOPE_ACCESS, "tls"), tls, &e.need_tls);
+  if (!from && !key_node && !tls && !n->child)
+    config_complain(l, n, "bad-value", "write `any` to let everybody in", "the entry names nothing");
   add_entry(entries, &e);
 }
 
-void value_access(struct loader *l, const struct node *n, struct acl *at) {
+void config_value_access(struct loader *l, const struct node *n, struct acl *at) {
   size_t left = 1;
-  const struct node *item = n->kind == NODE_MAP ? n : list_items(l, n, &left);
+  const struct node *item = n->kind == NODE_MAP ? n : config_items(l, n, &left);
   buf_clear(&l->entries);
   for (; left; left--, item = item->next) {
     if (item->kind == NODE_MAP) read_combination(l, item, &l->entries);
     else read_word(l, item, &l->entries);
   }
   if (l->entries.size / sizeof(struct acl_entry) > LIMIT_ACL_ENTRIES)
-    complain(l, n, "limit", "", "an access list has at most %d entries", LIMIT_ACL_ENTRIES);
-  acl_keep(l, &l->entries, at);
+    config_complain(l, n, "limit", "", "an access list has at most %d entries", LIMIT_ACL_ENTRIES);
+  config_acl_keep(l, &l->entries, at);
 }

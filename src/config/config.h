@@ -47,10 +47,10 @@ struct config_addrs {
 
 struct config_server {
   struct config_listens listen; /* at least one */
-  const char *user;     /* NULL: `tandem` if there is such a user */
-  uint32_t workers;     /* 0: one a core */
-  const char *state;    /* directory */
-  const char *identity; /* NULL: no NSID, no CH answers; at most LIMIT_IDENTITY_BYTES */
+  const char *user;             /* NULL: `tandem` if there is such a user */
+  uint32_t workers;             /* 0: one a core */
+  const char *state;            /* directory */
+  const char *identity;         /* NULL: no NSID, no CH answers; at most LIMIT_IDENTITY_BYTES */
   enum config_log_format log_format;
   enum log_level log_level;
   struct config_addrs resolvers;
@@ -79,7 +79,7 @@ struct config_peer {
   const char *name;
   struct config_addrs addresses; /* at least one, each with a port, in the order given */
   struct config_key_refs keys;   /* the first signs, all are accepted */
-  struct addr source4, source6; /* what our questions to it are sent from; family 0: the system chooses */
+  struct addr source4, source6;  /* what our questions to it are sent from; family 0: the system chooses */
   struct place place;
 };
 

@@ -18,21 +18,21 @@ static void *note_memory(struct loader *l, void *p) {
   return p;
 }
 
-void *keep(struct loader *l, size_t n) {
+void *config_keep(struct loader *l, size_t n) {
   return note_memory(l, arena_zalloc(l->arena, n));
 }
 
-void *borrow(struct loader *l, size_t n) {
+void *config_borrow(struct loader *l, size_t n) {
   return note_memory(l, arena_zalloc(&l->scratch, n));
 }
 
-const char *keep_text(struct loader *l, const char *text, size_t n) {
+const char *config_keep_text(struct loader *l, const char *text, size_t n) {
   const char *copy = pack_text(&l->pack, text, n);
   if (!copy) l->exhausted = true;
   return copy;
 }
 
-void *grow(struct loader *l, void *list, size_t count, size_t *capacity, size_t size) {
+void *config_grow(struct loader *l, void *list, size_t count, size_t *capacity, size_t size) {
   if (count < *capacity) return list;
   size_t more = *capacity ? 2 * *capacity : 16;
   void *grown = note_memory(l, realloc(list, more * size));
@@ -43,13 +43,14 @@ void *grow(struct loader *l, void *list, size_t count, size_t *capacity, size_t 
 static void complain_at(struct loader *l, struct place place, const char *check, const char *hint, const char *format, va_list args)
     __attribute__((format(printf, 5, 0)));
 
-static void complain_at(struct loader *l, struct place place, const char *check, const char *hint, const char *format, va_list args) {
+static void complain_at(struct loader *l, struct place place, const char *check, const char *hint, const char *format,
+                        va_list args) {
   char text[1024];
   vsnprintf(text, sizeof text, format, args);
   diag_add(l->diags, SEVERITY_ERROR, place, check, hint, "%s", text);
 }
 
-void complain(struct loader *l, const struct node *n, const char *check, const char *hint, const char *format, ...) {
+void config_complain(struct loader *l, const struct node *n, const char *check, const char *hint, const char *format, ...) {
   if (n->kind == NODE_BAD) return; /* was reported when it was read */
   va_list args;
   va_start(args, format);
@@ -57,15 +58,16 @@ void complain(struct loader *l, const struct node *n, const char *check, const c
   va_end(args);
 }
 
-void complain_key(struct loader *l, const struct node *n, const char *check, const char *hint, const char *format, ...) {
+void config_complain_key(struct loader *l, const struct node *n, const char *check, const char *hint, const char *format, ...) {
   va_list args;
   va_start(args, format);
   complain_at(l, node_key_place(n), check, hint, format, args);
   va_end(args);
 }
 
-const char *place_text(struct place p, char out[PLACE_TEXT_BYTES]) {
-  snprintf(out, PLACE_TEXT_BYTES, "%.250s:%u:%u", p.file ? p.file : "", p.line, p.column);
+const char *config_place_text(struct place p, char out[PLACE_TEXT_BYTES]) {
+  if (p.line) snprintf(out, PLACE_TEXT_BYTES, "%.250s:%u:%u", p.file, p.line, p.column);
+  else snprintf(out, PLACE_TEXT_BYTES, "%.250s", p.file);
   return out;
 }
 
@@ -96,7 +98,7 @@ static enum err read_all(int fd, size_t limit, size_t expected, uint8_t **out, s
   return ERR_MEMORY;
 }
 
-enum err file_read(const char *path, size_t limit, uint8_t **out, size_t *n, struct stat *st) {
+enum err config_file_read(const char *path, size_t limit, uint8_t **out, size_t *n, struct stat *st) {
   struct stat own;
   if (!st) st = &own;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -111,7 +113,7 @@ enum err file_read(const char *path, size_t limit, uint8_t **out, size_t *n, str
   return e;
 }
 
-const char *file_error(enum err e) {
+const char *config_file_error(enum err e) {
   return e == ERR_IO ? strerror(errno) : e == ERR_LIMIT ? "it is too large" : err_text(e);
 }
 
@@ -120,13 +122,14 @@ const char *file_error(enum err e) {
 /* The path up to its last slash, that included; "" without one. */
 static const char *keep_dir(struct loader *l, const char *path) {
   const char *slash = strrchr(path, '/');
-  return keep_text(l, path, slash ? (size_t)(slash - path) + 1 : 0);
+  return config_keep_text(l, path, slash ? (size_t)(slash - path) + 1 : 0);
 }
 
 /* `path` as it stands in file `name` whose directory is `dir`: absolute ones stay. */
 static const char *join(struct loader *l, const char *dir, const char *path) {
-  if (path[0] == '/') return keep_text(l, path, strlen(path));
-  while (path[0] == '.' && path[1] == '/') path += 2;
+  if (path[0] == '/') return config_keep_text(l, path, strlen(path));
+  while (path[0] == '.' && path[1] == '/')
+    path += 2;
   size_t a = strlen(dir), b = strlen(path);
   char *out = (char *)pack_alloc(&l->pack, a + b + 1);
   if (!out) {
@@ -138,14 +141,19 @@ static const char *join(struct loader *l, const char *dir, const char *path) {
   return out;
 }
 
-const char *path_beside(struct loader *l, const struct source *s, const char *path) {
+const char *config_path_beside(struct loader *l, const struct source *s, const char *path) {
   return join(l, s->dir, path);
 }
 
+const char *config_path_shown(struct loader *l, const struct source *s, const char *path) {
+  const char *dir = keep_dir(l, s->name);
+  return dir ? join(l, dir, path) : NULL;
+}
+
 static struct tree *new_tree(struct loader *l, const char *name, const char *dir, const struct tree *from) {
-  struct tree **trees = grow(l, l->trees, l->tree_count, &l->tree_capacity, sizeof *trees);
+  struct tree **trees = config_grow(l, l->trees, l->tree_count, &l->tree_capacity, sizeof *trees);
   if (trees) l->trees = trees;
-  struct tree *t = trees ? borrow(l, sizeof *t) : NULL;
+  struct tree *t = trees ? config_borrow(l, sizeof *t) : NULL;
   if (!t || !name || !dir) return NULL;
   t->source = (struct source){name, dir};
   t->from = from;
@@ -157,12 +165,12 @@ static struct tree *new_tree(struct loader *l, const char *name, const char *dir
 static bool seen_before(struct loader *l, const struct tree *t, const struct node *by) {
   for (const struct tree *up = t->from; up; up = up->from)
     if (up->device == t->device && up->inode == t->inode) {
-      complain(l, by, "include", "take it out of the pattern", "%s is included from itself", t->source.name);
+      config_complain(l, by, "include", "take it out of the pattern", "%s is included from itself", t->source.name);
       return true;
     }
   for (size_t i = 0; i < l->tree_count; i++)
     if (l->trees[i] != t && l->trees[i]->device == t->device && l->trees[i]->inode == t->inode) {
-      complain(l, by, "include", "include it once", "%s is included twice", t->source.name);
+      config_complain(l, by, "include", "include it once", "%s is included twice", t->source.name);
       return true;
     }
   return false;
@@ -171,8 +179,8 @@ static bool seen_before(struct loader *l, const struct tree *t, const struct nod
 static void include_all(struct loader *l, const struct tree *t);
 
 static void read_tree(struct loader *l, struct tree *t, const uint8_t *bytes, size_t n) {
-  t->root = yaml_read(&l->scratch, &t->source, bytes, n, l->diags);
-  if (t->root && need_map(l, t->root)) include_all(l, t);
+  t->root = config_yaml_read(&l->scratch, &t->source, bytes, n, l->diags);
+  if (t->root && config_need_map(l, t->root)) include_all(l, t);
 }
 
 /* `by` is the entry of `include`, NULL for the first file. */
@@ -182,10 +190,11 @@ static void load_file(struct loader *l, const char *name, const char *path, cons
   uint8_t *bytes = NULL;
   size_t n = 0;
   struct stat st;
-  enum err e = file_read(path, LIMIT_CONFIG_BYTES, &bytes, &n, &st);
+  enum err e = config_file_read(path, LIMIT_CONFIG_BYTES, &bytes, &n, &st);
   if (e) {
     struct place place = by ? node_place(by) : (struct place){name, 0, 0};
-    diag_add(l->diags, SEVERITY_ERROR, place, "unreadable", "", "%s cannot be read: %s", by ? name : "the file", file_error(e));
+    diag_add(l->diags, SEVERITY_ERROR, place, "unreadable", "", "%s cannot be read: %s", by ? name : "the file",
+             config_file_error(e));
     return;
   }
   t->device = st.st_dev;
@@ -210,47 +219,46 @@ static void include_matches(struct loader *l, const struct tree *t, const struct
   glob_pattern(&pattern, t->source.dir, n->text);
   int failed = pattern.failed ? GLOB_NOSPACE : glob(buf_text(&pattern), 0, NULL, &found);
   buf_done(&pattern);
-  if (failed && failed != GLOB_NOMATCH) complain(l, n, "include", "", "the directory cannot be read: %s", strerror(errno));
-  const char *shown_dir = keep_dir(l, t->source.name);
+  if (failed && failed != GLOB_NOMATCH) config_complain(l, n, "include", "", "the directory cannot be read: %s", strerror(errno));
   size_t skip = n->text[0] == '/' ? 0 : strlen(t->source.dir);
-  for (size_t i = 0; !failed && shown_dir && i < found.gl_pathc; i++) {
+  for (size_t i = 0; !failed && i < found.gl_pathc; i++) {
     const char *path = found.gl_pathv[i];
-    load_file(l, join(l, shown_dir, path + skip), keep_text(l, path, strlen(path)), t, n);
+    load_file(l, config_path_shown(l, &t->source, path + skip), config_keep_text(l, path, strlen(path)), t, n);
   }
   globfree(&found);
 }
 
 static void include_one(struct loader *l, const struct tree *t, unsigned depth, const struct node *n) {
-  if (!need_text(l, n)) return;
-  if (!l->files_allowed) complain(l, n, "include", "", "files are not included here");
-  else if (depth >= LIMIT_INCLUDE_DEPTH) complain(l, n, "include", "", "included files include files more than %d deep", LIMIT_INCLUDE_DEPTH);
-  else if (l->tree_count >= LIMIT_CONFIG_FILES) complain(l, n, "include", "", "more than %d files", LIMIT_CONFIG_FILES);
+  if (!config_need_text(l, n)) return;
+  if (!l->files_allowed) config_complain(l, n, "include", "", "files are not included here");
+  else if (depth >= LIMIT_INCLUDE_DEPTH)
+    config_complain(l, n, "include", "", "included files include files more than %d deep", LIMIT_INCLUDE_DEPTH);
+  else if (l->tree_count >= LIMIT_CONFIG_FILES) config_complain(l, n, "include", "", "more than %d files", LIMIT_CONFIG_FILES);
   else if (strpbrk(n->text, "*?[")) include_matches(l, t, n);
-  else {
-    const char *shown_dir = keep_dir(l, t->source.name);
-    if (shown_dir) load_file(l, join(l, shown_dir, n->text), path_beside(l, &t->source, n->text), t, n);
-  }
+  else load_file(l, config_path_shown(l, &t->source, n->text), config_path_beside(l, &t->source, n->text), t, n);
 }
 
 static void include_all(struct loader *l, const struct tree *t) {
   unsigned depth = 0;
-  for (const struct tree *up = t->from; up; up = up->from) depth++;
+  for (const struct tree *up = t->from; up; up = up->from)
+    depth++;
   for (const struct node *key = t->root->child; key; key = key->next) {
     if (strcmp(key->key, "include") != 0) continue;
     size_t left;
-    for (const struct node *n = list_items(l, key, &left); left; left--, n = n->next) include_one(l, t, depth, n);
+    for (const struct node *n = config_items(l, key, &left); left; left--, n = n->next)
+      include_one(l, t, depth, n);
   }
 }
 
 /* ---- the order of everything ---- */
 
-void for_sections(struct loader *l, const char *key, void (*each)(struct loader *l, const struct node *section)) {
+void config_sections(struct loader *l, const char *key, void (*each)(struct loader *l, const struct node *section)) {
   for (size_t i = 0; i < l->tree_count; i++)
     for (const struct node *n = l->trees[i]->root->child; n; n = n->next)
       if (strcmp(n->key, key) == 0 && !node_is_empty(n)) each(l, n);
 }
 
-size_t section_items(const struct loader *l, const char *key) {
+size_t config_section_items(const struct loader *l, const char *key) {
   size_t count = 0;
   for (size_t i = 0; i < l->tree_count; i++)
     for (const struct node *n = l->trees[i]->root->child; n; n = n->next)
@@ -260,8 +268,9 @@ size_t section_items(const struct loader *l, const char *key) {
 
 /* A first look at every file's own keys: what is unknown or not available, and the scalars of the root. */
 static void check_roots(struct loader *l) {
-  for (size_t i = 0; i < l->tree_count; i++) scope_read(l, SCOPE_ROOT, l->trees[i]->root, l->config, &l->given);
-  scope_defaults(l, SCOPE_ROOT, l->config, &l->given);
+  for (size_t i = 0; i < l->tree_count; i++)
+    config_scope_read(l, SCOPE_ROOT, l->trees[i]->root, l->config, &l->given);
+  config_scope_defaults(l, SCOPE_ROOT, l->config, &l->given);
 }
 
 static bool all_read(const struct loader *l) {
@@ -272,12 +281,12 @@ static bool all_read(const struct loader *l) {
 
 static void load_sections(struct loader *l) {
   check_roots(l);
-  server_load(l);
-  keys_load(l);
-  peers_load(l);
-  zones_load_templates(l);
-  zones_load(l);
-  lists_load(l);
+  config_load_server(l);
+  config_load_keys(l);
+  config_load_peers(l);
+  config_load_templates(l);
+  config_load_zones(l);
+  config_load_lists(l);
 }
 
 static struct config_whole *new_whole(void) {
@@ -289,11 +298,11 @@ static struct config_whole *new_whole(void) {
 static void loader_done(struct loader *l) {
   free(l->trees);
   free(l->resolved);
-  table_done(&l->key_table);
-  table_done(&l->peer_table);
-  table_done(&l->template_table);
-  table_done(&l->zone_table);
-  table_done(&l->resolved_table);
+  config_table_done(&l->key_table);
+  config_table_done(&l->peer_table);
+  config_table_done(&l->template_table);
+  config_table_done(&l->zone_table);
+  config_table_done(&l->resolved_table);
   buf_done(&l->signature);
   buf_done(&l->entries);
   arena_done(&l->scratch);
@@ -321,7 +330,7 @@ static bool begin(struct loader *l, struct diags *diags, bool files_allowed) {
 /* Without resolving links: the name the operator knows. */
 static const char *absolute(struct loader *l, const char *path) {
   char here[4096];
-  if (path[0] == '/' || !getcwd(here, sizeof here - 1)) return keep_text(l, path, strlen(path));
+  if (path[0] == '/' || !getcwd(here, sizeof here - 1)) return config_keep_text(l, path, strlen(path));
   size_t n = strlen(here);
   if (here[n - 1] != '/') {
     here[n] = '/';
@@ -335,7 +344,7 @@ enum err config_load(const char *path, struct diags *diags, struct config **out)
   if (!begin(&l, diags, true)) return ERR_MEMORY;
   size_t errors = diags->errors;
   l.config->path = absolute(&l, path);
-  load_file(&l, keep_text(&l, path, strlen(path)), l.config->path, NULL, NULL);
+  load_file(&l, config_keep_text(&l, path, strlen(path)), l.config->path, NULL, NULL);
   if (all_read(&l)) load_sections(&l);
   return finish(&l, errors, out);
 }
@@ -344,7 +353,7 @@ enum err config_load_bytes(const char *name, const uint8_t *bytes, size_t n, str
   struct loader l;
   if (!begin(&l, diags, false)) return ERR_MEMORY;
   size_t errors = diags->errors;
-  l.config->path = keep_text(&l, name, strlen(name));
+  l.config->path = config_keep_text(&l, name, strlen(name));
   struct tree *t = new_tree(&l, l.config->path, "", NULL);
   if (t) read_tree(&l, t, bytes, n);
   if (all_read(&l)) load_sections(&l);

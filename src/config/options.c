@@ -5,16 +5,16 @@
 #define AT(type, field) offsetof(struct type, field)
 #define NOWHERE SIZE_MAX
 
-const struct option options[OPTION_COUNT] = {
+const struct option config_option_table[OPTION_COUNT] = {
 #define SCOPE(...)
-#define OPTION(scope, key, kind, argument, at, default, state, roles, doc)                                                               \
+#define OPTION(scope, key, kind, argument, at, default, state, roles, doc) \
   {SCOPE_##scope, key, KIND_##kind, argument, at, default, OPTION_##state, ROLES_##roles, doc},
 #include "config/options.def"
 #undef SCOPE
 #undef OPTION
 };
 
-const struct scope_info scopes[SCOPE_COUNT] = {
+const struct scope_info config_scope_table[SCOPE_COUNT] = {
 #define SCOPE(id, path, heading, doc) [SCOPE_##id] = {path, heading, doc},
 #define OPTION(...)
 #include "config/options.def"
@@ -22,8 +22,8 @@ const struct scope_info scopes[SCOPE_COUNT] = {
 #undef OPTION
 };
 
-const struct option *option_find(enum scope scope, const char *key) {
+const struct option *config_option_find(enum scope scope, const char *key) {
   for (size_t i = 0; i < OPTION_COUNT; i++)
-    if (options[i].scope == scope && strcmp(options[i].key, key) == 0) return &options[i];
+    if (config_option_table[i].scope == scope && strcmp(config_option_table[i].key, key) == 0) return &config_option_table[i];
   return NULL;
 }

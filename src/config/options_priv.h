@@ -67,10 +67,10 @@ enum {
 #undef OPTION
 };
 
-extern const struct option options[OPTION_COUNT];
-extern const struct scope_info scopes[SCOPE_COUNT];
+extern const struct option config_option_table[OPTION_COUNT];
+extern const struct scope_info config_scope_table[SCOPE_COUNT];
 
-const struct option *option_find(enum scope scope, const char *key); /* NULL */
+const struct option *config_option_find(enum scope scope, const char *key); /* NULL */
 
 /* Whether its default is a value, not only words for the reference. */
 static inline bool option_has_default(const struct option *o) {

@@ -15,7 +15,8 @@ static unsigned least(unsigned a, unsigned b) {
 static unsigned edit_distance(const char *a, size_t a_size, const char *b, size_t b_size) {
   unsigned rows[3][SUGGEST_BYTES];
   unsigned *before = rows[0], *last = rows[1], *now = rows[2];
-  for (size_t j = 0; j <= b_size; j++) last[j] = (unsigned)j;
+  for (size_t j = 0; j <= b_size; j++)
+    last[j] = (unsigned)j;
   for (size_t i = 1; i <= a_size; i++) {
     now[0] = (unsigned)i;
     for (size_t j = 1; j <= b_size; j++) {
@@ -32,7 +33,7 @@ static unsigned edit_distance(const char *a, size_t a_size, const char *b, size_
   return last[b_size];
 }
 
-void suggestion_consider(struct suggestion *s, const char *candidate) {
+void config_suggest(struct suggestion *s, const char *candidate) {
   size_t n = strlen(s->word), m = strlen(candidate);
   if (n >= SUGGEST_BYTES || m >= SUGGEST_BYTES || m >= sizeof s->best) return;
   unsigned distance = edit_distance(s->word, n, candidate, m);
@@ -41,7 +42,7 @@ void suggestion_consider(struct suggestion *s, const char *candidate) {
   s->distance = distance;
 }
 
-const char *suggestion_hint(struct suggestion *s, const char *otherwise) {
+const char *config_suggestion(struct suggestion *s, const char *otherwise) {
   if (!s->best[0]) return otherwise;
   snprintf(s->hint, sizeof s->hint, "did you mean `%s`?", s->best);
   return s->hint;
@@ -51,28 +52,26 @@ const char *suggestion_hint(struct suggestion *s, const char *otherwise) {
 
 static void consider_keys(struct suggestion *s, enum scope scope) {
   for (size_t i = 0; i < OPTION_COUNT; i++)
-    if (options[i].scope == scope) suggestion_consider(s, options[i].key);
+    if (config_option_table[i].scope == scope) config_suggest(s, config_option_table[i].key);
 }
 
-void scope_unknown_key(struct loader *l, enum scope scope, enum scope or_scope, const struct node *n) {
+void config_scope_unknown_key(struct loader *l, enum scope scope, enum scope or_scope, const struct node *n) {
   struct suggestion s = {.word = n->key};
   consider_keys(&s, scope);
   if (or_scope != scope) consider_keys(&s, or_scope);
-  complain_key(l, n, "unknown-key", suggestion_hint(&s, "docs/configuration.md lists all keys"), "there is no option `%s%.64s`",
-               scopes[scope].path, n->key);
+  config_complain_key(l, n, "unknown-key", config_suggestion(&s, "docs/configuration.md lists all keys"),
+                      "there is no option `%s%.64s`", config_scope_table[scope].path, n->key);
 }
 
 /* An option that is still to come is refused, unless it says what holds anyway. */
 static bool is_available(struct loader *l, const struct option *o, const struct node *n) {
   if (o->state == OPTION_READY) return true;
   if (n->kind == NODE_TEXT && o->default_text[0] && strcmp(n->text, o->default_text) == 0) return false;
-  if (o->default_text[0]) {
-    char hint[100];
-    snprintf(hint, sizeof hint, "only `%s` can be given so far", o->default_text);
-    complain_key(l, n, "not-available", hint, "%s%s is not available yet in this version", scopes[o->scope].path, o->key);
-  } else {
-    complain_key(l, n, "not-available", "leave it out", "%s%s is not available yet in this version", scopes[o->scope].path, o->key);
-  }
+  const char *path = config_scope_table[o->scope].path, *fine = o->default_text;
+  if (fine[0])
+    config_complain_key(l, n, "not-available", "leave it out", "%s%s other than `%s` is not available yet in this version", path,
+                        o->key, fine);
+  else config_complain_key(l, n, "not-available", "leave it out", "%s%s is not available yet in this version", path, o->key);
   return false;
 }
 
@@ -80,49 +79,53 @@ static bool is_joined(const struct option *o) {
   return o->kind == KIND_SECTION || o->kind == KIND_TEXTS || o->kind == KIND_LISTEN || o->kind == KIND_ADDRESSES;
 }
 
-void scope_read_option(struct loader *l, const struct option *o, const struct node *n, void *base, struct given *given) {
+void config_scope_read_option(struct loader *l, const struct option *o, const struct node *n, void *base, struct given *given) {
+  size_t i = (size_t)(o - config_option_table);
+  if (n->kind == NODE_BAD) { /* not missing either */
+    if (!given->at[i]) given->at[i] = n;
+    return;
+  }
   if (!is_available(l, o, n)) return;
-  size_t i = (size_t)(o - options);
   if (given->at[i] && !is_joined(o)) {
     char first[PLACE_TEXT_BYTES];
-    complain_key(l, n, "key-twice", "keep one of them", "`%s%s` is given twice; first at %s", scopes[o->scope].path, o->key,
-                 place_text(node_key_place(given->at[i]), first));
+    config_complain_key(l, n, "key-twice", "keep one of them", "`%s%s` is given twice; first at %s",
+                        config_scope_table[o->scope].path, o->key, config_place_text(node_key_place(given->at[i]), first));
     return;
   }
   given->at[i] = n;
-  if (o->at != SIZE_MAX) value_read(l, o, n, (char *)base + o->at);
+  if (o->at != SIZE_MAX) config_value(l, o, n, (char *)base + o->at);
 }
 
-void scope_read(struct loader *l, enum scope scope, const struct node *map, void *base, struct given *given) {
-  if (!need_map(l, map)) return;
+void config_scope_read(struct loader *l, enum scope scope, const struct node *map, void *base, struct given *given) {
+  if (!config_need_map(l, map)) return;
   for (const struct node *n = map->child; n; n = n->next) {
-    const struct option *o = option_find(scope, n->key);
-    if (o) scope_read_option(l, o, n, base, given);
-    else scope_unknown_key(l, scope, scope, n);
+    const struct option *o = config_option_find(scope, n->key);
+    if (o) config_scope_read_option(l, o, n, base, given);
+    else config_scope_unknown_key(l, scope, scope, n);
   }
 }
 
 static const struct node *default_node(struct loader *l, size_t i) {
   if (!l->defaults[i]) {
-    const char *text = options[i].default_text;
+    const char *text = config_option_table[i].default_text;
     const struct source *source = &l->trees[0]->source; /* so that ./state stands beside the configuration file */
-    l->defaults[i] = yaml_read(&l->scratch, source, (const uint8_t *)text, strlen(text), l->diags);
+    l->defaults[i] = config_yaml_read(&l->scratch, source, (const uint8_t *)text, strlen(text), l->diags);
   }
   return l->defaults[i];
 }
 
-void scope_defaults(struct loader *l, enum scope scope, void *base, const struct given *given) {
+void config_scope_defaults(struct loader *l, enum scope scope, void *base, const struct given *given) {
   for (size_t i = 0; i < OPTION_COUNT; i++) {
-    const struct option *o = &options[i];
+    const struct option *o = &config_option_table[i];
     if (o->scope != scope || given->at[i] || o->at == SIZE_MAX || !option_has_default(o)) continue;
     const struct node *n = default_node(l, i);
-    if (n) value_read(l, o, n, (char *)base + o->at);
+    if (n) config_value(l, o, n, (char *)base + o->at);
   }
 }
 
-const struct node *given_get(const struct given *g, enum scope scope, const char *key) {
-  const struct option *o = option_find(scope, key);
-  return o ? g->at[o - options] : NULL;
+const struct node *config_given(const struct given *g, enum scope scope, const char *key) {
+  const struct option *o = config_option_find(scope, key);
+  return o ? g->at[o - config_option_table] : NULL;
 }
 
 /* ---- shapes ---- */
@@ -132,28 +135,30 @@ static const char *what_of(const struct node *n) {
   return n->key ? n->key : "an entry";
 }
 
-const struct node *list_items(struct loader *l, const struct node *n, size_t *left) {
+const struct node *config_items(struct loader *l, const struct node *n, size_t *left) {
   *left = 0;
   if (node_is_empty(n) || n->kind == NODE_BAD) return NULL;
   if (n->kind == NODE_MAP) {
-    complain(l, n, "wrong-type", "write it as [a, b] or with - in front of each entry", "`%.64s` must be a list", what_of(n));
+    config_complain(l, n, "wrong-type", "write it as [a, b] or with - in front of each entry", "`%.64s` must be a list",
+                    what_of(n));
     return NULL;
   }
   *left = n->kind == NODE_LIST ? n->size : 1;
   return n->kind == NODE_LIST ? n->child : n;
 }
 
-bool need_text(struct loader *l, const struct node *n) {
+bool config_need_text(struct loader *l, const struct node *n) {
   if (n->kind == NODE_TEXT && n->size > 0) return true;
-  if (n->kind == NODE_TEXT) complain(l, n, "bad-value", "", "`%.64s` has no value", what_of(n));
-  else complain(l, n, "wrong-type", "", "`%.64s` must be a text, not a %s", what_of(n), n->kind == NODE_LIST ? "list" : "map");
+  if (n->kind == NODE_TEXT) config_complain(l, n, "bad-value", "", "`%.64s` has no value", what_of(n));
+  else
+    config_complain(l, n, "wrong-type", "", "`%.64s` must be a text, not a %s", what_of(n), n->kind == NODE_LIST ? "list" : "map");
   return false;
 }
 
-bool need_map(struct loader *l, const struct node *n) {
+bool config_need_map(struct loader *l, const struct node *n) {
   if (n->kind == NODE_MAP) return true;
   if (!node_is_empty(n))
-    complain(l, n, "wrong-type", "write it as {key: value} or as indented lines of key: value", "`%.64s` must be a map of options",
-             n->key ? n->key : "this");
+    config_complain(l, n, "wrong-type", "write it as {key: value} or as indented lines of key: value",
+                    "`%.64s` must be a map of options", n->key ? n->key : "this");
   return false;
 }

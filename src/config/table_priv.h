@@ -20,11 +20,13 @@ struct table {
 };
 
 /* Makes room for `count` in all; false: out of memory. */
-bool table_reserve(struct table *t, size_t count);
+bool config_table_reserve(struct table *t, size_t count);
 /* The index of what `same` says is the thing with this hash; UINT32_MAX: there is none. */
-uint32_t table_find(const struct table *t, uint64_t hash, bool (*same)(const void *arg, uint32_t index), const void *arg);
+uint32_t config_table_find(const struct table *t, uint64_t hash, bool (*same)(const void *arg, uint32_t index), const void *arg);
+/* Brings to the cache what finding and adding with this hash will look at first. */
+void config_table_prefetch(const struct table *t, uint64_t hash);
 /* Adds what is known not to be in it. */
-bool table_add(struct table *t, uint64_t hash, uint32_t index);
-void table_done(struct table *t);
+bool config_table_add(struct table *t, uint64_t hash, uint32_t index);
+void config_table_done(struct table *t);
 
 #endif

@@ -8,29 +8,29 @@
 /* ---- texts ---- */
 
 static const char *read_text(struct loader *l, const struct node *n) {
-  if (!need_text(l, n)) return NULL;
+  if (!config_need_text(l, n)) return NULL;
   for (uint32_t i = 0; i < n->size; i++)
     if ((uint8_t)n->text[i] < ' ' || n->text[i] == 0x7f) {
-      complain(l, n, "bad-value", "", "`%.64s` holds a control character", n->key ? n->key : "an entry");
+      config_complain(l, n, "bad-value", "", "`%.64s` holds a control character", n->key ? n->key : "an entry");
       return NULL;
     }
-  return keep_text(l, n->text, n->size);
+  return config_keep_text(l, n->text, n->size);
 }
 
-const char *value_path(struct loader *l, const struct node *n) {
-  return read_text(l, n) ? path_beside(l, n->source, n->text) : NULL;
+const char *config_value_path(struct loader *l, const struct node *n) {
+  return read_text(l, n) ? config_path_beside(l, n->source, n->text) : NULL;
 }
 
 static const char *read_identity(struct loader *l, const struct node *n) {
   const char *text = read_text(l, n);
   if (!text || n->size <= LIMIT_IDENTITY_BYTES) return text;
-  complain(l, n, "bad-value", "", "the identity has %u octets, at most %d are told", n->size, LIMIT_IDENTITY_BYTES);
+  config_complain(l, n, "bad-value", "", "the identity has %u octets, at most %d are told", n->size, LIMIT_IDENTITY_BYTES);
   return NULL;
 }
 
 /* The place of `text` among "a|b|c"; an empty alternative counts but is never meant. */
 static bool read_choice(struct loader *l, const struct option *o, const struct node *n, unsigned *out) {
-  if (!need_text(l, n)) return false;
+  if (!config_need_text(l, n)) return false;
   struct suggestion s = {.word = n->text};
   char all[100] = "";
   unsigned index = 0;
@@ -42,21 +42,23 @@ static bool read_choice(struct loader *l, const struct option *o, const struct n
     }
     char word[32];
     snprintf(word, sizeof word, "%.*s", (int)size, p);
-    suggestion_consider(&s, word);
+    config_suggest(&s, word);
     size_t used = strlen(all);
     if (size) snprintf(all + used, sizeof all - used, "%s%s", used ? ", " : "it is one of: ", word);
     if (!p[size]) break;
     p += size + 1;
   }
-  complain(l, n, "bad-value", suggestion_hint(&s, all), "`%.64s` cannot be `%.64s`", o->key, n->text);
+  config_complain(l, n, "bad-value", config_suggestion(&s, all), "`%.64s` cannot be `%.64s`", o->key, n->text);
   return false;
 }
 
 static void read_algorithm(struct loader *l, const struct node *n, enum hmac_algorithm *at) {
-  if (!need_text(l, n) || tsig_algorithm_from_text(n->text, at) == ERR_OK) return;
+  if (!config_need_text(l, n) || tsig_algorithm_from_text(n->text, at) == ERR_OK) return;
   struct suggestion s = {.word = n->text};
-  for (int a = 0; a < HMAC_COUNT; a++) suggestion_consider(&s, tsig_algorithm_text((enum hmac_algorithm)a));
-  complain(l, n, "bad-value", suggestion_hint(&s, "hmac-sha256 is the one to take"), "there is no algorithm `%.64s`", n->text);
+  for (int a = 0; a < HMAC_COUNT; a++)
+    config_suggest(&s, tsig_algorithm_text((enum hmac_algorithm)a));
+  config_complain(l, n, "bad-value", config_suggestion(&s, "hmac-sha256 is the one to take"), "there is no algorithm `%.64s`",
+                  n->text);
 }
 
 /* ---- numbers ---- */
@@ -74,13 +76,13 @@ static bool take_number(const char **p, uint64_t *out) {
 }
 
 static void read_number(struct loader *l, const struct option *o, const struct node *n, uint32_t *at) {
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   const char *p = o->argument;
   uint64_t least = 0, most = 0, v = 0;
   bool ranged = take_number(&p, &least) && strncmp(p, "..", 2) == 0 && (p += 2, take_number(&p, &most));
   p = n->text;
   if (ranged && take_number(&p, &v) && !*p && v >= least && v <= most) *at = (uint32_t)v;
-  else complain(l, n, "bad-value", "", "`%s` must be a number, %s", o->key, o->argument);
+  else config_complain(l, n, "bad-value", "", "`%s` must be a number, %s", o->key, o->argument);
 }
 
 /* Milliseconds in a time such as 90, 0.5, 15m or 30d. */
@@ -90,7 +92,8 @@ static bool parse_time(const char *text, uint64_t *out_ms) {
   if (!take_number(&p, &whole)) return false;
   if (*p == '.') {
     if (*++p < '0' || *p > '9') return false;
-    for (uint64_t digit = 100; *p >= '0' && *p <= '9'; p++, digit /= 10) fraction_ms += digit * (uint64_t)(*p - '0');
+    for (uint64_t digit = 100; *p >= '0' && *p <= '9'; p++, digit /= 10)
+      fraction_ms += digit * (uint64_t)(*p - '0');
   }
   static const struct {
     char letter;
@@ -109,21 +112,23 @@ static bool parse_time(const char *text, uint64_t *out_ms) {
 
 static void read_seconds(struct loader *l, const struct option *o, const struct node *n, uint64_t *at) {
   uint64_t ms;
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   if (parse_time(n->text, &ms) && ms % 1000 == 0) *at = ms / 1000;
-  else complain(l, n, "bad-value", "such as 90, 15m, 12h or 30d", "`%s` must be a time in whole seconds", o->key);
+  else config_complain(l, n, "bad-value", "such as 90, 15m, 12h or 30d", "`%s` must be a time in whole seconds", o->key);
 }
 
 static void read_milliseconds(struct loader *l, const struct option *o, const struct node *n, uint32_t *at) {
   enum { MOST_MS = 4 * 604800 * 1000u };
   uint64_t ms;
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   if (parse_time(n->text, &ms) && ms >= 1 && ms <= MOST_MS) *at = (uint32_t)ms;
-  else complain(l, n, "bad-value", "such as 0.5, 90, 15m or 12h", "`%s` must be a time between 0.001 seconds and 4 weeks", o->key);
+  else
+    config_complain(l, n, "bad-value", "such as 0.5, 90, 15m or 12h", "`%s` must be a time between 0.001 seconds and 4 weeks",
+                    o->key);
 }
 
 static void read_bytes(struct loader *l, const struct option *o, const struct node *n, uint64_t *at) {
-  if (!need_text(l, n)) return;
+  if (!config_need_text(l, n)) return;
   static const char letters[] = "KMGT";
   uint64_t v;
   const char *p = n->text;
@@ -134,13 +139,13 @@ static void read_bytes(struct loader *l, const struct option *o, const struct no
     p++;
   }
   if (good && !*p) *at = v;
-  else complain(l, n, "bad-value", "such as 65536, 64M or 2G", "`%s` must be a size", o->key);
+  else config_complain(l, n, "bad-value", "such as 65536, 64M or 2G", "`%s` must be a size", o->key);
 }
 
 /* ---- addresses and names ---- */
 
-bool value_address(struct loader *l, const struct node *n, uint16_t default_port, struct addr *out) {
-  if (!need_text(l, n)) return false;
+bool config_value_address(struct loader *l, const struct node *n, uint16_t default_port, struct addr *out) {
+  if (!config_need_text(l, n)) return false;
   enum err e = addr_parse(n->text, default_port, out);
   if (!e) return true;
   const char *hint = "such as \"192.0.2.1@53\" or \"2001:db8::1@53\"";
@@ -149,7 +154,7 @@ bool value_address(struct loader *l, const struct node *n, uint16_t default_port
   else if (e == ERR_NOT_FOUND) hint = "there is no such interface";
   else if (strchr(n->text, '#') || (strchr(n->text, ':') && strchr(n->text, '.')) || strchr(n->text, '['))
     hint = "the port stands behind an @, as in \"192.0.2.1@53\"";
-  complain(l, n, "bad-address", hint, "`%.80s` is not an address", n->text);
+  config_complain(l, n, "bad-address", hint, "`%.80s` is not an address", n->text);
   return false;
 }
 
@@ -158,22 +163,22 @@ static void read_addresses(struct loader *l, const struct option *o, const struc
   uint64_t port = 0;
   if (!take_number(&p, &port)) return;
   size_t left;
-  const struct node *item = list_items(l, n, &left);
-  struct addr *list = keep(l, (at->count + left) * sizeof *list);
+  const struct node *item = config_items(l, n, &left);
+  struct addr *list = config_keep(l, (at->count + left) * sizeof *list);
   if (!list) return;
   if (at->count) memcpy(list, at->list, at->count * sizeof *list); /* lists in several files are joined */
   size_t count = at->count;
   for (; left; left--, item = item->next) {
-    if (!value_address(l, item, (uint16_t)port, &list[count])) continue;
+    if (!config_value_address(l, item, (uint16_t)port, &list[count])) continue;
     for (size_t i = 0; i < count; i++)
-      if (addr_equal(&list[i], &list[count])) complain(l, item, "name-twice", "", "`%s` is given twice", item->text);
+      if (addr_equal(&list[i], &list[count])) config_complain(l, item, "name-twice", "", "`%s` is given twice", item->text);
     count++;
   }
   *at = (struct config_addrs){list, count};
 }
 
-bool value_name(struct loader *l, const struct node *n, struct name *out) {
-  if (!need_text(l, n)) return false;
+bool config_value_name(struct loader *l, const struct node *n, struct name *out) {
+  if (!config_need_text(l, n)) return false;
   size_t bad = 0;
   const char *why = NULL;
   struct name name;
@@ -183,18 +188,18 @@ bool value_name(struct loader *l, const struct node *n, struct name *out) {
     return true;
   }
   if (!why) why = "it has no owner to stand for";
-  complain(l, n, "bad-name", "", "`%.255s` is not a domain name: %s", n->text, why);
+  config_complain(l, n, "bad-name", "", "`%.255s` is not a domain name: %s", n->text, why);
   return false;
 }
 
-void value_read(struct loader *l, const struct option *o, const struct node *n, void *at) {
+void config_value(struct loader *l, const struct option *o, const struct node *n, void *at) {
   unsigned index;
   const char *text = NULL;
   switch (o->kind) {
   case KIND_TEXT:
   case KIND_PATH:
   case KIND_IDENTITY:
-    text = o->kind == KIND_TEXT ? read_text(l, n) : o->kind == KIND_PATH ? value_path(l, n) : read_identity(l, n);
+    text = o->kind == KIND_TEXT ? read_text(l, n) : o->kind == KIND_PATH ? config_value_path(l, n) : read_identity(l, n);
     if (text) *(const char **)at = text;
     return;
   case KIND_NUMBER:
@@ -216,28 +221,28 @@ void value_read(struct loader *l, const struct option *o, const struct node *n, 
     if (read_choice(l, o, n, &index)) *(bool *)at = index != 0;
     return;
   case KIND_ADDRESS:
-    value_address(l, n, 53, at);
+    config_value_address(l, n, 53, at);
     return;
   case KIND_ADDRESSES:
     read_addresses(l, o, n, at);
     return;
   case KIND_NAME:
-    value_name(l, n, at);
+    config_value_name(l, n, at);
     return;
   case KIND_ALGORITHM:
     read_algorithm(l, n, at);
     return;
   case KIND_LISTEN:
-    value_listen(l, n, at);
+    config_value_listen(l, n, at);
     return;
   case KIND_KEYS:
-    value_keys(l, n, at);
+    config_value_keys(l, n, at);
     return;
   case KIND_PEERS:
-    value_peers(l, n, at);
+    config_value_peers(l, n, at);
     return;
   case KIND_ACCESS:
-    value_access(l, n, at);
+    config_value_access(l, n, at);
     return;
   case KIND_SECTION:
   case KIND_TEXTS:

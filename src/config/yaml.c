@@ -59,7 +59,8 @@ static size_t mark_offset(struct reader *r, yaml_mark_t mark) {
   size_t at = line_start(r, mark.line);
   for (size_t i = 0; i < mark.column && at < r->size; i++) {
     at++;
-    while (at < r->size && (r->bytes[at] & 0xc0) == 0x80) at++;
+    while (at < r->size && (r->bytes[at] & 0xc0) == 0x80)
+      at++;
   }
   return at;
 }
@@ -84,48 +85,66 @@ static bool ends_token(uint8_t c) {
   return c <= ' ' || c == ',' || c == '[' || c == ']' || c == '{' || c == '}';
 }
 
-/* What to say about the text at `at`, where YAML gave up; NULL: nothing special. */
-static const char *quote_hint(const struct reader *r, size_t at) {
-  size_t start = at, end = at;
-  while (start > 0 && !ends_token(r->bytes[start - 1])) start--;
-  while (end < r->size && !ends_token(r->bytes[end])) end++;
-  if (end == start) return NULL;
-  uint8_t first = r->bytes[start];
-  if (first == '*') return "a text that begins with * must be quoted: \"*.example.com\"";
-  if (first == '@') return "a text that begins with @ must be quoted: \"@\"";
-  if (first == '%' || first == '`') return "a text that begins with % or ` must be quoted";
-  if (first == '&' || first == '!') return "a text that begins with & or ! must be quoted";
-  if (first == '\t') return "indent with spaces, not with tabs";
-  if (memchr(r->bytes + start, ':', end - start)) return "an address with : in it must be quoted: \"::1@53\"";
-  return NULL;
+/* What to say about the text at `*at`, where YAML gave up, and where that text begins; NULL: nothing special. */
+static const char *quote_hint(const struct reader *r, size_t *at) {
+  size_t start = *at, end = *at;
+  while (start > 0 && !ends_token(r->bytes[start - 1]))
+    start--;
+  while (end < r->size && !ends_token(r->bytes[end]))
+    end++;
+  if (end == start) return start < r->size && r->bytes[start] == '\t' ? "indent with spaces, not with tabs" : NULL;
+  const uint8_t *colon = memchr(r->bytes + start, ':', end - start);
+  *at = start;
+  switch (r->bytes[start]) {
+  case '*':
+    return "a text that begins with * must be quoted: \"*.example.com\"";
+  case '@':
+    return "a text that begins with @ must be quoted: \"@\"";
+  case '%':
+  case '`':
+    return "a text that begins with % or ` must be quoted";
+  case '&':
+  case '!':
+    return "a text that begins with & or ! must be quoted";
+  default:
+    if (colon && memchr(colon + 1, ':', (size_t)(r->bytes + end - colon - 1)))
+      return "an address with : in it must be quoted: \"::1@53\"";
+    return NULL;
+  }
+}
+
+/* Not UTF-8, or a control character: that has an offset instead of a mark. */
+static void explain_encoding(struct reader *r, const yaml_parser_t *p) {
+  size_t line = 0, start = 0;
+  for (size_t at = 0; at < p->problem_offset && at < r->size;) {
+    size_t broken = break_size(r, at);
+    at += broken ? broken : 1;
+    if (!broken) continue;
+    line++;
+    start = at;
+  }
+  size_t column = p->problem_offset > start ? p->problem_offset - start : 0;
+  struct place place = {r->source->name, (uint32_t)line + 1, (uint32_t)column + 1};
+  diag_add(r->diags, SEVERITY_ERROR, place, "yaml", "the file must be UTF-8 text", "cannot be read as YAML: %s", p->problem);
 }
 
 static void explain_failure(struct reader *r, const yaml_parser_t *p) {
-  if (p->error == YAML_MEMORY_ERROR) {
+  if (p->error == YAML_MEMORY_ERROR || !p->problem) {
     complain(r, p->problem_mark, "", "out of memory");
     return;
   }
-  if (p->error == YAML_READER_ERROR) { /* has an offset instead of a mark */
-    size_t line = 0, start = 0;
-    for (size_t at = 0; at < p->problem_offset && at < r->size;) {
-      size_t broken = break_size(r, at);
-      at += broken ? broken : 1;
-      if (!broken) continue;
-      line++;
-      start = at;
-    }
-    size_t column = p->problem_offset > start ? p->problem_offset - start : 0;
-    struct place place = {r->source->name, (uint32_t)line + 1, (uint32_t)column + 1};
-    diag_add(r->diags, SEVERITY_ERROR, place, "yaml", "the file must be UTF-8 text", "cannot be read as YAML: %s", p->problem);
+  if (p->error == YAML_READER_ERROR) {
+    explain_encoding(r, p);
     return;
   }
-  size_t at = mark_offset(r, p->problem_mark);
-  const char *hint = at < r->size ? quote_hint(r, at) : NULL;
-  if (!hint && at < r->size && r->bytes[at] == '\t') hint = "indent with spaces, not with tabs";
-  if (!hint && p->context) hint = quote_hint(r, mark_offset(r, p->context_mark));
-  if (!hint && strstr(p->problem, "mapping values")) hint = "a text with \": \" in it must be quoted; keys of one map stand in one column";
-  diag_add(r->diags, SEVERITY_ERROR, mark_place(r, p->problem_mark), "yaml", hint ? hint : "", "cannot be read as YAML: %s%s%s",
-           p->context ? p->context : "", p->context ? ", " : "", p->problem ? p->problem : "malformed");
+  size_t problem = mark_offset(r, p->problem_mark), at = problem;
+  struct place place = mark_place(r, p->problem_mark);
+  const char *hint = quote_hint(r, &at);
+  if (hint && place.column > problem - at) place.column -= (uint32_t)(problem - at); /* where the text begins */
+  if (!hint && strstr(p->problem, "mapping values"))
+    hint = "a text with \": \" in it must be quoted, and the keys of one map stand in one column";
+  diag_add(r->diags, SEVERITY_ERROR, place, "yaml", hint ? hint : "", "cannot be read as YAML: %s%s%s",
+           p->context ? p->context : "", p->context ? ", " : "", p->problem);
 }
 
 /* ---- the tree ---- */
@@ -203,9 +222,10 @@ static bool open_collection(struct reader *r, enum node_kind kind, yaml_mark_t m
   return true;
 }
 
-static void report_twice(struct reader *r, const struct node *first, const struct node *second) {
-  diag_add(r->diags, SEVERITY_ERROR, node_key_place(second), "key-twice", "keep one of them", "`%.64s` is given twice; first in line %u",
-           second->key, first->key_line);
+static void report_twice(struct reader *r, const struct node *first, struct node *second) {
+  second->kind = NODE_BAD;
+  diag_add(r->diags, SEVERITY_ERROR, node_key_place(second), "key-twice", "keep one of them",
+           "`%.64s` is given twice; first in line %u", second->key, first->key_line);
 }
 
 static int compare_keys(const void *a, const void *b) {
@@ -219,7 +239,7 @@ static int compare_keys(const void *a, const void *b) {
 /* A later one of two equal keys would silently win or lose: both are named instead. */
 static bool check_keys(struct reader *r, const struct node *map) {
   if (map->size <= FEW_KEYS) {
-    for (const struct node *b = map->child; b; b = b->next)
+    for (struct node *b = map->child; b; b = b->next)
       for (const struct node *a = map->child; a != b; a = a->next)
         if (strcmp(a->key, b->key) == 0) {
           report_twice(r, a, b);
@@ -227,10 +247,11 @@ static bool check_keys(struct reader *r, const struct node *map) {
         }
     return true;
   }
-  const struct node **all = malloc(map->size * sizeof *all);
+  struct node **all = malloc(map->size * sizeof *all);
   if (!all) return false;
   size_t count = 0;
-  for (const struct node *n = map->child; n; n = n->next) all[count++] = n;
+  for (struct node *n = map->child; n; n = n->next)
+    all[count++] = n;
   qsort(all, count, sizeof *all, compare_keys);
   for (size_t i = 1, first = 0; i < count; i++) {
     if (strcmp(all[i]->key, all[first]->key) == 0) report_twice(r, all[first], all[i]);
@@ -251,7 +272,8 @@ static bool take_alias(struct reader *r, const yaml_event_t *e) {
 
 static void refuse_decorations(struct reader *r, const yaml_event_t *e, const yaml_char_t *anchor, const yaml_char_t *tag) {
   if (anchor) complain(r, e->start_mark, "a text that begins with & must be quoted", "anchors (&name) are not taken");
-  if (tag) complain(r, e->start_mark, "all values are texts; a text that begins with ! must be quoted", "tags (!name) are not taken");
+  if (tag)
+    complain(r, e->start_mark, "all values are texts; a text that begins with ! must be quoted", "tags (!name) are not taken");
 }
 
 /* false: stop; what is wrong has been said, or memory ran out. */
@@ -291,7 +313,8 @@ static bool take_event(struct reader *r, const yaml_event_t *e) {
 
 static bool is_ascii(const uint8_t *bytes, size_t n) {
   uint8_t all = 0;
-  for (size_t i = 0; i < n; i++) all |= bytes[i];
+  for (size_t i = 0; i < n; i++)
+    all |= bytes[i];
   return all < 0x80;
 }
 
@@ -312,7 +335,8 @@ static void read_events(struct reader *r, yaml_parser_t *p) {
   }
 }
 
-const struct node *yaml_read(struct arena *arena, const struct source *source, const uint8_t *bytes, size_t n, struct diags *diags) {
+const struct node *config_yaml_read(struct arena *arena, const struct source *source, const uint8_t *bytes, size_t n,
+                                    struct diags *diags) {
   struct reader r = {.arena = arena,
                      .texts = {.arena = arena},
                      .source = source,

@@ -8,11 +8,9 @@
 
 #include "base/diag.h"
 
-struct source { /* one file of the configuration */
-  const char *name;          /* as findings call it; lives as long as the configuration */
-  const char *dir;           /* absolute, with a final slash, or "": what its file names are relative to */
-  const struct source *from; /* the file that includes it */
-  struct place included_at;
+struct source {     /* one file of the configuration */
+  const char *name; /* as findings call it; lives as long as the configuration */
+  const char *dir;  /* absolute, with a final slash, or "": what its file names are relative to */
 };
 
 enum node_kind { NODE_TEXT, NODE_LIST, NODE_MAP, NODE_BAD /* was reported already */ };
@@ -43,6 +41,7 @@ static inline bool node_is_empty(const struct node *n) {
 }
 
 /* NULL, with a diag: the file is not YAML at all. A tree with mistakes is given as well (look at diags->errors). */
-const struct node *yaml_read(struct arena *arena, const struct source *source, const uint8_t *bytes, size_t n, struct diags *diags);
+const struct node *config_yaml_read(struct arena *arena, const struct source *source, const uint8_t *bytes, size_t n,
+                                    struct diags *diags);
 
 #endif

@@ -184,6 +184,7 @@ static void take_over(struct pipeline *p, struct pending *n, bool durable, struc
   z->durable = durable;
   z->since_s = now.wall_s;
   z->expired = false;
+  z->expires_mono_ns = 0; /* a transfer's is told by the machine right after */
   if (!durable) return;
   z->version = n->version;
   if (n->image.segment) z->image = n->image;

@@ -123,7 +123,8 @@ static enum err add_zones(struct control *c, const struct switching *s, struct r
     report->added++;
     log_event(EV_ZONE_ADDED, LOG_TEXT("zone", slot_name_text(z, text)));
   }
-  return err ? err : registry_adopt_store(c);
+  if (err || (report->added == 0 && report->removed == 0)) return err;
+  return registry_adopt_store(c); /* what comes may have been here before, what went is marked */
 }
 
 /* Every zone file that changed, and the content of new zones; one batch. */

@@ -42,7 +42,6 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
     if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
   }
   if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
-  waiters_wake(c, zone_id, WAIT_REFRESH, true, "the zone is current");
 }
 
 static void on_expired(void *arg, uint32_t zone_id) {
@@ -62,8 +61,19 @@ static void on_failed(void *arg, uint32_t zone_id, const char *what, const char 
   if (!z) return;
   char name[NAME_TEXT_BYTES];
   log_event(EV_REFRESH_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
-  waiters_wake(c, zone_id, WAIT_REFRESH, false, what);
-  waiters_wake(c, zone_id, WAIT_TRANSFER, false, what);
+}
+
+/* Every primary was asked, or one had what we wanted. Success of a transfer is told by arrival_done. */
+static void on_settled(void *arg, uint32_t zone_id, bool good) {
+  struct control *c = arg;
+  struct secondary_status s;
+  if (good) {
+    waiters_wake(c, zone_id, WAIT_REFRESH, true, "the zone is current");
+  } else if (secondary_status(c->secondaries, zone_id, &s)) {
+    const char *why = s.last_error[0] ? s.last_error : "no primary could help";
+    waiters_wake(c, zone_id, WAIT_REFRESH, false, why);
+    waiters_wake(c, zone_id, WAIT_TRANSFER, false, why);
+  }
 }
 
 /* ---- NOTIFY out ---- */
@@ -90,7 +100,7 @@ static void on_notify_failed(void *arg, uint32_t zone_id, const char *peer, cons
 }
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify) {
-  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed};
+  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed, on_settled};
   *notify = (struct notifier_events){c, on_notify_done, on_notify_failed};
 }
 

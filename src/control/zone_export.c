@@ -50,7 +50,8 @@ enum err zone_export(const struct zone_snap *s, zone_export_sink *sink, void *ar
   struct zone_cursor cursor;
   enum err e = zone_cursor_open(s, &cursor);
   if (e != ERR_OK) return e;
-  for (const struct zone_node *node; x.error == ERR_OK && (node = zone_cursor_next(&cursor));) print_node(&x, s, node);
+  for (const struct zone_node *node; x.error == ERR_OK && (node = zone_cursor_next(&cursor));)
+    print_node(&x, s, node);
   zone_cursor_close(&cursor);
   flush(&x);
   buf_done(&x.text);

@@ -21,12 +21,12 @@ struct load {
   const struct zone_load_options *o;
   struct diags *diags;
   struct zone_edit *edit;
-  uint64_t records;  /* added */
-  uint64_t ttl_sum;  /* of their TTLs */
+  uint64_t records; /* added */
+  uint64_t ttl_sum; /* of their TTLs */
   bool has_soa;
-  struct buf soa;    /* RDATA of the first */
+  struct buf soa; /* RDATA of the first */
   struct zone_loaded out;
-  enum err error;    /* why the callback stopped the scan */
+  enum err error; /* why the callback stopped the scan */
 };
 
 static enum err scan(const struct text *t, struct zonefile_options *o, const struct load *l, struct diags *diags) {
@@ -133,8 +133,8 @@ struct locate {
   struct arena memory;
   struct finding *first, **last;
   struct finding *slots[SLOTS]; /* those not located yet, by owner and type */
-  size_t count;   /* kept */
-  size_t missing; /* kept and not located yet */
+  size_t count;                 /* kept */
+  size_t missing;               /* kept and not located yet */
   bool ttl_differs;
   struct name ttl_owner; /* of the last difference said */
   uint16_t ttl_type;
@@ -265,8 +265,8 @@ enum err zone_load_file(const char *path, const struct name *apex, const struct 
   return load(&text, apex, o, diags, out);
 }
 
-enum err zone_load_bytes(const char *name, const uint8_t *bytes, size_t n, const struct name *apex, const struct zone_load_options *o,
-                         struct diags *diags, struct zone_loaded *out) {
+enum err zone_load_bytes(const char *name, const uint8_t *bytes, size_t n, const struct name *apex,
+                         const struct zone_load_options *o, struct diags *diags, struct zone_loaded *out) {
   struct text text = {name, bytes ? bytes : (const uint8_t *)"", bytes ? n : 0};
   return load(&text, apex, o, diags, out);
 }
@@ -279,7 +279,8 @@ struct zone_snap *zone_loaded_take(struct zone_loaded *l) {
 
 void zone_loaded_done(struct zone_loaded *l) {
   zone_snap_unref(l->snap);
-  for (size_t i = 0; i < l->file_count; i++) free(l->files[i].path);
+  for (size_t i = 0; i < l->file_count; i++)
+    free(l->files[i].path);
   free(l->files);
   *l = (struct zone_loaded){0};
 }

@@ -29,7 +29,8 @@ struct change_extra { /* columns that no door fills yet, but that the sum covers
 };
 
 /* Texts and notes go in with their sizes in front, the body by its own hash: no two rows have the same bytes. */
-static bool change_sum(const struct store_change *c, const struct change_extra *extra, struct digest128 before, struct digest128 *out) {
+static bool change_sum(const struct store_change *c, const struct change_extra *extra, struct digest128 before,
+                       struct digest128 *out) {
   size_t author = strlen(c->author), comment = strlen(c->comment);
   uint8_t fixed[160];
   struct wr w = wr_make(fixed, sizeof fixed);
@@ -68,10 +69,10 @@ enum err change_write(struct store *s, const struct store_change *c, struct dige
   uint8_t bytes[SUM_BYTES];
   if (!change_sum(c, &(struct change_extra){0}, *sum, &own)) return store_fail(error, ERR_MEMORY, "out of memory for a change");
   sum_put(bytes, own);
-  enum err err = DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev),
-                        DB_INT(c->kind), c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to), DB_INT(c->at_s),
-                        DB_INT(c->door), DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes),
-                        DB_BLOB(c->body, c->body_size));
+  enum err err =
+      DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev), DB_INT(c->kind),
+             c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to), DB_INT(c->at_s), DB_INT(c->door),
+             DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes), DB_BLOB(c->body, c->body_size));
   if (!err) *sum = own;
   return err;
 }
@@ -102,12 +103,13 @@ static enum err read_link(struct store *s, uint64_t seq, struct link *out, struc
 }
 
 static enum err corrupt(struct store_error *error, uint64_t zone, uint64_t seq, const char *what) {
-  return store_fail(error, ERR_CORRUPT, "change %llu of zone number %llu %s", (unsigned long long)seq, (unsigned long long)zone, what);
+  return store_fail(error, ERR_CORRUPT, "change %llu of zone number %llu %s", (unsigned long long)seq, (unsigned long long)zone,
+                    what);
 }
 
 /* Gathers the seqs of versions over `after`, newest first, and the sum that the oldest of them is chained to. */
-static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs, struct digest128 *before,
-                        struct store_error *error) {
+static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs,
+                        struct digest128 *before, struct store_error *error) {
   uint64_t version = 0; /* of the changeset before in this walk: one newer */
   for (uint64_t seq = head; seq;) {
     struct link link;
@@ -166,7 +168,8 @@ static void copy_row(sqlite3_stmt *st, uint64_t seq, struct row_copy *r) {
       .body = r->bytes.data + body,
       .body_size = (size_t)sqlite3_column_bytes(st, 13),
   };
-  r->extra = (struct change_extra){(uint64_t)sqlite3_column_int64(st, 8), r->bytes.data + notes, (size_t)sqlite3_column_bytes(st, 12)};
+  r->extra =
+      (struct change_extra){(uint64_t)sqlite3_column_int64(st, 8), r->bytes.data + notes, (size_t)sqlite3_column_bytes(st, 12)};
 }
 
 /* ERR_CORRUPT unless the row is what was written behind `before`. */

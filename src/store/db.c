@@ -42,7 +42,8 @@ enum err db_fail(struct db *db, int rc, struct store_error *error) {
   const char *said = db->connection ? sqlite3_errmsg(db->connection) : sqlite3_errstr(rc);
   switch (rc & 0xff) {
   case SQLITE_FULL:
-    return store_fail(error, ERR_IO, "no space left for log.db: changes are refused until there is room on the disk of the state directory");
+    return store_fail(error, ERR_IO,
+                      "no space left for log.db: changes are refused until there is room on the disk of the state directory");
   case SQLITE_NOMEM:
     return store_fail(error, ERR_MEMORY, "out of memory in the log");
   case SQLITE_BUSY:

@@ -37,23 +37,19 @@ const struct file_ops file_ops_system = {
     .remove = system_remove,
 };
 
-static void temporary_name(const char *name, char out[FILE_NAME_BYTES]) {
-  snprintf(out, FILE_NAME_BYTES, "%s%s", name, temporary_suffix);
-}
-
 enum err file_out_begin(struct file_out *o, const struct file_ops *ops, int dir, const char *name) {
-  char temporary[FILE_NAME_BYTES];
-  assert(strlen(name) + sizeof temporary_suffix <= sizeof temporary);
-  temporary_name(name, temporary);
-  uint8_t *buffer = malloc(FILE_BUFFER_BYTES);
-  if (!buffer) return ERR_MEMORY;
-  int fd = ops->create(dir, temporary);
-  if (fd < 0) {
-    free(buffer);
+  struct file_out begun = {.ops = ops, .dir = dir};
+  assert(strlen(name) < sizeof begun.name);
+  snprintf(begun.name, sizeof begun.name, "%s", name);
+  snprintf(begun.temporary, sizeof begun.temporary, "%s%s", begun.name, temporary_suffix);
+  begun.buffer = malloc(FILE_BUFFER_BYTES);
+  if (!begun.buffer) return ERR_MEMORY;
+  begun.fd = ops->create(dir, begun.temporary);
+  if (begun.fd < 0) {
+    free(begun.buffer);
     return ERR_IO;
   }
-  *o = (struct file_out){.ops = ops, .dir = dir, .fd = fd, .buffer = buffer};
-  snprintf(o->name, sizeof o->name, "%s", name);
+  *o = begun;
   return ERR_OK;
 }
 
@@ -92,22 +88,14 @@ bool file_out_write(struct file_out *o, const void *bytes, size_t n) {
   return !o->error;
 }
 
-static void remove_temporary(const struct file_out *o) {
-  char temporary[FILE_NAME_BYTES];
-  temporary_name(o->name, temporary);
-  (void)o->ops->remove(o->dir, temporary); /* what stays is removed at the next start */
-}
-
 enum err file_out_finish(struct file_out *o) {
-  char temporary[FILE_NAME_BYTES];
-  temporary_name(o->name, temporary);
   flush(o);
   if (!o->error && o->ops->sync(o->fd)) o->error = errno;
   if (close(o->fd) && !o->error) o->error = errno;
   free(o->buffer);
-  if (!o->error && o->ops->rename(o->dir, temporary, o->name)) o->error = errno;
+  if (!o->error && o->ops->rename(o->dir, o->temporary, o->name)) o->error = errno;
   int error = o->error;
-  if (error) remove_temporary(o);
+  if (error) (void)o->ops->remove(o->dir, o->temporary); /* what stays is removed at the next start */
   o->fd = -1;
   o->buffer = NULL;
   errno = error;
@@ -118,7 +106,7 @@ void file_out_abort(struct file_out *o) {
   if (o->fd < 0) return;
   close(o->fd);
   free(o->buffer);
-  remove_temporary(o);
+  (void)o->ops->remove(o->dir, o->temporary);
   o->fd = -1;
   o->buffer = NULL;
 }

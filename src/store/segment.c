@@ -57,6 +57,13 @@ struct segment *segment_get(struct segment_table *t, uint64_t number) {
   return &t->list[at];
 }
 
+void segment_count(struct store *s, const struct store_image *image, bool added) {
+  struct segment *segment = image->segment ? segment_find(&s->segments, image->segment) : NULL;
+  if (!segment) return;
+  segment->images += added ? 1 : -UINT64_C(1);
+  segment->live_bytes += added ? image->size_bytes : -image->size_bytes;
+}
+
 /* ---- maps ---- */
 
 struct segment_map { /* one mapped file, or one image read into memory */
@@ -139,8 +146,9 @@ static enum err check_header(const struct store *s, uint64_t number, const uint8
   uint8_t expected[SEGMENT_HEADER_BYTES];
   unsigned long long file = number;
   if (n >= SEGMENT_HEADER_BYTES && !memcmp(bytes, segment_magic, sizeof segment_magic) && get_u32(bytes + 8) > SEGMENT_FORMAT)
-    return store_fail(error, ERR_VERSION, "segments/%llu.seg was written by a newer version (format %u, this one knows %d): start that one",
-                      file, (unsigned)get_u32(bytes + 8), SEGMENT_FORMAT);
+    return store_fail(error, ERR_VERSION,
+                      "segments/%llu.seg was written by a newer version (format %u, this one knows %d): start that one", file,
+                      (unsigned)get_u32(bytes + 8), SEGMENT_FORMAT);
   make_header(s, number, expected);
   if (n < SEGMENT_HEADER_BYTES || memcmp(bytes, expected, sizeof expected))
     return store_fail(error, ERR_CORRUPT, "segments/%llu.seg is damaged or belongs to another store", file);
@@ -214,13 +222,16 @@ static uint64_t image_digest(const uint8_t *image, uint64_t size) {
   return hash64(image, size < DIGEST_PREFIX_BYTES ? (size_t)size : DIGEST_PREFIX_BYTES, size);
 }
 
-enum err segment_append(struct file_out *o, const struct zone_snap *snap, struct store_image *image) {
+static uint64_t align(struct file_out *o) {
   static const uint8_t zeros[SEGMENT_ALIGN_BYTES];
-  struct image_writer w = {.file = o};
-  uint64_t bytes;
   size_t over = o->size_bytes % SEGMENT_ALIGN_BYTES;
   if (over) file_out_write(o, zeros, SEGMENT_ALIGN_BYTES - over);
-  uint64_t offset = o->size_bytes;
+  return o->size_bytes;
+}
+
+enum err segment_append(struct file_out *o, const struct zone_snap *snap, struct store_image *image) {
+  struct image_writer w = {.file = o};
+  uint64_t bytes, offset = align(o);
   enum err err = zone_image_write(snap, take_image, &w, &bytes);
   if (err) return err;
   assert(bytes == w.size);
@@ -267,7 +278,8 @@ static enum err read_image(const struct store *s, int fd, const struct store_ima
   if (!read_at(fd, header, sizeof header, 0)) return unreadable(image, error);
   enum err err = check_header(s, image->segment, header, sizeof header, error);
   if (err) return err;
-  uint8_t *bytes = aligned_alloc(SEGMENT_ALIGN_BYTES, (image->size_bytes + SEGMENT_ALIGN_BYTES - 1) & ~(uint64_t)(SEGMENT_ALIGN_BYTES - 1));
+  uint8_t *bytes =
+      aligned_alloc(SEGMENT_ALIGN_BYTES, (image->size_bytes + SEGMENT_ALIGN_BYTES - 1) & ~(uint64_t)(SEGMENT_ALIGN_BYTES - 1));
   struct segment_map *m = bytes ? map_new(bytes, image->size_bytes, false) : NULL;
   if (!m) err = store_fail(error, ERR_MEMORY, "out of memory for an image");
   else if (!read_at(fd, bytes, image->size_bytes, image->offset_bytes)) err = unreadable(image, error);
@@ -337,4 +349,20 @@ enum err store_open_image(struct store *s, const struct store_image *image, stru
     return store_fail(error, err, "the zone's image in segments/%llu.seg at %llu is damaged", (unsigned long long)image->segment,
                       (unsigned long long)image->offset_bytes);
   return store_fail(error, err, "the zone's image can't be opened: %s", err_text(err));
+}
+
+enum err segment_copy(struct store *s, struct file_out *o, const struct store_image *from, struct store_image *image) {
+  struct segment_map *map;
+  const uint8_t *bytes;
+  enum err err = find_bytes(s, from, &map, &bytes, NULL);
+  if (err) return err;
+  if (image_digest(bytes, from->size_bytes) != from->digest) {
+    err = ERR_CORRUPT;
+  } else {
+    *image = *from;
+    image->offset_bytes = align(o);
+    file_out_write(o, bytes, from->size_bytes);
+  }
+  map_release(&map->backing);
+  return err;
 }

@@ -43,8 +43,8 @@ struct store_image { /* where a zone's newest image is */
   uint64_t segment;  /* 0: none */
   uint64_t offset_bytes;
   uint64_t size_bytes;
-  uint64_t version;  /* of the zone it holds */
-  uint64_t digest;   /* of the image's header, which holds the checksum of the rest: that it is the very image meant */
+  uint64_t version; /* of the zone it holds */
+  uint64_t digest;  /* of the image's header, which holds the checksum of the rest: that it is the very image meant */
 };
 
 enum store_zone_state { STORE_ZONE_LIVE = 0, STORE_ZONE_DELETED = 1 };
@@ -55,8 +55,8 @@ struct store_zone {
   uint8_t name_size;
   enum store_zone_state state;
   int64_t deleted_at_s;
-  uint64_t head;       /* seq of its last changeset; 0: none yet */
-  uint64_t version;    /* of that changeset; 0: none yet */
+  uint64_t head;    /* seq of its last changeset; 0: none yet */
+  uint64_t version; /* of that changeset; 0: none yet */
   uint32_t serial;
   struct store_image image;
   const uint8_t *source; /* what the owner of the zone remembers of where its content came from (file digests); opaque here */
@@ -74,7 +74,15 @@ MUST_CHECK enum err store_open_image(struct store *s, const struct store_image *
 /* ---- changesets ---- */
 
 enum store_kind { STORE_FULL = 1, STORE_DELTA = 2 };
-enum store_door { DOOR_FILE = 1, DOOR_TRANSFER = 2, DOOR_UPDATE = 3, DOOR_API = 4, DOOR_COMMAND = 5, DOOR_SIGNER = 6, DOOR_STEERING = 7 };
+enum store_door {
+  DOOR_FILE = 1,
+  DOOR_TRANSFER = 2,
+  DOOR_UPDATE = 3,
+  DOOR_API = 4,
+  DOOR_COMMAND = 5,
+  DOOR_SIGNER = 6,
+  DOOR_STEERING = 7
+};
 
 struct store_change {
   uint64_t zone;
@@ -102,8 +110,8 @@ struct store_batch;
 /* One batch at a time, and none inside store_each_zone: ERR_AGAIN. ERR_IO: the store takes no changes until the disk is repaired
  * and the server restarted. */
 MUST_CHECK enum err store_batch_begin(struct store *s, struct store_batch **out);
-/* A new zone; its id is valid once the batch is committed (and inside it). A name that is there but deleted gets a new row: versions
- * go on from the old one's. `*version` is the last one used, 0 for a name never seen: the first change has the next one.
+/* A new zone; its id is valid once the batch is committed (and inside it). A name that is there but deleted gets a new row:
+ * versions go on from the old one's. `*version` is the last one used, 0 for a name never seen: the first change has the next one.
  * ERR_EXISTS: there is a live zone of that name; the batch goes on. */
 MUST_CHECK enum err store_batch_create(struct store_batch *b, const struct name *name, uint64_t *id, uint64_t *version);
 /* Writes the snapshot's image into this batch's segment; with `change` also a changeset of kind full that names it, without it
@@ -129,8 +137,8 @@ void store_image_of(const struct store *s, uint64_t zone, struct store_image *ou
 
 struct store_timer {
   uint64_t zone;
-  int64_t good_at_s;  /* wall time of the last answer of a primary that our content is current; 0: never */
-  uint32_t expire_s;  /* SOA expire, or what EDNS EXPIRE bounded it to */
+  int64_t good_at_s; /* wall time of the last answer of a primary that our content is current; 0: never */
+  uint32_t expire_s; /* SOA expire, or what EDNS EXPIRE bounded it to */
 };
 MUST_CHECK enum err store_timer_get(struct store *s, uint64_t zone, struct store_timer *out); /* ERR_NOT_FOUND */
 /* Kept in memory, written by store_timers_flush (at most 60 s old; at a clean end always). */
@@ -139,7 +147,9 @@ MUST_CHECK enum err store_timers_flush(struct store *s, struct store_error *erro
 
 /* ---- housekeeping ---- */
 
-struct store_usage { uint64_t database_bytes, segment_bytes, segments, changesets; };
+struct store_usage {
+  uint64_t database_bytes, segment_bytes, segments, changesets;
+};
 MUST_CHECK enum err store_usage(struct store *s, struct store_usage *out);
 /* Deletes segments that no zone's image names any more, and forgets zones deleted before `before_s`. */
 MUST_CHECK enum err store_sweep(struct store *s, int64_t before_s, struct store_error *error);

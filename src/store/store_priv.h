@@ -17,6 +17,7 @@
 #include "zone/image.h"
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 /* Fills `error` (NULL is fine) and returns `code`. */
 enum err store_fail(struct store_error *error, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
@@ -44,6 +45,7 @@ struct file_out {
   int dir;
   int fd;
   char name[FILE_NAME_BYTES];
+  char temporary[FILE_NAME_BYTES + 8];
   uint8_t *buffer;
   size_t buffered;
   uint64_t size_bytes; /* with what is buffered */
@@ -99,7 +101,8 @@ sqlite3_stmt *db_bind(struct db *db, enum statement st, const struct db_value *v
 MUST_CHECK enum err db_step(struct db *db, sqlite3_stmt *st, bool *row, struct store_error *error);
 void db_end(sqlite3_stmt *st);
 /* A statement without result. */
-MUST_CHECK enum err db_run(struct db *db, struct store_error *error, enum statement st, const struct db_value *values, size_t count);
+MUST_CHECK enum err db_run(struct db *db, struct store_error *error, enum statement st, const struct db_value *values,
+                           size_t count);
 /* The first column of the first row; 0 if there is none or it is NULL. */
 MUST_CHECK enum err db_number(struct db *db, struct store_error *error, enum statement st, uint64_t *out);
 /* Takes back an open transaction; harmless without one. */
@@ -109,7 +112,8 @@ MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
 /* The code and words for what the connection said last. */
 enum err db_fail(struct db *db, int rc, struct store_error *error);
 
-#define DB_VALUES(...) (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
+#define DB_VALUES(...) \
+  (const struct db_value[]){__VA_ARGS__}, sizeof((const struct db_value[]){__VA_ARGS__}) / sizeof(struct db_value)
 #define DB_BIND(db, st, ...) db_bind((db), (st), DB_VALUES(__VA_ARGS__))
 #define DB_RUN(db, error, st, ...) db_run((db), (error), (st), DB_VALUES(__VA_ARGS__))
 
@@ -122,7 +126,9 @@ struct segment_map;
 struct segment { /* one file, or one that rows name and that is missing */
   uint64_t number;
   uint64_t size_bytes;
-  uint64_t images; /* zones whose newest image is in it */
+  uint64_t images;     /* zones whose newest image is in it */
+  uint64_t live_bytes; /* of those images */
+  bool named;          /* a row of the log names it */
   struct segment_map *map;
 };
 
@@ -135,6 +141,8 @@ struct segment *segment_find(const struct segment_table *t, uint64_t number);
 /* The entry of a number, made if there is none; NULL when out of memory. */
 struct segment *segment_get(struct segment_table *t, uint64_t number);
 void segment_drop(struct segment_table *t, uint64_t number);
+/* A zone's newest image is, or is no more, this one. */
+void segment_count(struct store *s, const struct store_image *image, bool added);
 void segment_table_done(struct segment_table *t);
 
 void segment_name(uint64_t number, char out[FILE_NAME_BYTES]);
@@ -143,6 +151,8 @@ MUST_CHECK enum err segment_scan(struct store *s, struct store_error *error);
 MUST_CHECK enum err segment_begin(struct store *s, uint64_t number, struct file_out *o);
 /* Appends a snapshot's image and says where it stands (segment and version are the caller's). */
 MUST_CHECK enum err segment_append(struct file_out *o, const struct zone_snap *snap, struct store_image *image);
+/* Appends the bytes of an image that stands elsewhere. ERR_CORRUPT: it is not what its row says. */
+MUST_CHECK enum err segment_copy(struct store *s, struct file_out *o, const struct store_image *from, struct store_image *image);
 unsigned segment_map_count(void); /* maps open in this process */
 
 /* ---- zones.c ---- */
@@ -176,7 +186,8 @@ struct zone_table { /* ascending by id */
 struct zone_row *zones_find(const struct store *s, uint64_t id);
 struct zone_row *zones_append(struct store *s, uint64_t id); /* NULL when out of memory; id over all others */
 MUST_CHECK enum err zones_load(struct store *s, struct store_error *error);
-/* Writes heads of at most `most` zones inside the open transaction; what was written counts once zones_swept is called. */
+/* Writes heads of at most `most` zones inside the open transaction; what was written counts once zones_swept is called. At the end
+ * of a round it sets sweep.done. */
 MUST_CHECK enum err zones_sweep_step(struct store *s, size_t most, struct store_error *error);
 void zones_swept(struct store *s, bool committed);
 MUST_CHECK enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error);
@@ -188,6 +199,18 @@ void sum_put(uint8_t out[SUM_BYTES], struct digest128 sum);
 bool sum_get(const void *bytes, size_t n, struct digest128 *out);
 /* Writes the changeset's row; `sum` is the last one's on entry, its own on ERR_OK. */
 MUST_CHECK enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error);
+
+/* ---- batch.c ---- */
+
+/* Copies the zone's image into this batch's segment (sweep.c). ERR_CORRUPT: it can't be read; the batch goes on. */
+MUST_CHECK enum err batch_move(struct store_batch *b, uint64_t zone);
+
+/* ---- sweep.c ---- */
+
+/* Brings the log's zone rows up to date. */
+MUST_CHECK enum err sweep_heads(struct store *s, struct store_error *error);
+/* Deletes the files that `keep` does not want; best effort, what stays is tried again. */
+void sweep_segments(struct store *s, bool (*keep)(const struct segment *));
 
 /* ---- timer.c ---- */
 
@@ -222,8 +245,8 @@ struct store {
     uint64_t mark;    /* zone rows of the log are right up to this seq */
     uint64_t target;  /* the mark once the round is through; 0: no round */
     size_t at;        /* next row of the round */
-    size_t step_from; /* rows of the step not yet committed: step_from .. at */
-    bool done;        /* that step ends the round */
+    size_t step_from; /* rows written in the open transaction: step_from .. at */
+    bool done;        /* that ends the round */
   } sweep;
 };
 
@@ -231,7 +254,7 @@ MUST_CHECK enum err store_open_with(const char *dir, const struct store_env *env
 
 /* Commits the open transaction. If the disk fails in the middle, the outcome is looked up behind a fresh connection: ERR_OK means
  * durable, anything else that nothing of it is there. `seq`: of the transaction's last changeset, 0 if it has none. */
-MUST_CHECK enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error);
 MUST_CHECK enum err store_transaction_begin(struct store *s, struct store_error *error);
+MUST_CHECK enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error);
 
 #endif

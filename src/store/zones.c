@@ -103,6 +103,9 @@ static bool load_snapshot(struct store *s, sqlite3_stmt *st) {
       .size_bytes = (uint64_t)sqlite3_column_int64(st, 5),
       .digest = sqlite3_column_bytes(st, 6) == 8 ? get_u64(digest) : 0,
   };
+  struct segment *segment = segment_get(&s->segments, image.segment);
+  if (!segment) return false;
+  segment->named = true;
   s->last_snapshot = id;
   if (image.segment > s->last_segment) s->last_segment = image.segment;
   if (!row || image.version < row->image.version) return id_list_add(&s->stale, id);
@@ -122,12 +125,8 @@ static enum err load_snapshots(struct store *s, struct store_error *error) {
     break;
   }
   db_end(st);
-  for (size_t i = 0; !err && i < s->zones.count; i++) {
-    if (!s->zones.rows[i].snapshot) continue;
-    struct segment *segment = segment_get(&s->segments, s->zones.rows[i].image.segment);
-    if (!segment) err = store_fail(error, ERR_MEMORY, "out of memory for the segments of the store");
-    else segment->images++;
-  }
+  for (size_t i = 0; i < s->zones.count; i++)
+    segment_count(s, &s->zones.rows[i].image, true);
   return err;
 }
 
@@ -189,8 +188,6 @@ enum err zones_sweep_step(struct store *s, size_t most, struct store_error *erro
   enum err err = ERR_OK;
   size_t written = 0, looked = 0;
   if (!s->sweep.target) s->sweep.target = s->last_seq;
-  s->sweep.step_from = s->sweep.at;
-  s->sweep.done = false;
   for (; !err && s->sweep.at < s->zones.count && written < most && looked < SWEEP_LOOK_ROWS; s->sweep.at++, looked++) {
     const struct zone_row *row = &s->zones.rows[s->sweep.at];
     if (!row->dirty) continue;
@@ -207,6 +204,7 @@ enum err zones_sweep_step(struct store *s, size_t most, struct store_error *erro
 void zones_swept(struct store *s, bool committed) {
   if (!committed) {
     s->sweep.at = s->sweep.step_from;
+    s->sweep.done = false;
     return;
   }
   for (size_t i = s->sweep.step_from; i < s->sweep.at; i++)

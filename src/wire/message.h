@@ -10,27 +10,63 @@
 #include "wire/rr.h"
 
 enum { MESSAGE_HEADER_BYTES = 12 };
-enum { /* flags word of the header */
-  FLAG_QR = 0x8000, FLAG_AA = 0x0400, FLAG_TC = 0x0200, FLAG_RD = 0x0100, FLAG_RA = 0x0080, FLAG_AD = 0x0020, FLAG_CD = 0x0010,
-  FLAG_OPCODE_MASK = 0x7800, FLAG_OPCODE_SHIFT = 11, FLAG_RCODE_MASK = 0x000f,
+/* The header's word of flags. */
+enum {
+  FLAG_QR = 0x8000,
+  FLAG_AA = 0x0400,
+  FLAG_TC = 0x0200,
+  FLAG_RD = 0x0100,
+  FLAG_RA = 0x0080,
+  FLAG_AD = 0x0020,
+  FLAG_CD = 0x0010,
+  FLAG_OPCODE_MASK = 0x7800,
+  FLAG_OPCODE_SHIFT = 11,
+  FLAG_RCODE_MASK = 0x000f,
 };
 enum opcode { OPCODE_QUERY = 0, OPCODE_IQUERY = 1, OPCODE_STATUS = 2, OPCODE_NOTIFY = 4, OPCODE_UPDATE = 5, OPCODE_DSO = 6 };
 enum rcode {
-  RCODE_NOERROR = 0, RCODE_FORMERR = 1, RCODE_SERVFAIL = 2, RCODE_NXDOMAIN = 3, RCODE_NOTIMP = 4, RCODE_REFUSED = 5,
-  RCODE_YXDOMAIN = 6, RCODE_YXRRSET = 7, RCODE_NXRRSET = 8, RCODE_NOTAUTH = 9, RCODE_NOTZONE = 10,
+  RCODE_NOERROR = 0,
+  RCODE_FORMERR = 1,
+  RCODE_SERVFAIL = 2,
+  RCODE_NXDOMAIN = 3,
+  RCODE_NOTIMP = 4,
+  RCODE_REFUSED = 5,
+  RCODE_YXDOMAIN = 6,
+  RCODE_YXRRSET = 7,
+  RCODE_NXRRSET = 8,
+  RCODE_NOTAUTH = 9,
+  RCODE_NOTZONE = 10,
   RCODE_BADVERS = 16, /* with the OPT's upper bits */
-  RCODE_BADSIG = 16, RCODE_BADKEY = 17, RCODE_BADTIME = 18, RCODE_BADTRUNC = 22, /* in TSIG's error field */
+  RCODE_BADSIG = 16,
+  RCODE_BADKEY = 17,
+  RCODE_BADTIME = 18,
+  RCODE_BADTRUNC = 22, /* in TSIG's error field */
 };
-const char *rcode_text(unsigned rcode); /* "NXDOMAIN"; never NULL */
+const char *rcode_text(unsigned rcode);   /* "NXDOMAIN", "rcode" for one without a name; never NULL */
+const char *opcode_text(unsigned opcode); /* "QUERY" */
 
 enum edns_option {
-  EDNS_NSID = 3, EDNS_ECS = 8, EDNS_EXPIRE = 9, EDNS_COOKIE = 10, EDNS_KEEPALIVE = 11, EDNS_PADDING = 12, EDNS_EDE = 15,
-  EDNS_REPORT_CHANNEL = 18, EDNS_ZONEVERSION = 19,
+  EDNS_NSID = 3,
+  EDNS_ECS = 8,
+  EDNS_EXPIRE = 9,
+  EDNS_COOKIE = 10,
+  EDNS_KEEPALIVE = 11,
+  EDNS_PADDING = 12,
+  EDNS_EDE = 15,
+  EDNS_REPORT_CHANNEL = 18,
+  EDNS_ZONEVERSION = 19,
 };
 enum { EDNS_F_DO = 0x8000 };
-enum ede { /* RFC 8914 §4, RFC 9567 ...; -1: none */
-  EDE_NONE = -1, EDE_OTHER = 0, EDE_NOT_READY = 14, EDE_BLOCKED = 15, EDE_PROHIBITED = 18, EDE_NOT_AUTHORITATIVE = 20,
-  EDE_NOT_SUPPORTED = 21, EDE_INVALID_DATA = 24,
+/* RFC 8914 §4. */
+enum ede {
+  EDE_NONE = -1,
+  EDE_OTHER = 0,
+  EDE_NOT_READY = 14,
+  EDE_BLOCKED = 15,
+  EDE_PROHIBITED = 18,
+  EDE_NOT_AUTHORITATIVE = 20,
+  EDE_NOT_SUPPORTED = 21,
+  EDE_INVALID_DATA = 24,
 };
 
 /* What is wanted of the options seen in a request's OPT. */
@@ -52,20 +88,24 @@ struct request {
   uint16_t flags;
   uint8_t opcode;
   uint16_t question_count;
-  bool has_question;       /* one question was read: qname, qtype, qclass are valid and the response can echo it */
-  struct name qname;       /* as it came, original case */
+  bool has_question; /* one question was read: qname, qtype, qclass are valid and the response can echo it */
+  struct name qname; /* as it came, original case */
   uint16_t qtype, qclass;
-  size_t question_end;     /* offset behind the question section */
+  size_t question_end; /* offset behind the question; 12 without one */
   struct edns edns;
-  size_t tsig_at;          /* offset of the TSIG record's owner; 0: none */
+  size_t tsig_at; /* offset of the TSIG record's owner; 0: none */
   uint16_t answer_count, authority_count, additional_count;
 };
 
-/* Reads header, question, and scans the rest for OPT and TSIG.
+/* Reads header and question, and walks the rest for OPT and TSIG.
  *   ERR_SHORT   shorter than a header, or a response (QR=1): nothing may be answered
- *   ERR_FORMAT  answer FORMERR (RFC 8906, RFC 9619: QDCOUNT over 1 for QUERY; second OPT; TSIG not last; garbage behind)
- *   ERR_OK      understood (opcode, class, EDNS version are still to be judged by the caller)
- * For opcodes QUERY and NOTIFY records of the other sections are walked; for UPDATE, too. */
+ *   ERR_FORMAT  answer FORMERR: more than one question (RFC 9619), a record that runs over the end, garbage behind the last, an OPT
+ *               twice, not owned by the root or outside the additional section (RFC 6891 §6.1.1), options that are malformed, a
+ *               TSIG that is not last, not of class ANY or not of TTL 0 (RFC 8945 §5.2), a pointer in the question's name
+ *   ERR_OK      understood; opcode, class, EDNS version are still to be judged by the caller, and so is a QUERY without a question
+ * Header fields are set in every case but the first, the question as soon as it was read, so that a FORMERR can echo it. Of
+ * opcodes nobody knows the body may have any shape (RFC 8906 §4 wants NOTIMP): always ERR_OK, with as much as could be read.
+ * `qname.octets` beyond `qname.size` are not written. */
 MUST_CHECK enum err request_parse(const uint8_t *bytes, size_t size, struct request *out);
 
 /* ---- reading the records of a message (responses, transfers, NOTIFY) ---- */
@@ -80,28 +120,41 @@ struct message {
 struct message_rr { /* one record as it stands in a message */
   struct name owner;
   uint16_t type, class;
-  uint32_t ttl; /* over 2^31-1 is read as 0, RFC 2181 §8 */
-  struct rd rdata;      /* raw, possibly compressed, in the message */
+  uint32_t ttl;    /* over 2^31-1 is read as 0, RFC 2181 §8 */
+  struct rd rdata; /* raw, possibly compressed, in the message */
   uint16_t rdata_size;
 };
 
+/* Header and a reader of the body. ERR_SHORT. */
 MUST_CHECK enum err message_open(const uint8_t *bytes, size_t size, struct message *out, struct rd *body);
-MUST_CHECK enum err message_question(const struct message *m, struct rd *body, struct name *qname, uint16_t *qtype, uint16_t *qclass);
+/* The next question, or record; the caller counts. ERR_SHORT or ERR_FORMAT. */
+MUST_CHECK enum err message_question(const struct message *m, struct rd *body, struct name *qname, uint16_t *qtype,
+                                     uint16_t *qclass);
 MUST_CHECK enum err message_rr(const struct message *m, struct rd *body, struct message_rr *out);
 unsigned message_rcode(const struct message *m); /* header part only */
 
 /* ---- writing ---- */
 
-enum { MESSAGE_NAMES_MAX = 96 };
+enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two */
 
-/* A message being written. Names are compressed against what stands there already (the question first). `reserve` octets at
- * the end are kept for OPT and TSIG. */
+/* A message being written. `reserve` octets at the end are kept for OPT and TSIG: set it before the records.
+ *
+ * Names are compressed against what stands there already. The message itself is the dictionary: a slot holds the offset of a
+ * label that was written, found by hash of the label and of the offset of the name behind it, and is proved by looking at the
+ * message. So a slot may be lost (the newer of two wins; the question's labels stay) but never lies. The table is cleared when
+ * the first name needs it: an answer that repeats only the question's name never does.
+ *
+ * Case: names in RDATA and owners are pointed at only where the octets are the same, so that the loaded case goes out, with one
+ * exception: an owner may end in the question's name as it was asked in any case, which is what RFC 4343 §4.1 allows and resolvers
+ * that mix the case of their questions expect. */
 struct message_writer {
   struct wr out;
   size_t reserve;
   uint16_t counts[4];
-  uint16_t name_count;
-  struct { uint16_t offset; uint16_t hash; } names[MESSAGE_NAMES_MAX]; /* suffixes that can be pointed at */
+  uint16_t question_end; /* offset behind the question's name; 0: there is none */
+  uint16_t slot_mask;    /* slots - 1 */
+  bool has_slots;        /* `slots` was cleared and knows the question's labels */
+  uint16_t slots[MESSAGE_SLOTS_MAX];
 };
 
 /* Starts a message in `buffer`; `limit` <= size of the buffer bounds it. */
@@ -109,17 +162,25 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
 /* Copies the question of a request as it came (case preserved). */
 bool message_echo_question(struct message_writer *w, const struct request *req);
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
-/* Writes a name, compressed where it can be. */
+/* Writes an owner name, compressed where it can be. */
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire);
 enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
-/* One record; RDATA in uncompressed form, compressed here where its type allows. False, and nothing written, if it does not fit. */
+/* One record; RDATA in uncompressed form, compressed here where its type allows. `owner_wire` NULL is the question's name, the
+ * cheapest. False, and nothing written, if it does not fit. */
 bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
                     uint32_t ttl, const uint8_t *rdata, size_t rdata_size);
+/* A whole RRset of class IN: `count` RDATA packed as zone/zone.h does, [u16 size in host order][rdata], each padded to 2 octets.
+ * `owner_wire` as above. All or nothing. */
+bool message_put_rrset(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint32_t ttl,
+                       const uint8_t *rrs, unsigned count);
 /* A place to come back to: an RRset that does not fit whole is taken back. */
-struct message_mark { uint8_t *at; uint16_t counts[4]; uint16_t name_count; };
+struct message_mark {
+  uint8_t *at;
+  uint16_t counts[4];
+};
 struct message_mark message_mark(const struct message_writer *w);
 void message_rewind(struct message_writer *w, struct message_mark mark);
-/* Puts OPT with the given payload size, extended rcode bits, flags and ready-made options into the reserve. */
+/* Puts OPT with the given payload size, extended rcode bits, flags and ready-made options; takes its size from the reserve. */
 bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags, const uint8_t *options,
                      size_t options_size);
 /* Writes header counts and the low rcode bits; returns the message's size. */

@@ -96,7 +96,8 @@ bool name_identical(const struct name *a, const struct name *b) {
 /* Offsets of the labels' length octets; returns how many. */
 static unsigned label_offsets(const struct name *n, uint8_t at[LIMIT_NAME_LABELS]) {
   unsigned labels = 0;
-  for (unsigned i = 0; n->octets[i]; i += n->octets[i] + 1u) at[labels++] = (uint8_t)i;
+  for (unsigned i = 0; n->octets[i]; i += n->octets[i] + 1u)
+    at[labels++] = (uint8_t)i;
   return labels;
 }
 
@@ -123,7 +124,8 @@ int name_compare(const struct name *a, const struct name *b) {
 static unsigned offset_of_label(const struct name *n, unsigned count) {
   assert(count <= n->labels);
   unsigned at = 0;
-  while (count--) at += n->octets[at] + 1u;
+  while (count--)
+    at += n->octets[at] + 1u;
   return at;
 }
 
@@ -140,7 +142,8 @@ bool name_is_wildcard(const struct name *n) {
 /* ---- taking apart and putting together ---- */
 
 void name_lower(struct name *n) {
-  for (unsigned i = 0; i < n->size; i++) n->octets[i] = ascii_lower(n->octets[i]);
+  for (unsigned i = 0; i < n->size; i++)
+    n->octets[i] = ascii_lower(n->octets[i]);
 }
 
 void name_strip(const struct name *n, unsigned count, struct name *out) {

@@ -50,11 +50,11 @@ void name_from_wire(const uint8_t *octets, struct name *out);
 /* Octets of the uncompressed name at `octets`, which must be valid. */
 size_t name_wire_size(const uint8_t *octets);
 
-bool name_equal(const struct name *a, const struct name *b);              /* ignoring case */
-bool name_identical(const struct name *a, const struct name *b);          /* with case */
-int name_compare(const struct name *a, const struct name *b);             /* canonical order, RFC 4034 §6.1 */
-bool name_is_under(const struct name *n, const struct name *ancestor);    /* equal or below, ignoring case */
-bool name_is_wildcard(const struct name *n);                              /* leftmost label is "*" */
+bool name_equal(const struct name *a, const struct name *b);           /* ignoring case */
+bool name_identical(const struct name *a, const struct name *b);       /* with case */
+int name_compare(const struct name *a, const struct name *b);          /* canonical order, RFC 4034 §6.1 */
+bool name_is_under(const struct name *n, const struct name *ancestor); /* equal or below, ignoring case */
+bool name_is_wildcard(const struct name *n);                           /* leftmost label is "*" */
 void name_lower(struct name *n);
 /* The name without its `count` leftmost labels; `count` <= labels. */
 void name_strip(const struct name *n, unsigned count, struct name *out);

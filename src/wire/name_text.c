@@ -1,4 +1,5 @@
 /* Domain names as text (RFC 1035 §5.1, RFC 4343 §2.1). */
+#include "wire/encoding.h"
 #include "wire/name.h"
 
 struct scanner {
@@ -7,36 +8,6 @@ struct scanner {
   size_t at;
   const char *why;
 };
-
-/* One octet of a label, escape or plain. */
-static bool next_octet(struct scanner *s, uint8_t *out) {
-  uint8_t c = (uint8_t)s->text[s->at];
-  if (c != '\\') {
-    s->at++;
-    *out = c;
-    return true;
-  }
-  size_t left = s->size - s->at - 1;
-  const char *p = s->text + s->at + 1;
-  if (left == 0) {
-    s->why = "a backslash at the end";
-    return false;
-  }
-  if (*p < '0' || *p > '9') {
-    s->at += 2;
-    *out = (uint8_t)*p;
-    return true;
-  }
-  bool digits = left >= 3 && p[1] >= '0' && p[1] <= '9' && p[2] >= '0' && p[2] <= '9';
-  int value = digits ? (p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0') : 256;
-  if (value > 255) {
-    s->why = "a backslash and digits that are not \\000 to \\255";
-    return false;
-  }
-  s->at += 4;
-  *out = (uint8_t)value;
-  return true;
-}
 
 static enum err fail(const struct scanner *s, size_t *bad, const char **why) {
   if (bad) *bad = s->at;
@@ -70,7 +41,12 @@ static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
       s->why = "name longer than 255 octets";
       return false;
     }
-    if (!next_octet(s, &c)) return false;
+    size_t taken = escape_read(s->text + s->at, s->size - s->at, &c);
+    if (taken == 0) {
+      s->why = "a backslash that is not followed by a character or by 000 to 255";
+      return false;
+    }
+    s->at += taken;
     n->octets[at++] = c;
   }
   if (!*absolute) {

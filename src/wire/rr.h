@@ -36,7 +36,7 @@ enum rr_field_kind {
   FIELD_U16,
   FIELD_U32,
   FIELD_U64,
-  FIELD_TTL,            /* u32; text may use units: 1h30m */
+  FIELD_TTL, /* u32; text may use units: 1h30m */
   FIELD_IPV4,
   FIELD_IPV6,
   FIELD_NAME,           /* see FIELD_F_ below */
@@ -59,26 +59,29 @@ enum rr_field_kind {
   FIELD_BASE64_OR_DASH, /* "-" for nothing (DOA) */
   FIELD_HEX,            /* the rest; blanks allowed in text */
   FIELD_HEX_OR_NONE,
-  FIELD_DIGEST,         /* hex whose length must fit the FIELD_DIGEST_TYPE before it */
-  FIELD_ZONE_DIGEST,    /* hex of 12 octets or more, RFC 8976 §2.2.4 */
-  FIELD_SALT,           /* length octet + hex; "-" for empty (NSEC3) */
-  FIELD_HASH32,         /* length octet + base32hex without padding (NSEC3) */
-  FIELD_TYPES,          /* type bitmap, RFC 4034 §4.1.2 */
-  FIELD_TYPES_OLD,      /* type bitmap of NXT, RFC 2535 §5.2 */
-  FIELD_SVCPARAMS,      /* RFC 9460 §2 */
-  FIELD_LOC,            /* RFC 1876 */
+  FIELD_DIGEST,      /* hex whose length must fit the FIELD_DIGEST_TYPE before it */
+  FIELD_FINGERPRINT, /* the same behind the fingerprint type of SSHFP */
+  FIELD_ZONE_DIGEST, /* hex of 12 octets or more, RFC 8976 §2.2.4 */
+  FIELD_SALT,        /* length octet + hex; "-" for empty (NSEC3) */
+  FIELD_HASH32,      /* length octet + base32hex without padding (NSEC3) */
+  FIELD_TYPES,       /* type bitmap, RFC 4034 §4.1.2 */
+  FIELD_TYPES_SOME,  /* the same, never empty in text (NSEC) */
+  FIELD_TYPES_OLD,   /* type bitmap of NXT, RFC 2535 §5.2 */
+  FIELD_SVCPARAMS,   /* RFC 9460 §2 */
+  FIELD_LOC,         /* RFC 1876 */
   FIELD_EUI48,
   FIELD_EUI64,
-  FIELD_NODE64,         /* NID, L64: four groups of hex */
-  FIELD_NSAP,           /* 0x and hex with dots, RFC 1706 */
-  FIELD_ATM,            /* ATMA: hex, or + and digits */
-  FIELD_SERVICES,       /* protocol and bitmap of ports (WKS) */
-  FIELD_A6,             /* prefix length, suffix, prefix name: RFC 2874 §3.1 */
-  FIELD_APL,            /* RFC 3123 */
-  FIELD_RELAY_TYPE,     /* AMTRELAY: discovery bit and relay type, two tokens in one octet */
-  FIELD_GATEWAY,        /* IPSECKEY, AMTRELAY: by the low seven bits of RDATA's second octet */
-  FIELD_HIP,            /* algorithm, HIT, key with their lengths */
-  FIELD_OPAQUE,         /* the rest, only as \# n hex */
+  FIELD_NODE64,       /* NID, L64: four groups of hex */
+  FIELD_NSAP,         /* 0x and hex with dots, RFC 1706 */
+  FIELD_ATM,          /* ATMA: hex, or + and digits */
+  FIELD_SERVICES,     /* protocol and bitmap of ports (WKS) */
+  FIELD_A6,           /* prefix length, suffix, prefix name: RFC 2874 §3.1 */
+  FIELD_APL,          /* RFC 3123 */
+  FIELD_RELAY_TYPE,   /* AMTRELAY: discovery bit and relay type, two tokens in one octet */
+  FIELD_GATEWAY_TYPE, /* IPSECKEY: u8, 0 to 3 */
+  FIELD_GATEWAY,      /* IPSECKEY, AMTRELAY: by the low seven bits of RDATA's second octet */
+  FIELD_HIP,          /* algorithm, HIT, key with their lengths */
+  FIELD_OPAQUE,       /* the rest, only as \# n hex */
   FIELD_KIND_COUNT
 };
 
@@ -90,10 +93,10 @@ enum {
   FIELD_F_EXPAND = 8,   /* never compressed by us, but decompressed when received so (RFC 3597 §4) */
 };
 enum {
-  RR_F_SINGLE = 1,  /* one record a RRset (SOA, CNAME, DNAME) */
-  RR_F_ALONE = 2,   /* no other data at the name (CNAME) */
-  RR_F_PARENT = 4,  /* answered on the parent's side of a cut (DS, NSEC) */
-  RR_F_DNSSEC = 8,  /* RRSIG, NSEC, NSEC3: made by a signer, given only with DO or when asked for */
+  RR_F_SINGLE = 1, /* one record a RRset (SOA, CNAME, DNAME) */
+  RR_F_ALONE = 2,  /* no other data at the name (CNAME) */
+  RR_F_PARENT = 4, /* answered on the parent's side of a cut (DS, NSEC) */
+  RR_F_DNSSEC = 8, /* RRSIG, NSEC, NSEC3: made by a signer, given only with DO or when asked for */
 };
 
 struct rr_field {

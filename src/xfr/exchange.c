@@ -13,7 +13,7 @@ void xfr_what_set(struct xfr_what *w, const char *format, ...) {
 bool xfr_open(const struct xfr_exchange *x, const uint8_t *bytes, size_t size, bool question_optional, struct message *m,
               struct rd *body) {
   if (message_open(bytes, size, m, body)) return false;
-  unsigned opcode = x->purpose == XFR_NOTIFY ? OPCODE_NOTIFY : OPCODE_QUERY;
+  int opcode = x->purpose == XFR_NOTIFY ? OPCODE_NOTIFY : OPCODE_QUERY;
   if (m->id != x->id || !(m->flags & FLAG_QR) || (m->flags & FLAG_OPCODE_MASK) >> FLAG_OPCODE_SHIFT != opcode) return false;
   if (m->counts[0] == 0) return question_optional || message_rcode(m) != RCODE_NOERROR;
   struct name qname;

@@ -17,7 +17,7 @@
 #include "xfr/timers_priv.h"
 #include "xfr/tokens_priv.h"
 
-enum { NO_TARGET = UINT16_MAX };
+enum { NO_TARGET = UINT16_MAX, SOA_TRIES = 3 /* at one address, the last over TCP */ };
 
 struct shared_options { /* of all zones configured with the same ones in a row */
   uint32_t references;
@@ -75,21 +75,21 @@ struct secondary {
   uint64_t round_ns;   /* when the round began */
   struct soa_times soa; /* of our content */
   uint32_t promised_serial, promised_expire_s; /* what the SOA answer said that leads to the transfer */
-  uint32_t lower_serial;  /* the best of the primaries that are behind us, in this round */
+  uint32_t lower_serial;  /* of a primary that is behind us, in this round; lower_target says which */
   uint32_t notify_serial; /* of a NOTIFY that is remembered */
-  uint16_t notify_target;
+  uint16_t notify_target, lower_target;
   uint16_t first_target, tried; /* of the round */
   uint8_t phase;                /* enum secondary_phase */
   uint8_t failures;             /* rounds in a row */
   uint8_t fruitless;            /* NOTIFYs in a row that brought nothing */
   bool has_content : 1, expired : 1, has_promised_expire : 1;
   bool urgent : 1;        /* not behind ordinary refreshes */
-  bool notify_round : 1;  /* the first current answer ends it */
+  bool notify_round : 1;  /* begun by a NOTIFY */
   bool force : 1;         /* retransfer: take whatever serial */
   bool current : 1;       /* in this round a primary said that our content is */
   bool lower : 1;         /* in this round a primary was behind us */
   bool again : 1;         /* a NOTIFY or command came meanwhile: another round at once */
-  bool again_force : 1, again_serial_known : 1;
+  bool again_force : 1, again_notify : 1, again_serial_known : 1;
   uint8_t apex_size;
   uint8_t apex[]; /* wire form */
 };
@@ -115,12 +115,16 @@ void zone_reschedule(struct secondaries *s, struct secondary *z);
 void zone_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
 
 /* ---- refresh.c ---- */
+/* Whether NOTIFYs brought nothing so often that a round for one more has to wait; then it is put down for soon. */
+bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant now);
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now);
 /* The target at hand failed; on to the next one. `what` ends a sentence that starts with the address. */
 void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
+uint16_t target_at_hand(const struct secondary *z);
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
 void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
-uint64_t retry_interval_ns(const struct secondary *z); /* without jitter */
+uint64_t refresh_interval_ns(const struct secondary *z); /* without jitter */
+uint64_t retry_interval_ns(const struct secondary *z);
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
 void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now);
@@ -135,5 +139,6 @@ void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lan
 void transfer_on(struct secondaries *s, struct secondary *z, struct instant now);
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now);
 void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant now);
+void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now);
 
 #endif

@@ -107,7 +107,8 @@ enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add
   size_t first, end, at;
   set_range(d, item, &first, &end);
   bool found = item_find(d, item, first, end, &at);
-  bool other_ttl = first < end && d->items[first].ttl != item->ttl;
+  uint32_t ttl = first < end ? d->items[first].ttl : item->ttl;
+  bool other_ttl = ttl != item->ttl;
   if (!found) {
     if (end - first == UINT16_MAX) return ERR_LIMIT;
     if (!reserve(d, 1)) return ERR_MEMORY;
@@ -117,7 +118,6 @@ enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add
     end++;
   }
   if (other_ttl) { /* an RRset has one TTL (RFC 2181 §5.2): the lower one */
-    uint32_t ttl = d->items[at == first && !found ? first + 1 : first].ttl;
     if (item->ttl < ttl) ttl = item->ttl;
     for (size_t i = first; i < end; i++)
       d->items[i].ttl = ttl;

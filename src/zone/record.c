@@ -80,9 +80,9 @@ static bool is_upper(uint8_t c) {
 }
 
 /* Which octets of the name's own labels are upper case; false: none is. */
-static bool case_bits_make(const struct name *n, size_t own_octets, uint8_t *bits) {
+static bool case_bits_make(const struct name *n, size_t own_octets, unsigned key_size, uint8_t *bits) {
   bool any = false;
-  memset(bits, 0, own_octets / 8 + 1);
+  memset(bits, 0, record_case_bytes(key_size));
   for (size_t i = 0; i < own_octets; i += n->octets[i] + 1u) {
     for (size_t j = i + 1; j <= i + n->octets[i]; j++) {
       if (!is_upper(n->octets[j])) continue;
@@ -102,7 +102,7 @@ enum err owner_key_make(const struct name *n, const struct name *apex, const uin
   out->size = (uint16_t)(size - apex_key_size);
   out->labels = (uint8_t)(n->labels - apex->labels);
   memcpy(out->key, key + apex_key_size, out->size);
-  out->has_case = case_bits_make(n, n->size - apex->size, out->case_bits);
+  out->has_case = case_bits_make(n, (size_t)n->size - apex->size, out->size, out->case_bits);
   return ERR_OK;
 }
 

@@ -90,7 +90,7 @@ struct owner_key {
   uint8_t labels;
   bool has_case;
   uint8_t key[NAME_KEY_BYTES];
-  uint8_t case_bits[LIMIT_NAME_BYTES / 8 + 1];
+  uint8_t case_bits[KEY_BYTES_MAX / 8 + 1];
 };
 
 /* The key of `n` below the apex. ERR_RANGE: not at or below it. */

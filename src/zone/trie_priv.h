@@ -34,6 +34,7 @@ _Static_assert(sizeof(struct trie_node) == 12, "twigs are packed");
 #define TRIE_BRANCH UINT64_C(1)
 #define TRIE_SYMBOLS (((UINT64_C(1) << 48) - 1) & ~UINT64_C(1))
 #define TRIE_OWNED (UINT64_C(1) << 48)
+#define TRIE_UNUSED (UINT64_C(3) << 48) /* zero in what is published */
 #define TRIE_POSITION_SHIFT 50
 
 enum {

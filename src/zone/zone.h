@@ -96,6 +96,17 @@ bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out);
 /* The NSEC3 owner equal to `hash` (*match = true) or the one before it, with wrap-around; NULL: none. */
 const struct zone_node *zone_nsec3_find(const struct zone_snap *s, const uint8_t hash[20], bool *match);
 
+/* zone_nsec_cover, or with `hash` zone_nsec3_find, for many in lockstep. */
+struct zone_cover {
+  const struct zone_snap *snap;
+  const uint8_t *key;           /* order key; not read with `hash` */
+  uint16_t key_size;
+  const uint8_t *hash;          /* 20 octets, or NULL */
+  const struct zone_node *node; /* what was found, or NULL */
+  bool match;                   /* with `hash`: it is its own owner */
+};
+void zone_cover_batch(struct zone_cover *const *q, size_t count);
+
 /* All owners in canonical order, NSEC3 owners last; `false` ends. The cursor holds no reference: the caller does. */
 struct zone_cursor {
   const struct zone_snap *snap;

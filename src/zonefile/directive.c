@@ -52,7 +52,7 @@ static bool check_loop(struct scan *s, struct place at, const struct source *ope
 static void scan_included(struct scan *s, struct source *src, const struct name *origin) {
   const struct source *includer = s->src;
   struct cursor cur = s->cur;
-  struct name old_origin = s->origin, old_owner = s->owner;
+  struct name old_origin = s->origin, old_owner = s->record.owner;
   bool has_owner = s->has_owner;
   src->includer = (struct source *)includer;
   s->origin = *origin;
@@ -62,7 +62,7 @@ static void scan_included(struct scan *s, struct source *src, const struct name 
   s->src = includer;
   s->cur = cur;
   s->origin = old_origin;
-  s->owner = old_owner;
+  s->record.owner = old_owner;
   s->has_owner = has_owner;
 }
 

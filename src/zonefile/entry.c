@@ -119,15 +119,22 @@ static bool refuse_non_ascii_rdata(struct scan *s, const struct head *head) {
 
 /* ---- class and type ---- */
 
+static bool is_other_class(const struct rr_token *t) {
+  static const char *const others[] = {"CH", "CHAOS", "HS", "HESIOD", "CS", "NONE", "ANY"}; /* ANY: neither class nor type can stand */
+  if (t->size > 5 && !t->quoted && strncasecmp(t->text, "CLASS", 5) == 0 && is_digit(t->text[5])) return true;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (token_is(t, others[i])) return true;
+  return false;
+}
+
 /* 1: IN; 0: no class; -1: reported. */
 static int class_from_token(struct scan *s, const struct rr_token *t) {
-  static const char *const others[] = {"CH", "CHAOS", "HS", "HESIOD", "CS", "NONE", "ANY"};
-  if (t->size == 2 && token_is(t, "IN")) return 1;
-  bool other = t->size > 5 && !t->quoted && strncasecmp(t->text, "CLASS", 5) == 0 && is_digit(t->text[5]);
-  if (other && (token_is(t, "CLASS1") || token_is(t, "CLASS01"))) return 1;
-  /* ANY is a type as well; where it stands, neither can. */
-  for (size_t i = 0; !other && i < sizeof others / sizeof *others; i++) other = token_is(t, others[i]);
-  if (!other) return 0;
+  if (t->quoted || t->size < 2) return 0;
+  uint8_t first = ascii_lower((uint8_t)t->text[0]);
+  if (first == 'i') return t->size == 2 && ascii_lower((uint8_t)t->text[1]) == 'n';
+  if (first != 'c' && first != 'h' && first != 'n' && first != 'a') return 0; /* most tokens that come here are types */
+  if (!is_other_class(t)) return 0;
+  if (token_is(t, "CLASS1")) return 1;
   SCAN_ERROR(s, place_of_token(s, t), MISTAKE_CLASS, "zones of class IN are served; leave the class away or write IN", "class %s",
              token_shown(t).text);
   return -1;
@@ -180,8 +187,12 @@ static void report_unknown_type(struct scan *s, const struct rr_token *t) {
   SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TYPE, hint, "unknown type %s", token_shown(t).text);
 }
 
+static bool is_last_type(const struct scan *s, const struct rr_token *t) {
+  return !t->quoted && t->size == s->last_type_size && memcmp(t->text, s->last_type_text, t->size) == 0;
+}
+
 static bool type_from_token(struct scan *s, const struct rr_token *t, uint16_t *out) {
-  if (!t->quoted && t->size == s->last_type_size && memcmp(t->text, s->last_type_text, t->size) == 0) {
+  if (is_last_type(s, t)) {
     *out = s->last_type;
     return true;
   }
@@ -221,6 +232,7 @@ static bool read_head(struct scan *s, size_t first, struct head *out) {
       continue;
     }
     if (p != TTL_NONE) return ttl_required(s, t, &out->ttl);
+    if (is_last_type(s, t)) break;
     int class = class_from_token(s, t);
     if (class < 0) return false;
     if (class == 0) break;
@@ -257,7 +269,7 @@ static bool read_rdata(struct scan *s, const struct head *head, struct wr *out) 
   if (s->split && (head->type == RR_SVCB || head->type == RR_HTTPS)) join_parameters(s, head->rdata);
   if (s->high && refuse_non_ascii_rdata(s, head)) return false;
   size_t count = s->count - head->rdata;
-  struct rr_text_error error = {.token = count, .what = "malformed data", .hint = ""};
+  struct rr_text_error error;
   *out = wr_make(s->rdata, sizeof s->rdata);
   if (rr_rdata_from_text(head->type, s->tokens + head->rdata, count, &s->origin, out, &error) == ERR_OK) return true;
   struct place at = error.token < count ? place_of_token(s, &s->tokens[head->rdata + error.token]) : place_of_end(s);
@@ -289,13 +301,12 @@ static bool choose_ttl(struct scan *s, const struct head *head, const struct wr 
   return true;
 }
 
+/* The owner is read right into the record that is called back, and stays there for lines that take it over. */
 static bool read_owner(struct scan *s) {
   const struct rr_token *t = &s->tokens[0];
   if (!s->leading_blank) {
-    struct name owner;
-    s->has_owner = name_from_token(s, t, MISTAKE_OWNER, "owner", &owner);
+    s->has_owner = name_from_token(s, t, MISTAKE_OWNER, "owner", &s->record.owner);
     s->owner_was_bad = !s->has_owner;
-    if (s->has_owner) s->owner = owner;
   } else if (!s->has_owner && !s->owner_was_bad) {
     SCAN_ERROR(s, place_of_token(s, t), MISTAKE_OWNER, "start the first record of a file with its owner",
                "the line takes over the owner of the last record, and there is none");
@@ -305,19 +316,18 @@ static bool read_owner(struct scan *s) {
 
 bool entry_record(struct scan *s) {
   bool has_owner = read_owner(s);
+  struct zonefile_record *r = &s->record;
   struct head head;
   struct wr rdata;
-  struct zonefile_record r;
   if (!read_head(s, s->leading_blank ? 0 : 1, &head)) return false;
-  if (!read_rdata(s, &head, &rdata) || !choose_ttl(s, &head, &rdata, &r.ttl)) return false;
+  if (!read_rdata(s, &head, &rdata) || !choose_ttl(s, &head, &rdata, &r->ttl)) return false;
   if (!has_owner) return false;
-  r.owner = s->owner;
-  r.type = head.type;
-  r.rdata = s->rdata;
-  r.rdata_size = (uint16_t)wr_used(&rdata);
-  r.place = place_of_token(s, &s->tokens[0]);
-  r.rdata_place = head.rdata < s->count ? place_of_token(s, &s->tokens[head.rdata]) : place_of_end(s);
-  if (s->o->record(s->o->arg, &r)) return true;
+  r->type = head.type;
+  r->rdata = s->rdata;
+  r->rdata_size = (uint16_t)wr_used(&rdata);
+  r->place = place_of_token(s, &s->tokens[0]);
+  r->rdata_place = head.rdata < s->count ? place_of_token(s, &s->tokens[head.rdata]) : place_of_end(s);
+  if (s->o->record(s->o->arg, r)) return true;
   s->stop = ERR_REFUSED;
   return false;
 }

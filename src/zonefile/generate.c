@@ -90,21 +90,22 @@ static void add_nibbles(struct buf *out, uint32_t number, uint32_t width, bool u
 }
 
 static bool add_number(struct buf *out, uint32_t number, const struct modifier *m) {
-  int64_t n = (int64_t)number + m->offset;
-  if (n < 0 || n > NUMBER_MAX) return false;
+  int64_t n = (int64_t)number + m->offset; /* never below -NUMBER_MAX; the digits of other bases are those of 32 bits */
+  if (n > NUMBER_MAX) return false;
   int width = (int)m->width;
   switch (m->base) {
   case 'o': buf_printf(out, "%0*o", width, (unsigned)n); break;
   case 'x': buf_printf(out, "%0*x", width, (unsigned)n); break;
   case 'X': buf_printf(out, "%0*X", width, (unsigned)n); break;
   case 'n': case 'N': add_nibbles(out, (uint32_t)n, m->width, m->base == 'N'); break;
-  default: buf_printf(out, "%0*u", width, (unsigned)n); break;
+  default: buf_printf(out, "%0*d", width, (int)n); break;
   }
   return true;
 }
 
 static bool report_modifier(struct scan *s, const struct rr_token *t, const char *what) {
-  SCAN_ERROR(s, place_of_token(s, t), MISTAKE_GENERATE, "${offset,width,base} with base d, o, x, X, n or N; write \\$ for a dollar sign",
+  struct place at = {s->src->path, t->line, t->column};
+  SCAN_ERROR(s, at, MISTAKE_GENERATE, "${offset,width,base} with base d, o, x, X, n or N; write \\$ for a dollar sign",
              "%s: %s", what, token_shown(t).text);
   return false;
 }
@@ -122,7 +123,7 @@ static bool add_text(struct scan *s, const struct rr_token *t, uint32_t number, 
     } else {
       struct modifier m = {.base = 'd'};
       if (take_char(&p, end, '{') && !take_modifier(&p, end, &m)) return report_modifier(s, t, "invalid modifier");
-      if (!add_number(out, number, &m)) return report_modifier(s, t, "the offset leads out of 0 to 2147483647");
+      if (!add_number(out, number, &m)) return report_modifier(s, t, "the offset leads beyond 2147483647");
     }
   }
   return true;

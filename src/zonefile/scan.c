@@ -76,6 +76,7 @@ static void skip_byte_order_mark(struct scan *s) {
 void scan_source(struct scan *s, struct source *src) {
   s->src = src;
   s->cur = (struct cursor){src->bytes, src->bytes + src->size, src->bytes, 1};
+  s->binary = false;
   size_t errors_before = s->diags->errors;
   bool understood = src->includer == NULL;
   skip_byte_order_mark(s);

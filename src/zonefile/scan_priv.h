@@ -54,12 +54,13 @@ struct scan {
   bool leading_blank;       /* the entry starts with white space: its owner is the last one */
   bool high;                /* some token holds octets over 127 */
   bool split;               /* some token ends in = and touches a quoted one */
+  bool binary;              /* the file turned out to be no text */
   bool bad;                 /* the entry had a mistake that was reported already */
   unsigned rewinds;         /* how often an open parenthesis was given up (token.c) */
   const struct rr_token *generate; /* inside $GENERATE: where every mistake is shown; else NULL */
 
   struct name origin;
-  struct name owner;        /* of the last record */
+  struct zonefile_record record; /* the last one; its owner is taken over by lines without one */
   bool has_owner;
   bool owner_was_bad;       /* the entries that take it over are wrong for that alone: said once */
   bool has_default_ttl, has_last_ttl;
@@ -90,7 +91,6 @@ struct shown token_shown(const struct rr_token *t);
 enum gathered { GATHERED_ENTRY, GATHERED_NOTHING, GATHERED_END };
 /* The tokens of the next entry. NOTHING: an empty line, or one given up. END: the source has no more. */
 enum gathered gather_entry(struct scan *s);
-bool token_add(struct scan *s, const struct rr_token *t);
 bool token_is(const struct rr_token *t, const char *word); /* unquoted, ignoring case */
 
 /* entry.c */

@@ -41,18 +41,15 @@ static struct place place_of(const struct scan *s, const struct cursor *c) {
   return place_at(s, c->line, column_of(c, c->at));
 }
 
-bool token_add(struct scan *s, const struct rr_token *t) {
-  if (s->count == s->capacity) {
-    size_t capacity = s->capacity ? 2 * s->capacity : 64;
-    struct rr_token *tokens = realloc(s->tokens, capacity * sizeof *tokens);
-    if (!tokens) {
-      s->stop = ERR_MEMORY;
-      return false;
-    }
-    s->tokens = tokens;
-    s->capacity = capacity;
+static bool grow_tokens(struct scan *s) {
+  size_t capacity = s->capacity ? 2 * s->capacity : 64;
+  struct rr_token *tokens = realloc(s->tokens, capacity * sizeof *tokens);
+  if (!tokens) {
+    s->stop = ERR_MEMORY;
+    return false;
   }
-  s->tokens[s->count++] = *t;
+  s->tokens = tokens;
+  s->capacity = capacity;
   return true;
 }
 
@@ -60,18 +57,21 @@ bool token_is(const struct rr_token *t, const char *word) {
   return !t->quoted && strlen(word) == t->size && strncasecmp(t->text, word, t->size) == 0;
 }
 
-/* Adds what stands between `start` and `end`; the cursor is not moved. */
-static void add(struct scan *s, const uint8_t *start, const uint8_t *end, bool quoted) {
+/* Adds what stands between `start` and `end`; the cursor is still where the token starts. */
+static inline void add(struct scan *s, const uint8_t *start, const uint8_t *end, bool quoted) {
   const struct cursor *c = &s->cur;
   if (s->bad) return;
-  struct rr_token t = {(const char *)start, (uint32_t)(end - start), c->line, column_of(c, c->at), quoted};
   if (end - start > LIMIT_TOKEN_BYTES) {
     SCAN_ERROR(s, place_of(s, c), MISTAKE_TOO_LONG, "", "a token of %zu octets; at most %d can be", (size_t)(end - start),
                LIMIT_TOKEN_BYTES);
     s->bad = true;
     return;
   }
-  if (!token_add(s, &t)) s->bad = true;
+  if (s->count == s->capacity && !grow_tokens(s)) {
+    s->bad = true;
+    return;
+  }
+  s->tokens[s->count++] = (struct rr_token){(const char *)start, (uint32_t)(end - start), c->line, column_of(c, c->at), quoted};
 }
 
 /* Behind a backslash and what it escapes; NULL at the end of the line. */
@@ -144,7 +144,7 @@ static void report_binary(struct scan *s) {
              *c->at == 0 ? "a NUL octet: the file is not text, the rest was not read"
                          : "a control character (%u): the file is not text, the rest was not read",
              *c->at);
-  s->bad = true;
+  s->bad = s->binary = true;
   c->at = c->end;
 }
 
@@ -171,7 +171,7 @@ static void give_up_parentheses(struct scan *s, const struct parentheses *par, c
     SCAN_ERROR(s, place_of(s, &par->opened), s->count >= LIMIT_LINE_TOKENS ? MISTAKE_TOO_LONG : MISTAKE_PARENTHESES,
                "close it with )", format, LIMIT_LINE_TOKENS);
   s->bad = true;
-  if (s->rewinds++ >= REWINDS_MAX) return;
+  if (s->binary || s->rewinds++ >= REWINDS_MAX) return;
   s->cur = par->opened;
   do {
     skip_line(&s->cur);
@@ -239,10 +239,9 @@ enum gathered gather_entry(struct scan *s) {
       close_parenthesis(s, &par);
       break;
     case C_END:
-      if (c->at < c->end) report_binary(s);
-      /* fall through */
     case C_NEWLINE:
-      if (ends_entry(s, &par)) return s->count && !s->bad ? GATHERED_ENTRY : GATHERED_NOTHING;
+      if (*c->at == 0 && c->at < c->end) report_binary(s);
+      else if (ends_entry(s, &par)) return s->count && !s->bad ? GATHERED_ENTRY : GATHERED_NOTHING;
       break;
     case C_CONTROL:
       report_binary(s);

@@ -1,0 +1,282 @@
+/* One connection: reading messages, sending responses, running transfers. */
+#include "io/stream_priv.h"
+
+#include "base/bytes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+const struct addr *stream_peer(const struct stream_conn *c) {
+  return &c->peer;
+}
+
+uint32_t stream_tag(const struct stream_conn *c) {
+  return c->tag;
+}
+
+/* ---- output ---- */
+
+static bool output_waits(const struct stream_conn *c) {
+  return c->out != NULL;
+}
+
+static void drop_out(struct stream_conn *c) {
+  conn_drop(c->server, c->out_size);
+  free(c->out);
+  c->out = NULL;
+  c->out_at = c->out_size = 0;
+}
+
+/* How much of it the system took; a connection that can't be written to has failed. */
+static size_t send_some(struct stream_conn *c, const uint8_t *bytes, size_t n) {
+  size_t at = 0;
+  while (at < n) {
+    ssize_t r = send(c->watch.fd, bytes + at, n - at, MSG_NOSIGNAL);
+    if (r > 0) {
+      at += (size_t)r;
+      continue;
+    }
+    if (r < 0 && errno == EINTR) continue;
+    if (r == 0 || errno != EAGAIN) c->failed = true;
+    break;
+  }
+  return at;
+}
+
+/* Sends what was gathered; what the system does not take is kept. */
+static void flush_batch(struct stream_conn *c, struct instant now) {
+  struct stream_server *s = c->server;
+  assert(!output_waits(c));
+  size_t n = s->batch_size;
+  s->batch_size = 0;
+  if (n == 0 || c->failed) return;
+  size_t sent = send_some(c, s->batch, n);
+  if (sent == n || c->failed) return;
+  c->out = malloc(n - sent);
+  if (!c->out) {
+    c->failed = true;
+    return;
+  }
+  memcpy(c->out, s->batch + sent, n - sent);
+  c->out_size = (uint32_t)(n - sent);
+  conn_keep(c, c->out_size, now);
+}
+
+/* Sends what was kept. */
+static void flush_out(struct stream_conn *c) {
+  if (!output_waits(c)) return;
+  c->out_at += (uint32_t)send_some(c, c->out + c->out_at, c->out_size - c->out_at);
+  if (c->out_at < c->out_size) return;
+  drop_out(c);
+  c->touched = true;
+}
+
+uint8_t *stream_room(struct stream_conn *c) {
+  return c->server->batch + c->server->batch_size + 2;
+}
+
+void stream_reply(struct stream_conn *c, size_t n) {
+  struct stream_server *s = c->server;
+  assert(!c->replied && n > 0 && n <= LIMIT_MESSAGE_BYTES);
+  put_u16(s->batch + s->batch_size, (uint16_t)n);
+  s->batch_size += 2 + n;
+  c->replied = true;
+}
+
+void stream_hang_up(struct stream_conn *c) {
+  c->no_input = c->hung_up = true;
+}
+
+/* ---- transfers ---- */
+
+enum err stream_produce(struct stream_conn *c, const struct stream_producer *p) {
+  struct producer_node *node = malloc(sizeof *node);
+  if (!node) return ERR_MEMORY;
+  *node = (struct producer_node){*p, NULL, false};
+  struct producer_node **last = &c->producers;
+  while (*last) last = &(*last)->next;
+  *last = node;
+  c->producer_count++;
+  return ERR_OK;
+}
+
+static void end_producer(struct stream_conn *c, bool whole, struct instant now) {
+  struct producer_node *p = c->producers;
+  c->producers = p->next;
+  c->producer_count--;
+  p->producer.end(p->producer.arg, whole, now);
+  free(p);
+}
+
+/* Sends messages of the transfer as long as the client takes them and its turn lasts. */
+static void produce(struct stream_conn *c, struct instant now) {
+  struct stream_server *s = c->server;
+  for (int i = 0; i < STREAM_MESSAGES_A_TURN && c->producers && !c->failed && !output_waits(c); i++) {
+    struct producer_node *p = c->producers;
+    assert(s->batch_size == 0);
+    size_t n = 0;
+    bool done = false;
+    if (!p->finished && p->producer.next(p->producer.arg, s->batch + 2, LIMIT_MESSAGE_BYTES, now, &n, &done) != ERR_OK) {
+      c->failed = true;
+      return;
+    }
+    p->finished |= done;
+    if (n) {
+      put_u16(s->batch, (uint16_t)n);
+      s->batch_size = 2 + n;
+      flush_batch(c, now);
+    }
+    c->touched = true;
+    if (p->finished && !output_waits(c) && !c->failed) end_producer(c, true, now);
+  }
+}
+
+/* ---- input ---- */
+
+/* A client that does not take its answers is not read from; what it sent already waits in `in`. */
+static bool blocked(const struct stream_conn *c) {
+  return c->failed || output_waits(c) || c->producer_count >= STREAM_PRODUCERS;
+}
+
+/* Handles the whole messages in bytes[0..n), until the client has to take answers first; returns how many octets are done. */
+static size_t handle_messages(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now) {
+  struct stream_server *s = c->server;
+  size_t at = 0;
+  while (!blocked(c) && !c->hung_up && n - at >= 2) {
+    size_t size = get_u16(bytes + at);
+    if (n - at - 2 < size) break;
+    if (STREAM_BATCH_BYTES - s->batch_size < STREAM_FRAME_BYTES) {
+      flush_batch(c, now);
+      if (blocked(c)) break;
+    }
+    c->replied = false;
+    stream_count(&s->messages);
+    s->handler.message(s->handler.arg, c, bytes + at + 2, size, now);
+    c->touched = true;
+    at += 2 + size;
+  }
+  if (!output_waits(c)) flush_batch(c, now);
+  return c->hung_up ? n : at;
+}
+
+static void drop_in(struct stream_conn *c) {
+  conn_drop(c->server, c->in_capacity);
+  free(c->in);
+  c->in = NULL;
+  c->in_size = c->in_capacity = 0;
+}
+
+static bool grow_in(struct stream_conn *c, size_t capacity, struct instant now) {
+  uint8_t *p = realloc(c->in, capacity);
+  if (!p) {
+    c->failed = true;
+    return false;
+  }
+  size_t more = capacity - c->in_capacity;
+  c->in = p;
+  c->in_capacity = (uint32_t)capacity;
+  conn_keep(c, more, now);
+  return true;
+}
+
+/* Handles what waits in `in`. */
+static void handle_kept(struct stream_conn *c, struct instant now) {
+  if (!c->in || blocked(c)) return;
+  size_t done = handle_messages(c, c->in, c->in_size, now);
+  if (done == c->in_size) {
+    drop_in(c);
+  } else if (done > 0) {
+    memmove(c->in, c->in + done, c->in_size - done);
+    c->in_size -= (uint32_t)done;
+  }
+}
+
+/* How many octets of the message that stands first in `in` are wanting; 0: it is whole. */
+static size_t wanting(const struct stream_conn *c) {
+  if (c->in_size < 2) return 2 - c->in_size;
+  size_t whole = 2 + (size_t)get_u16(c->in);
+  return whole > c->in_size ? whole - c->in_size : 0;
+}
+
+/* recv that says 0 for "nothing now" and notes the end. */
+static size_t receive(struct stream_conn *c, uint8_t *to, size_t n) {
+  ssize_t r = recv(c->watch.fd, to, n, 0);
+  if (r > 0) return (size_t)r;
+  if (r == 0) c->no_input = true;
+  else if (errno != EAGAIN && errno != EINTR) c->failed = true;
+  return 0;
+}
+
+/* Goes on with a message of which a part is here. Room grows with what really came, not with what its length promises. */
+static void read_on(struct stream_conn *c, struct instant now) {
+  enum { LEAST = 512 };
+  for (size_t n; (n = wanting(c)) > 0 && !c->failed;) {
+    if (c->in_size == c->in_capacity) {
+      size_t capacity = c->in_size + n, step = c->in_capacity < LEAST ? LEAST : (size_t)2 * c->in_capacity;
+      if (!grow_in(c, capacity < step ? capacity : step, now)) return;
+    }
+    size_t room = c->in_capacity - c->in_size, got = receive(c, c->in + c->in_size, n < room ? n : room);
+    if (got == 0) return;
+    c->in_size += (uint32_t)got;
+  }
+  handle_kept(c, now);
+}
+
+static void read_fresh(struct stream_conn *c, struct instant now) {
+  struct stream_server *s = c->server;
+  size_t n = receive(c, s->scratch, sizeof s->scratch);
+  size_t done = handle_messages(c, s->scratch, n, now);
+  if (done == n || c->failed || !grow_in(c, n - done, now)) return;
+  memcpy(c->in, s->scratch + done, n - done);
+  c->in_size = (uint32_t)(n - done);
+}
+
+static void read_some(struct stream_conn *c, struct instant now) {
+  if (c->in) read_on(c, now);
+  else read_fresh(c, now);
+}
+
+/* ---- the whole ---- */
+
+void conn_close(struct stream_conn *c, struct instant now) {
+  while (c->producers) end_producer(c, false, now);
+  if (c->in) drop_in(c);
+  if (c->out) drop_out(c);
+  loop_remove(c->server->loop, &c->watch);
+  shutdown(c->watch.fd, SHUT_WR); /* what is on its way arrives, also if there is input we did not read */
+  close(c->watch.fd);
+  conn_forget(c);
+  free(c);
+}
+
+/* Decides what the connection waits for now; it may be gone afterwards. */
+static void settle(struct stream_conn *c, struct instant now) {
+  bool busy = output_waits(c) || c->producers;
+  if (c->failed || (c->no_input && !busy)) {
+    conn_close(c, now);
+    return;
+  }
+  bool reads = !c->no_input && !blocked(c);
+  loop_change(c->server->loop, &c->watch, (reads ? LOOP_READ : 0u) | (busy ? LOOP_WRITE : 0u));
+  conn_place(c, busy ? STREAM_WRITING : c->in ? STREAM_READING : STREAM_IDLE, now.mono_ns);
+}
+
+void conn_ready(void *arg, unsigned events, struct instant now) {
+  struct stream_conn *c = arg;
+  if (events & LOOP_WRITE) {
+    flush_out(c);
+    produce(c, now);
+    handle_kept(c, now);
+  }
+  if ((events & LOOP_READ) && !c->no_input && !blocked(c)) read_some(c, now);
+  settle(c, now);
+}
+
+void conn_finish(struct stream_conn *c, struct instant now) {
+  if (!c->no_input && !blocked(c)) read_some(c, now);
+  c->no_input = true;
+  settle(c, now);
+}

@@ -1,0 +1,443 @@
+/* A batch: any number of changes made durable by one sync of the log.
+ *
+ *   statements of the open transaction        images into a file under a temporary name
+ *                     \                      /
+ *     commit:  images synced, renamed, directory synced  -->  COMMIT (synced)  -->  memory follows
+ *
+ * So a row never names an image that is not on the disk, and a file that no row names is swept at the next start. Until the COMMIT
+ * memory keeps the old state: what the batch changes is in `pending`, and everything that could still fail (memory for the tables)
+ * is done before. A failed statement poisons the batch; a mistake of the caller does not. */
+#include "store/store_priv.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+  BIG_IMAGE_BYTES = 1 << 20,  /* about; an image over that gets a segment of its own, so that it can be deleted alone */
+  SWEEP_TAIL_CHANGES = 50000, /* changesets after the mark that are worth a round: 20 ms of a start */
+  SWEEP_ROWS_BASE = 4,        /* rows written with a commit during a round, and so many more for each change */
+  SWEEP_ROWS_CHANGE = 2,
+};
+
+struct pending {
+  struct zone_row now;
+  bool created;
+};
+
+struct store_batch {
+  struct store *store;
+  struct pending *pending;
+  size_t count, capacity;
+  size_t rows_before;           /* zones in the table that are not of this batch */
+  struct file_out shared;       /* the segment of small images */
+  uint64_t shared_number;       /* 0: not begun */
+  struct segment_table written; /* segments that have their names */
+  struct id_list stale;         /* snapshot rows that this batch replaces */
+  uint64_t last_seq, last_zone, last_snapshot, last_segment;
+  size_t changes;
+  bool touched; /* something besides changesets */
+  enum err failed;
+  struct store_error error;
+};
+
+enum err store_batch_begin(struct store *s, struct store_batch **out) {
+  if (s->batch || s->reading) return ERR_AGAIN;
+  if (s->uncertain) return ERR_IO;
+  struct store_batch *b = calloc(1, sizeof *b);
+  if (!b) return ERR_MEMORY;
+  enum err err = store_transaction_begin(s, NULL);
+  if (err) {
+    free(b);
+    return err;
+  }
+  b->store = s;
+  b->rows_before = s->zones.count;
+  b->last_seq = s->last_seq;
+  b->last_zone = s->last_zone;
+  b->last_snapshot = s->last_snapshot;
+  b->last_segment = s->last_segment;
+  s->batch = b;
+  *out = b;
+  return ERR_OK;
+}
+
+/* Remembers the first failure for the commit to tell. */
+static enum err poison(struct store_batch *b, enum err err) {
+  if (!b->failed) b->failed = err;
+  return err;
+}
+
+static enum err poison_memory(struct store_batch *b) {
+  return poison(b, store_fail(&b->error, ERR_MEMORY, "out of memory for a batch of changes"));
+}
+
+/* The zone as this batch leaves it. */
+static enum err touch(struct store_batch *b, uint64_t zone, struct zone_row **out) {
+  struct zone_row *row = zones_find(b->store, zone);
+  if (!row) return ERR_NOT_FOUND;
+  if (!row->pending) {
+    if (b->count == b->capacity) {
+      size_t capacity = b->capacity ? 2 * b->capacity : 16;
+      struct pending *pending = realloc(b->pending, capacity * sizeof *pending);
+      if (!pending) return poison_memory(b);
+      b->pending = pending;
+      b->capacity = capacity;
+    }
+    b->pending[b->count] = (struct pending){.now = *row, .created = zone > b->store->last_zone};
+    row->pending = (uint32_t)++b->count;
+  }
+  *out = &b->pending[row->pending - 1].now;
+  return ERR_OK;
+}
+
+/* ---- what a batch can do ---- */
+
+/* The last version used under a name, and whether a live zone has it. */
+static enum err find_name(struct store_batch *b, const struct name *name, uint64_t *version, bool *live) {
+  struct store *s = b->store;
+  sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_BY_NAME, DB_BLOB(name->octets, name->size));
+  bool found;
+  enum err err = db_step(&s->db, st, &found, &b->error);
+  if (!err) {
+    /* The log's row may be older than memory, but a zone that memory has forgotten is right there. */
+    const struct zone_row *row = found ? zones_find(s, (uint64_t)sqlite3_column_int64(st, 0)) : NULL;
+    if (row && row->pending) row = &b->pending[row->pending - 1].now;
+    *version = row ? row->version : found ? (uint64_t)sqlite3_column_int64(st, 1) : 0;
+    *live = row && row->state == STORE_ZONE_LIVE;
+  }
+  db_end(st);
+  return err;
+}
+
+enum err store_batch_create(struct store_batch *b, const struct name *name, uint64_t *id, uint64_t *version) {
+  struct store *s = b->store;
+  struct name lower = *name;
+  struct zone_row *now;
+  uint64_t last;
+  bool live;
+  if (b->failed) return b->failed;
+  name_lower(&lower);
+  enum err err = find_name(b, &lower, &last, &live);
+  if (err) return poison(b, err);
+  if (live) return ERR_EXISTS;
+  uint64_t zone = b->last_zone + 1;
+  err = DB_RUN(&s->db, &b->error, ST_ZONE_INSERT, DB_INT(zone), DB_BLOB(lower.octets, lower.size), DB_INT(last));
+  if (err) return poison(b, err);
+  if (!zones_append(s, zone)) return poison_memory(b);
+  b->last_zone = zone;
+  b->touched = true;
+  err = touch(b, zone, &now);
+  if (err) return err;
+  now->version = last;
+  *id = zone;
+  *version = last;
+  return ERR_OK;
+}
+
+static enum err add_change(struct store_batch *b, struct zone_row *now, const struct store_change *given, enum store_kind kind,
+                           const uint8_t *body, size_t body_size) {
+  struct store_change c = *given;
+  c.zone = now->id;
+  c.kind = kind;
+  c.seq = b->last_seq + 1;
+  c.prev = now->head;
+  c.body = body;
+  c.body_size = body_size;
+  if (!c.author) c.author = "";
+  if (!c.comment) c.comment = "";
+  enum err err = change_write(b->store, &c, &now->sum, &b->error);
+  if (err) return poison(b, err);
+  now->head = b->last_seq = c.seq;
+  now->version = c.version;
+  now->serial = c.serial_to;
+  b->changes++;
+  return ERR_OK;
+}
+
+enum err store_batch_delta(struct store_batch *b, const struct store_change *change) {
+  struct zone_row *now;
+  if (b->failed) return b->failed;
+  if (change->body_size > LIMIT_CHANGE_BYTES) return ERR_LIMIT;
+  enum err err = touch(b, change->zone, &now);
+  if (err) return err;
+  if (change->version != now->version + 1) return ERR_RANGE;
+  return add_change(b, now, change, STORE_DELTA, change->body, change->body_size);
+}
+
+static enum err file_failed(struct store_batch *b, enum err err) {
+  return poison(b, store_fail(&b->error, err, "a segment file can't be written: %m: check the disk of the state directory"));
+}
+
+static enum err finish_segment(struct store_batch *b, struct file_out *o, uint64_t number) {
+  uint64_t size = o->size_bytes;
+  enum err err = file_out_finish(o);
+  if (err) return file_failed(b, err);
+  struct segment *segment = segment_get(&b->written, number);
+  if (!segment) {
+    char name[FILE_NAME_BYTES];
+    segment_name(number, name);
+    (void)b->store->env.ops->remove(b->store->segments_fd, name);
+    return poison_memory(b);
+  }
+  segment->size_bytes = size;
+  return ERR_OK;
+}
+
+/* Where small images of this batch go. */
+static enum err shared_segment(struct store_batch *b, struct file_out **out) {
+  if (!b->shared_number) {
+    enum err err = segment_begin(b->store, b->last_segment + 1, &b->shared);
+    if (err) return file_failed(b, err);
+    b->shared_number = ++b->last_segment;
+  }
+  *out = &b->shared;
+  return ERR_OK;
+}
+
+static enum err write_failed(struct store_batch *b, enum err err) {
+  if (err == ERR_IO) return file_failed(b, err);
+  return poison(b, store_fail(&b->error, err, "a zone's image can't be made: %s", err_text(err)));
+}
+
+static enum err write_image(struct store_batch *b, const struct zone_snap *snap, struct store_image *image) {
+  if (zone_memory_bytes(snap) > BIG_IMAGE_BYTES) {
+    struct file_out own;
+    enum err err = segment_begin(b->store, b->last_segment + 1, &own);
+    if (err) return file_failed(b, err);
+    image->segment = ++b->last_segment;
+    err = segment_append(&own, snap, image);
+    if (!err) return finish_segment(b, &own, image->segment);
+    file_out_abort(&own);
+    return write_failed(b, err);
+  }
+  struct file_out *shared;
+  enum err err = shared_segment(b, &shared);
+  if (err) return err;
+  image->segment = b->shared_number;
+  err = segment_append(shared, snap, image);
+  return err ? write_failed(b, err) : ERR_OK;
+}
+
+/* The row that says where the zone's newest image is. */
+static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const struct store_image *image) {
+  uint8_t digest[8];
+  put_u64(digest, image->digest);
+  uint64_t id = b->last_snapshot + 1;
+  enum err err = DB_RUN(&b->store->db, &b->error, ST_SNAPSHOT_INSERT, DB_INT(id), DB_INT(now->id), DB_INT(now->head),
+                        DB_INT(image->version), DB_INT(now->serial), DB_INT(image->size_bytes), DB_BLOB(digest, sizeof digest),
+                        DB_INT(image->segment), DB_INT(image->offset_bytes));
+  if (err) return poison(b, err);
+  if (now->snapshot && !id_list_add(&b->stale, now->snapshot)) return poison_memory(b);
+  b->last_snapshot = now->snapshot = id;
+  b->touched = true;
+  now->image = *image;
+  return ERR_OK;
+}
+
+enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
+                           const struct store_change *change, struct store_image *image) {
+  struct zone_row *now;
+  struct store_image written = {.version = version};
+  uint8_t body[32];
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (err) return err;
+  if (change && (change->version != version || version != now->version + 1)) return ERR_RANGE;
+  if (!change && (version > now->version || version < now->image.version)) return ERR_RANGE;
+  err = write_image(b, snap, &written);
+  if (err) return err;
+  if (change) {
+    put_u64(body, written.segment);
+    put_u64(body + 8, written.offset_bytes);
+    put_u64(body + 16, written.size_bytes);
+    put_u64(body + 24, written.digest);
+    err = add_change(b, now, change, STORE_FULL, body, sizeof body);
+  }
+  if (!err) err = add_snapshot(b, now, &written);
+  if (!err) *image = written;
+  return err;
+}
+
+enum err batch_move(struct store_batch *b, uint64_t zone) {
+  struct zone_row *now;
+  struct store_image image;
+  struct file_out *shared;
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (!err) err = shared_segment(b, &shared);
+  if (!err) err = segment_copy(b->store, shared, &now->image, &image);
+  if (err) return err;
+  image.segment = b->shared_number;
+  return add_snapshot(b, now, &image);
+}
+
+enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {
+  if (b->failed) return b->failed;
+  if (!zones_find(b->store, zone)) return ERR_NOT_FOUND;
+  enum err err = DB_RUN(&b->store->db, &b->error, ST_ZONE_SOURCE, DB_BLOB(source, size), DB_INT(zone));
+  b->touched = true;
+  return err ? poison(b, err) : ERR_OK;
+}
+
+/* A live zone besides this one that has its name: made after this one was deleted. */
+static enum err has_live_twin(struct store_batch *b, uint64_t zone, bool *twin) {
+  struct db *db = &b->store->db;
+  bool row;
+  sqlite3_stmt *st = DB_BIND(db, ST_ZONE_LIVE_TWIN, DB_INT(zone));
+  enum err err = db_step(db, st, &row, &b->error);
+  if (!err) *twin = row && sqlite3_column_int64(st, 0) > 0;
+  db_end(st);
+  return err;
+}
+
+enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s) {
+  struct zone_row *now;
+  bool twin = false;
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (err) return err;
+  if (state == STORE_ZONE_LIVE) err = has_live_twin(b, zone, &twin);
+  if (twin) return ERR_EXISTS;
+  if (!err)
+    err = DB_RUN(&b->store->db, &b->error, ST_ZONE_STATE, DB_INT(state), DB_INT(state == STORE_ZONE_LIVE ? 0 : at_s), DB_INT(zone));
+  if (err) return poison(b, err);
+  now->state = (uint8_t)state;
+  b->touched = true;
+  return ERR_OK;
+}
+
+/* ---- ending it ---- */
+
+static void forget(struct store_batch *b) {
+  struct store *s = b->store;
+  s->batch = NULL;
+  segment_table_done(&b->written);
+  free(b->stale.list);
+  free(b->pending);
+  free(b);
+}
+
+/* Memory as before, files removed. If it is not known what the log holds, the files stay: it may name them. */
+static void undo(struct store_batch *b) {
+  struct store *s = b->store;
+  db_rollback(&s->db);
+  if (b->shared_number) file_out_abort(&b->shared);
+  for (size_t i = 0; i < b->written.count && !s->uncertain; i++) {
+    char name[FILE_NAME_BYTES];
+    segment_name(b->written.list[i].number, name);
+    (void)s->env.ops->remove(s->segments_fd, name);
+  }
+  for (size_t i = 0; i < b->count; i++) {
+    struct zone_row *row = zones_find(s, b->pending[i].now.id);
+    if (row) row->pending = 0;
+  }
+  s->zones.count = b->rows_before;
+  forget(b);
+}
+
+void store_batch_abort(struct store_batch *b) {
+  if (b) undo(b);
+}
+
+/* Files first: whatever the transaction names is on the disk before it is. */
+static enum err finish_files(struct store_batch *b) {
+  struct store *s = b->store;
+  if (b->shared_number) {
+    enum err err = finish_segment(b, &b->shared, b->shared_number);
+    if (err) return err;
+  }
+  if (b->written.count && s->env.ops->sync_dir(s->segments_fd)) return file_failed(b, ERR_IO);
+  return ERR_OK;
+}
+
+/* Room in the store's tables for what follow() will put there. */
+static enum err reserve(struct store_batch *b) {
+  struct store *s = b->store;
+  size_t stale = s->stale.count;
+  bool ok = true;
+  for (size_t i = 0; i < b->stale.count && ok; i++)
+    ok = id_list_add(&s->stale, b->stale.list[i]);
+  s->stale.count = stale;
+  for (size_t i = 0; i < b->written.count && ok; i++)
+    ok = segment_get(&s->segments, b->written.list[i].number) != NULL;
+  return ok ? ERR_OK : poison_memory(b);
+}
+
+static void unreserve(struct store_batch *b) {
+  for (size_t i = 0; i < b->written.count; i++)
+    segment_drop(&b->store->segments, b->written.list[i].number);
+}
+
+/* New zones' rows get their heads at once, while their pages are at hand. */
+static enum err write_rows(struct store_batch *b) {
+  struct store *s = b->store;
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < b->count; i++)
+    if (b->pending[i].created && b->pending[i].now.head) err = zones_write_row(s, &b->pending[i].now, &b->error);
+  if (!err && b->last_zone != s->last_zone) {
+    char text[24];
+    snprintf(text, sizeof text, "%llu", (unsigned long long)b->last_zone);
+    err = DB_RUN(&s->db, &b->error, ST_META_SET, DB_TEXT(text), DB_TEXT("last-zone"));
+  }
+  bool due = s->sweep.target || s->last_seq - s->sweep.mark > SWEEP_TAIL_CHANGES;
+  if (!err && due) err = zones_sweep_step(s, SWEEP_ROWS_BASE + SWEEP_ROWS_CHANGE * b->changes, &b->error);
+  return err ? poison(b, err) : ERR_OK;
+}
+
+/* Memory follows the log. Nothing here can fail. */
+static void follow(struct store_batch *b) {
+  struct store *s = b->store;
+  zones_swept(s, true);
+  for (size_t i = 0; i < b->written.count; i++) {
+    struct segment *segment = segment_find(&s->segments, b->written.list[i].number);
+    segment->size_bytes = b->written.list[i].size_bytes;
+    segment->named = true;
+  }
+  for (size_t i = 0; i < b->count; i++) {
+    struct zone_row *now = &b->pending[i].now, *row = zones_find(s, now->id);
+    segment_count(s, &row->image, false);
+    segment_count(s, &now->image, true);
+    now->dirty = row->dirty || (now->head != row->head && !b->pending[i].created);
+    *row = *now;
+  }
+  for (size_t i = 0; i < b->stale.count; i++)
+    s->stale.list[s->stale.count++] = b->stale.list[i];
+  s->last_seq = b->last_seq;
+  s->last_zone = b->last_zone;
+  s->last_snapshot = b->last_snapshot;
+  s->last_segment = b->last_segment;
+}
+
+enum err store_batch_commit(struct store_batch *b, struct store_error *error) {
+  struct store *s = b->store;
+  if (!b->failed && !b->changes && !b->touched) {
+    undo(b);
+    return ERR_OK;
+  }
+  enum err err = b->failed;
+  if (!err) err = finish_files(b);
+  if (!err) err = reserve(b);
+  if (!err) err = write_rows(b);
+  if (!err) err = store_transaction_end(s, b->changes ? b->last_seq : 0, &b->error);
+  if (!err) {
+    follow(b);
+    forget(b);
+    return ERR_OK;
+  }
+  zones_swept(s, false);
+  unreserve(b);
+  store_fail(error, err, "%s", *b->error.what ? b->error.what : err_text(err));
+  undo(b);
+  return err;
+}
+
+uint64_t store_head(const struct store *s, uint64_t zone) {
+  const struct zone_row *row = zones_find(s, zone);
+  return row ? row->head : 0;
+}
+
+void store_image_of(const struct store *s, uint64_t zone, struct store_image *out) {
+  const struct zone_row *row = zones_find(s, zone);
+  *out = row ? row->image : (struct store_image){0};
+}

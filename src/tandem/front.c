@@ -1,0 +1,305 @@
+#include "tandem/front.h"
+
+#include "base/log.h"
+#include "io/sockets.h"
+#include "io/stream_server.h"
+#include "io/udp_worker.h"
+#include "tandem/stream.h"
+#include "tandem/worker.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { STOP_GRACE_MS = 500, LOW_PORTS = 1024 };
+
+struct listener {
+  struct addr addr;
+  uint32_t tag;
+  int tcp;
+  int *udp;      /* one a worker */
+  size_t opened; /* of them, those that are open */
+  size_t lent;   /* of them, those that the next set goes on with; not closed with this one */
+  bool tcp_lent;
+};
+
+struct listener_set {
+  struct listener *list;
+  size_t count;
+  size_t workers;
+};
+
+struct front {
+  struct listener_set now, next;
+  struct worker **workers; /* as many as there ever were at once: their counters stay */
+  struct udp_worker **threads;
+  size_t worker_count;
+  struct streamer *streamer;
+  struct stream_server *streams;
+};
+
+enum err front_new(struct front **out) {
+  struct front *f = calloc(1, sizeof *f);
+  if (!f) return ERR_MEMORY;
+  *out = f;
+  return ERR_OK;
+}
+
+/* ---- sets of listeners ---- */
+
+static void set_close(struct listener_set *s) {
+  for (size_t i = 0; i < s->count; i++) {
+    struct listener *l = &s->list[i];
+    for (size_t k = l->lent; k < l->opened; k++)
+      close(l->udp[k]);
+    if (l->tcp >= 0 && !l->tcp_lent) close(l->tcp);
+    free(l->udp);
+  }
+  free(s->list);
+  *s = (struct listener_set){0};
+}
+
+static struct listener *set_find(struct listener_set *s, const struct addr *at) {
+  for (size_t i = 0; i < s->count; i++)
+    if (addr_equal(&s->list[i].addr, at)) return &s->list[i];
+  return NULL;
+}
+
+/* Whether one of our own sockets stands in the way of an exclusive look whether the address is free. */
+static bool set_covers(const struct listener_set *s, const struct addr *at) {
+  for (size_t i = 0; i < s->count; i++) {
+    const struct addr *a = &s->list[i].addr;
+    if (a->family != at->family || a->port != at->port) continue;
+    if (addr_same_host(a, at) || addr_is_any(a) || addr_is_any(at)) return true;
+  }
+  return false;
+}
+
+static size_t count_workers(const struct config_server *server) {
+  if (server->workers) return server->workers;
+  cpu_set_t set;
+  int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return n > 0 ? (size_t)n : 1;
+}
+
+static uint32_t make_tag(const struct config_listen *c, size_t index) {
+  return (uint32_t)(index & TAG_INDEX_MASK) | (c->transfers ? 0u : (uint32_t)TAG_QUERIES_ONLY) |
+         (c->queries ? 0u : (uint32_t)TAG_TRANSFERS_ONLY);
+}
+
+/* Opens what `l` still lacks. */
+static enum err listener_open(struct listener *l, size_t workers, bool share, struct socket_error *error) {
+  while (l->opened < workers) {
+    enum err e = l->opened == 0 ? socket_listen(SOCKET_UDP, &l->addr, share, &l->udp[0], error)
+                                : socket_listen_again(SOCKET_UDP, &l->addr, l->udp[0], &l->udp[l->opened], error);
+    if (e) return e;
+    l->opened++;
+  }
+  return l->tcp >= 0 ? ERR_OK : socket_listen(SOCKET_TCP, &l->addr, share, &l->tcp, error);
+}
+
+/* Takes over what `old` has open. Lending is undone by set_return. */
+static void listener_borrow(struct listener *l, struct listener *old, size_t workers) {
+  size_t n = old->opened < workers ? old->opened : workers;
+  memcpy(l->udp, old->udp, n * sizeof *l->udp);
+  l->opened = old->lent = n;
+  l->tcp = old->tcp;
+  old->tcp_lent = true;
+}
+
+/* Gives the next set up again: what it borrowed stays open with its owner. */
+void front_abandon(struct front *f) {
+  for (size_t i = 0; i < f->next.count; i++) {
+    struct listener *l = &f->next.list[i], *old = set_find(&f->now, &l->addr);
+    if (!old) continue;
+    l->lent = old->lent;
+    l->tcp_lent = old->tcp_lent;
+    old->lent = 0;
+    old->tcp_lent = false;
+  }
+  set_close(&f->next);
+}
+
+static enum err open_one(struct front *f, const struct config_listen *c, struct socket_error *error) {
+  struct listener_set *s = &f->next;
+  bool share = set_covers(&f->now, &c->addr) || set_covers(s, &c->addr);
+  struct listener *l = &s->list[s->count];
+  *l = (struct listener){.addr = c->addr, .tag = make_tag(c, s->count), .tcp = -1, .udp = calloc(s->workers, sizeof *l->udp)};
+  if (!l->udp) {
+    snprintf(error->what, sizeof error->what, "out of memory");
+    return ERR_MEMORY;
+  }
+  s->count++;
+  struct listener *old = set_find(&f->now, &c->addr);
+  if (old) listener_borrow(l, old, s->workers);
+  return listener_open(l, s->workers, share, error);
+}
+
+enum err front_open(struct front *f, const struct config_server *server, struct buf *why) {
+  front_abandon(f);
+  f->next.workers = count_workers(server);
+  f->next.list = calloc(server->listen.count + 1, sizeof *f->next.list);
+  struct socket_error error = {"out of memory", ""};
+  enum err e = f->next.list ? ERR_OK : ERR_MEMORY;
+  for (size_t i = 0; !e && i < server->listen.count; i++)
+    e = open_one(f, &server->listen.list[i], &error);
+  if (!e) return ERR_OK;
+  buf_printf(why, "%s%s%s", error.what, error.hint[0] ? "; " : "", error.hint);
+  front_abandon(f);
+  return e;
+}
+
+bool front_has_low_ports(const struct front *f) {
+  const struct listener_set *s = f->next.count ? &f->next : &f->now;
+  for (size_t i = 0; i < s->count; i++)
+    if (s->list[i].addr.port < LOW_PORTS) return true;
+  return false;
+}
+
+/* ---- going over ---- */
+
+static enum err grow_workers(struct front *f, size_t n, struct control *control, struct note_queue *notes, struct loop *loop) {
+  if (n <= f->worker_count) return ERR_OK;
+  struct worker **workers = realloc(f->workers, n * sizeof *workers);
+  if (workers) f->workers = workers;
+  struct udp_worker **threads = realloc(f->threads, n * sizeof *threads);
+  if (threads) f->threads = threads;
+  if (!workers || !threads) return ERR_MEMORY;
+  for (; f->worker_count < n; f->worker_count++) {
+    enum err e = worker_new(control, notes, loop, &f->workers[f->worker_count]);
+    if (e) return e;
+    f->threads[f->worker_count] = NULL;
+  }
+  return ERR_OK;
+}
+
+static enum err start_worker(struct front *f, size_t i) {
+  const struct listener_set *s = &f->next;
+  struct udp_socket *sockets = calloc(s->count + 1, sizeof *sockets);
+  if (!sockets) return ERR_MEMORY;
+  for (size_t k = 0; k < s->count; k++)
+    sockets[k] = (struct udp_socket){s->list[k].udp[i], addr_is_any(&s->list[k].addr), s->list[k].tag};
+  struct udp_handler handler = worker_handler(f->workers[i]);
+  char name[16];
+  snprintf(name, sizeof name, "udp-%u", (unsigned)i & 0xffff);
+  enum err e = udp_worker_start(sockets, s->count, &handler, name, -1, &f->threads[i]);
+  free(sockets);
+  return e;
+}
+
+/* One after the other, so that at any moment all but one are at work. */
+static enum err switch_workers(struct front *f) {
+  enum err e = ERR_OK;
+  for (size_t i = 0; i < f->worker_count; i++) {
+    udp_worker_stop(f->threads[i]);
+    f->threads[i] = NULL;
+    enum err failed = i < f->next.workers ? start_worker(f, i) : ERR_OK;
+    if (failed) e = failed;
+  }
+  return e;
+}
+
+static enum err switch_streams(struct front *f, struct control *control, struct note_queue *notes, struct loop *loop) {
+  if (!f->streams) {
+    enum err e = streamer_new(control, notes, loop, &f->streamer);
+    if (e) return e;
+    struct stream_handler handler = streamer_handler(f->streamer);
+    e = stream_server_start(&stream_defaults, &handler, "streams", &f->streams);
+    if (e) return e;
+  }
+  const struct listener_set *s = &f->next;
+  struct stream_listener *listeners = calloc(s->count + 1, sizeof *listeners);
+  if (!listeners) return ERR_MEMORY;
+  for (size_t i = 0; i < s->count; i++)
+    listeners[i] = (struct stream_listener){s->list[i].tcp, s->list[i].tag};
+  stream_server_listen(f->streams, listeners, s->count);
+  free(listeners);
+  return ERR_OK;
+}
+
+/* Whether nothing would change. */
+static bool same_sets(const struct listener_set *a, const struct listener_set *b) {
+  if (a->count != b->count || a->workers != b->workers) return false;
+  for (size_t i = 0; i < a->count; i++)
+    if (!addr_equal(&a->list[i].addr, &b->list[i].addr) || a->list[i].tag != b->list[i].tag) return false;
+  return true;
+}
+
+enum err front_switch(struct front *f, struct control *control, struct note_queue *notes, struct loop *control_loop) {
+  if (f->streams && same_sets(&f->now, &f->next)) {
+    front_abandon(f);
+    return ERR_OK;
+  }
+  enum err e = grow_workers(f, f->next.workers, control, notes, control_loop);
+  if (!e) e = switch_streams(f, control, notes, control_loop);
+  if (e) {
+    front_abandon(f);
+    return e;
+  }
+  e = switch_workers(f);
+  char text[ADDR_TEXT_BYTES];
+  for (size_t i = 0; i < f->next.count; i++)
+    if (!set_find(&f->now, &f->next.list[i].addr)) log_event(EV_LISTENING, LOG_TEXT("address", addr_text(&f->next.list[i].addr, text)));
+  set_close(&f->now);
+  f->now = f->next;
+  f->next = (struct listener_set){0};
+  return e;
+}
+
+void front_stop(struct front *f) {
+  if (!f) return;
+  for (size_t i = 0; i < f->worker_count; i++) {
+    udp_worker_stop(f->threads[i]);
+    f->threads[i] = NULL;
+  }
+  stream_server_stop(f->streams, STOP_GRACE_MS);
+  f->streams = NULL;
+}
+
+void front_free(struct front *f) {
+  if (!f) return;
+  front_abandon(f);
+  set_close(&f->now);
+  for (size_t i = 0; i < f->worker_count; i++)
+    worker_free(f->workers[i]);
+  free(f->workers);
+  free(f->threads);
+  streamer_free(f->streamer);
+  free(f);
+}
+
+/* ---- status ---- */
+
+static void add_number(struct buf *b, const char *name, uint64_t v) {
+  buf_printf(b, ",\"%s\":%llu", name, (unsigned long long)v);
+}
+
+void front_status(const struct front *f, struct buf *out) {
+  struct observed all = {0};
+  struct udp_counters udp = {0};
+  struct stream_counters streams = {0};
+  for (size_t i = 0; i < f->worker_count; i++) {
+    struct udp_counters u = {0};
+    observer_add(&f->workers[i]->observer, &all);
+    if (f->threads[i]) udp_worker_counters(f->threads[i], &u);
+    udp.too_long += u.too_long;
+    udp.send_failed += u.send_failed;
+  }
+  if (f->streamer) observer_add(&f->streamer->observer, &all);
+  if (f->streams) stream_server_counters(f->streams, &streams);
+  buf_printf(out, "\"queries\":%llu", (unsigned long long)all.requests);
+  add_number(out, "dropped", all.dropped);
+  add_number(out, "truncated", all.truncated);
+  for (unsigned i = 0; i < OBSERVED_RCODES; i++)
+    if (all.rcodes[i]) add_number(out, rcode_text(i), all.rcodes[i]);
+  add_number(out, "udp-too-long", udp.too_long);
+  add_number(out, "udp-send-failed", udp.send_failed);
+  add_number(out, "tcp-connections", streams.connections);
+  add_number(out, "tcp-accepted", streams.accepted);
+  add_number(out, "tcp-timed-out", streams.timed_out);
+  add_number(out, "tcp-evicted", streams.evicted);
+  add_number(out, "transfers-out", f->streamer ? atomic_load_explicit(&f->streamer->transfers_done, memory_order_relaxed) : 0);
+  add_number(out, "notify-lost", all.lost_notes);
+}

@@ -1,0 +1,32 @@
+/* The server's face to the network: listening sockets, the UDP workers and the stream thread.
+ *
+ *   front_open(configuration)   opens what is missing; says what is wrong; nothing changes yet
+ *   front_switch()              the workers and the stream thread go over to the new set, then the old sockets are closed
+ *
+ * A start and a reload are the same two steps. A socket that both sets have stays open, and what waits in it is answered by
+ * whoever has it next; what waits in one that goes is answered before. Thread: the control thread. */
+#ifndef TANDEM_FRONT_H
+#define TANDEM_FRONT_H
+
+#include "control/control.h"
+#include "io/loop.h"
+#include "tandem/note_queue.h"
+
+struct front;
+
+MUST_CHECK enum err front_new(struct front **out);
+/* Ends the workers and the stream thread: what has arrived is answered, slow clients get a moment. NULL is fine. */
+void front_stop(struct front *f);
+void front_free(struct front *f); /* after front_stop; NULL is fine */
+
+/* On failure `*why` says which address and what to do. */
+MUST_CHECK enum err front_open(struct front *f, const struct config_server *server, struct buf *why);
+void front_abandon(struct front *f); /* closes what the last front_open opened; nothing to do after a switch */
+/* `control` answers the questions. The first switch starts the threads. */
+MUST_CHECK enum err front_switch(struct front *f, struct control *control, struct note_queue *notes, struct loop *control_loop);
+
+bool front_has_low_ports(const struct front *f); /* below 1024, in what was opened last */
+/* Appends "queries":1,"udp-received":2 ... */
+void front_status(const struct front *f, struct buf *json_members);
+
+#endif

@@ -1,0 +1,248 @@
+/* Commands to the running server: arguments become a JSON object by the words of the command's usage, its answer is printed. */
+#include "base/limits.h"
+#include "config/config.h"
+#include "io/unix_socket.h"
+#include "tandem/commands.h"
+
+#include <ctype.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TIMEOUT_S = 30, TIMEOUT_MOST_S = 24 * 3600, USAGE_WORDS = 16 };
+
+static const char default_config[] = "/etc/tandem/tandem.yaml";
+
+struct remote {
+  const struct command *command;
+  const char *config, *state;
+  bool json;
+  unsigned timeout_ms;
+  json_t *request;
+};
+
+/* ---- arguments ---- */
+
+/* One argument that a usage line tells of: "ZONE", "[ZONE]", "[--force]", "[--at TIME]". */
+struct word {
+  char member[32]; /* in the request: "zone", "force", "at" */
+  bool option, takes_value, optional;
+};
+
+static size_t usage_words(const char *usage, struct word out[USAGE_WORDS]) {
+  size_t count = 0;
+  while (*usage && count < USAGE_WORDS) {
+    struct word *w = &out[count];
+    size_t n = strcspn(usage, " "), skip = strspn(usage, "[-");
+    bool open = usage[0] == '[' && usage[n - 1] != ']';
+    *w = (struct word){.optional = usage[0] == '[', .option = skip > 1, .takes_value = skip > 1 && open};
+    for (size_t i = skip, k = 0; i < n && usage[i] != ']' && k + 1 < sizeof w->member; i++, k++)
+      w->member[k] = (char)tolower((unsigned char)usage[i]);
+    count++;
+    usage += n;
+    if (w->takes_value) usage = strchr(usage, ']') + 1;
+    usage += strspn(usage, " ");
+  }
+  return count;
+}
+
+static const struct word *find_option(const struct word *words, size_t count, const char *arg) {
+  if (strncmp(arg, "--", 2) != 0) return NULL;
+  for (size_t i = 0; i < count; i++)
+    if (words[i].option && strcmp(words[i].member, arg + 2) == 0) return &words[i];
+  return NULL;
+}
+
+static bool parse_seconds(const char *text, unsigned *ms) {
+  char *end;
+  double v = strtod(text, &end);
+  if (end == text || *end || !(v > 0) || v > TIMEOUT_MOST_S) return false;
+  *ms = v * 1000 < 1 ? 1 : (unsigned)(v * 1000);
+  return true;
+}
+
+/* An option of all commands; 0: it is none of them; else how many arguments it took; -1: it is wrong. */
+static int common_option(struct remote *r, int left, char **args) {
+  const char *arg = args[0], *value = left > 1 ? args[1] : NULL;
+  if (strcmp(arg, "--json") == 0) {
+    r->json = true;
+    return 1;
+  }
+  bool config = strcmp(arg, "-c") == 0, state = strcmp(arg, "--state") == 0, timeout = strcmp(arg, "--timeout") == 0;
+  if (!config && !state && !timeout) return 0;
+  if (!value) return -1;
+  if (config) r->config = value;
+  else if (state) r->state = value;
+  else if (!parse_seconds(value, &r->timeout_ms)) return -1;
+  return 2;
+}
+
+static int misused(const struct remote *r, const char *what, const char *arg) {
+  char text[160];
+  snprintf(text, sizeof text, what, arg);
+  return command_misused(r->command->name, text);
+}
+
+static int parse_arguments(struct remote *r, int argc, char **argv) {
+  struct word words[USAGE_WORDS];
+  size_t count = usage_words(r->command->usage, words), at = 0;
+  for (int i = 1; i < argc;) {
+    int took = common_option(r, argc - i, argv + i);
+    if (took < 0) return misused(r, "%.40s wants a value that makes sense", argv[i]);
+    i += took;
+    if (took) continue;
+    const struct word *w = find_option(words, count, argv[i]);
+    if (!w && strncmp(argv[i], "--", 2) == 0) return misused(r, "there is no option %.40s", argv[i]);
+    if (!w) {
+      while (at < count && words[at].option)
+        at++;
+      if (at == count) return misused(r, "%.40s is one argument too many", argv[i]);
+      json_object_set_new(r->request, words[at++].member, json_string(argv[i++]));
+    } else if (!w->takes_value) {
+      json_object_set_new(r->request, w->member, json_true());
+      i++;
+    } else if (i + 1 < argc) {
+      json_object_set_new(r->request, w->member, json_string(argv[i + 1]));
+      i += 2;
+    } else {
+      return misused(r, "%.40s wants a value", argv[i]);
+    }
+  }
+  for (; at < count; at++)
+    if (!words[at].optional && !words[at].option) return misused(r, "the %.40s is missing", words[at].member);
+  return 0;
+}
+
+/* ---- where the server is ---- */
+
+static int find_socket(struct remote *r, struct buf *path) {
+  const char *config_path = r->config;
+  if (r->state) {
+    buf_printf(path, "%s/control.sock", r->state);
+    return 0;
+  }
+  if (!config_path && access(default_config, R_OK) == 0) config_path = default_config;
+  if (!config_path) return misused(r, "which server? name its configuration or its state directory%s", "");
+  struct diags diags = {0};
+  struct config *config;
+  enum err e = config_load(config_path, &diags, &config);
+  if (e) {
+    struct buf text = {0};
+    diags_print(&diags, &text);
+    fprintf(stderr, "%standem %s: the configuration does not say where the state directory is; name it with --state DIR\n",
+            buf_text(&text), r->command->name);
+    buf_done(&text);
+  } else {
+    buf_printf(path, "%s/control.sock", config->server.state);
+    config_free(config);
+  }
+  diags_done(&diags);
+  return e ? EXIT_REFUSED : 0;
+}
+
+/* ---- the answer ---- */
+
+struct answer {
+  struct remote *remote;
+  json_t *last;    /* the object that has "ok" */
+  struct buf data; /* pieces, for --json */
+};
+
+/* One line of the answer: pieces of output, then the object with "ok". */
+static bool take_line(void *arg, const char *text, size_t n) {
+  struct answer *a = arg;
+  json_t *o = json_loadb(text, n, 0, NULL);
+  json_t *data = json_object_get(o, "data");
+  if (data && json_is_string(data)) {
+    if (a->remote->json) buf_add(&a->data, json_string_value(data), json_string_length(data));
+    else fwrite(json_string_value(data), 1, json_string_length(data), stdout);
+  }
+  if (json_object_get(o, "ok")) {
+    a->last = o;
+    return false;
+  }
+  json_decref(o);
+  return true;
+}
+
+static void print_text(FILE *to, const char *text) {
+  if (!text || !*text) return;
+  fputs(text, to);
+  if (text[strlen(text) - 1] != '\n') fputc('\n', to);
+}
+
+static int print_answer(struct answer *a) {
+  bool ok = json_is_true(json_object_get(a->last, "ok"));
+  const char *text = json_string_value(json_object_get(a->last, "text"));
+  const char *error = json_string_value(json_object_get(a->last, "error"));
+  const char *hint = json_string_value(json_object_get(a->last, "hint"));
+  if (a->remote->json) {
+    json_object_del(a->last, "text");
+    if (a->data.size) json_object_set_new(a->last, "data", json_stringn(buf_text(&a->data), a->data.size));
+    json_dumpf(a->last, stdout, JSON_INDENT(2));
+    fputc('\n', stdout);
+  } else if (ok) {
+    print_text(stdout, text);
+  }
+  if (!ok) {
+    if (!a->remote->json) print_text(stderr, text);
+    fprintf(stderr, "tandem %s: %s%s%s\n", a->remote->command->name, error ? error : "refused", hint && *hint ? "; " : "",
+            hint ? hint : "");
+  }
+  return fflush(stdout) == 0 && ok ? EXIT_DONE : EXIT_REFUSED;
+}
+
+static int explain(const struct remote *r, const char *path, enum err e) {
+  const char *name = r->command->name;
+  switch (e) {
+  case ERR_NOT_FOUND:
+    fprintf(stderr, "tandem %s: no server is running there (nobody answers at %s); `tandem serve -c FILE` starts one\n", name, path);
+    return EXIT_REFUSED;
+  case ERR_REFUSED:
+    fprintf(stderr, "tandem %s: %s is not ours to use; run it as the server's user or as root\n", name, path);
+    return EXIT_REFUSED;
+  case ERR_TIMEOUT:
+    fprintf(stderr, "tandem %s: not done within %g seconds; it may still be under way (--timeout SECONDS waits longer)\n", name,
+            r->timeout_ms / 1000.0);
+    return EXIT_TIMED_OUT;
+  case ERR_CLOSED:
+    fprintf(stderr, "tandem %s: the server ended before it answered; its log says why\n", name);
+    return EXIT_REFUSED;
+  default:
+    fprintf(stderr, "tandem %s: %s: %s\n", name, path, err_text(e));
+    return EXIT_REFUSED;
+  }
+}
+
+static int call(struct remote *r) {
+  struct buf path = {0};
+  int status = find_socket(r, &path);
+  char *request = status ? NULL : json_dumps(r->request, JSON_COMPACT);
+  if (!status && (!request || path.failed)) status = EXIT_REFUSED;
+  if (!status) {
+    struct answer a = {.remote = r};
+    enum err e = unix_client_call(buf_text(&path), request, strlen(request), r->timeout_ms, take_line, &a);
+    status = e ? explain(r, buf_text(&path), e) : print_answer(&a);
+    json_decref(a.last);
+    buf_done(&a.data);
+  }
+  free(request);
+  buf_done(&path);
+  return status;
+}
+
+int cmd_remote(int argc, char **argv) {
+  struct remote r = {.command = command_by_name(argv[0]), .timeout_ms = TIMEOUT_S * 1000, .request = json_object()};
+  if (!r.request) return EXIT_REFUSED;
+  char name[32]; /* "zone list" is "zone-list" on the socket */
+  snprintf(name, sizeof name, "%s", argv[0]);
+  for (char *p = name; *p; p++)
+    if (*p == ' ') *p = '-';
+  json_object_set_new(r.request, "command", json_string(name));
+  int status = parse_arguments(&r, argc, argv);
+  if (!status) status = call(&r);
+  json_decref(r.request);
+  return status;
+}

@@ -1,0 +1,293 @@
+/* `tandem serve`: starts in the order
+ *
+ *   configuration, store, sockets, privileges dropped, zones loaded, workers and streams, ready
+ *
+ * then the main thread is the control thread: one loop for commands, signals, transfers in, and what the workers note. */
+#include "base/log.h"
+#include "io/privilege.h"
+#include "io/service.h"
+#include "io/unix_socket.h"
+#include "tandem/commands.h"
+#include "tandem/front.h"
+#include "tandem/network.h"
+#include "tandem/note_queue.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_BAD_CONFIG = 2, FILES_WANTED = 1 << 17, FLUSH_MS = 500, NOTES_A_TURN = 256 };
+
+struct server {
+  struct config *config; /* as started with; NULL once control has it */
+  struct loop *loop;
+  struct store *store; /* NULL once control has it */
+  struct network *network;
+  struct front *front;
+  struct note_queue *notes;
+  struct unix_server *commands;
+  struct control *control;
+  struct buf state; /* directory */
+  bool readers;     /* this thread is registered as a reader */
+  bool stopping;
+};
+
+/* ---- what comes to the loop ---- */
+
+static const char *tsig_error_text(unsigned code) {
+  switch (code) {
+  case RCODE_BADSIG:
+    return "BADSIG";
+  case RCODE_BADKEY:
+    return "BADKEY";
+  case RCODE_BADTIME:
+    return "BADTIME";
+  case RCODE_BADTRUNC:
+    return "BADTRUNC";
+  default:
+    return "other";
+  }
+}
+
+static void take_note(struct server *s, const struct note *n, struct instant now) {
+  char name[NAME_TEXT_BYTES], from[ADDR_TEXT_BYTES];
+  if (n->kind == NOTE_NOTIFY) {
+    control_notified(s->control, &n->name, &n->from, n->serial_known, n->serial, now);
+    return;
+  }
+  name_text(&n->name, name);
+  addr_text(&n->from, from);
+  if (n->kind == NOTE_TSIG_FAILED)
+    log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name), LOG_TEXT("error", tsig_error_text(n->code)));
+  else
+    log_event(n->kind == NOTE_NOTIFY_REFUSED ? EV_NOTIFY_REFUSED : EV_TRANSFER_REFUSED, LOG_TEXT("zone", name), LOG_TEXT("from", from),
+              LOG_TEXT("rcode", rcode_text(n->code)));
+}
+
+static void take_notes(void *arg, struct instant now) {
+  struct server *s = arg;
+  struct note n;
+  int left = NOTES_A_TURN;
+  while (left > 0 && note_queue_take(s->notes, &n)) {
+    take_note(s, &n, now);
+    left--;
+  }
+  if (left == 0) loop_wake(s->loop); /* others get their turn, then we go on */
+}
+
+static void stop(void *arg) {
+  ((struct server *)arg)->stopping = true;
+}
+
+static void take_signal(void *arg, int signal_number, struct instant now) {
+  struct server *s = arg;
+  if (signal_number != SIGHUP) {
+    s->stopping = true;
+    return;
+  }
+  service_notify("RELOADING=1");
+  control_reload(s->control, now);
+  service_notify("READY=1");
+}
+
+static void take_command(void *arg, uint64_t token, const char *line, size_t n, struct instant now) {
+  control_command(((struct server *)arg)->control, token, line, n, now);
+}
+
+static void command_gone(void *arg, uint64_t token) {
+  control_command_gone(((struct server *)arg)->control, token);
+}
+
+static void reply(void *arg, uint64_t token, const char *json, size_t n) {
+  struct server *s = arg;
+  if (s->commands) unix_server_reply(s->commands, token, json, n);
+}
+
+static void server_status(void *arg, struct buf *json_members) {
+  front_status(((struct server *)arg)->front, json_members);
+}
+
+/* ---- configuration in force ---- */
+
+static void warn_unchanged(const char *option) {
+  char what[96];
+  snprintf(what, sizeof what, "a changed %s takes effect when the server is started again", option);
+  log_event(EV_CONFIG_WARNING, LOG_TEXT("what", what));
+}
+
+static bool same_text(const char *a, const char *b) {
+  return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool reconfigure(void *arg, const struct config *old_config, const struct config *new_config, struct buf *why) {
+  struct server *s = arg;
+  const struct config_server *now = &new_config->server;
+  if (front_open(s->front, now, why)) return false;
+  enum err e = front_switch(s->front, s->control, s->notes, s->loop);
+  if (e) {
+    buf_printf(why, "the listeners could not be changed: %s", err_text(e));
+    return false;
+  }
+  log_configure(now->log_format == CONFIG_LOG_JSON, now->log_level);
+  if (!same_text(old_config->server.state, now->state)) warn_unchanged("server.state");
+  if (!same_text(old_config->server.user, now->user)) warn_unchanged("server.user");
+  return true;
+}
+
+/* ---- start ---- */
+
+static int failed(const char *what, const char *detail) {
+  log_event(EV_SERVER_ERROR, LOG_TEXT("what", what), LOG_TEXT("why", detail));
+  return EXIT_REFUSED;
+}
+
+static int load_config(struct server *s, const char *path) {
+  struct diags diags = {0};
+  struct buf text = {0};
+  enum err e = config_load(path, &diags, &s->config);
+  diags_print(&diags, &text);
+  fputs(buf_text(&text), stderr);
+  buf_done(&text);
+  diags_done(&diags);
+  if (e) return EXIT_BAD_CONFIG;
+  log_configure(s->config->server.log_format == CONFIG_LOG_JSON, s->config->server.log_level);
+  buf_add_text(&s->state, s->config->server.state);
+  return s->state.failed ? failed("start", err_text(ERR_MEMORY)) : 0;
+}
+
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  struct rlimit wanted = {limit.rlim_max, limit.rlim_max};
+  if (privilege_is_root() && wanted.rlim_max < FILES_WANTED) wanted = (struct rlimit){FILES_WANTED, FILES_WANTED};
+  if (setrlimit(RLIMIT_NOFILE, &wanted) != 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+static int open_all(struct server *s) {
+  struct store_error error = {""};
+  struct buf why = {0};
+  if (store_open(s->config->server.state, &s->store, &error)) return failed("store", error.what);
+  log_event(EV_STORE_OPENED, LOG_TEXT("state", s->config->server.state));
+  if (front_open(s->front, &s->config->server, &why)) {
+    int status = failed("listen", buf_text(&why));
+    buf_done(&why);
+    return status;
+  }
+  struct buf path = {0};
+  buf_printf(&path, "%s/control.sock", buf_text(&s->state));
+  enum err e = unix_server_new(s->loop, buf_text(&path), &(struct unix_server_events){s, take_command, command_gone}, &s->commands);
+  buf_done(&path);
+  return e ? failed("control socket", strerror(errno)) : 0;
+}
+
+/* Whom to become. `*found` is false when there is nobody. */
+static int choose_user(const struct server *s, struct privilege_user *user, bool *found) {
+  const char *name = s->config->server.user;
+  *found = privilege_is_root() && privilege_find_user(name ? name : "tandem", user) == ERR_OK;
+  if (!privilege_is_root() || *found) return 0;
+  if (name) return failed("server.user: there is no such user", name);
+  log_event(EV_SERVER_NO_USER, LOG_TEXT("what", "running as root; make a user `tandem` or name one in server.user"));
+  return 0;
+}
+
+static int drop_privileges(struct server *s) {
+  struct privilege_user user;
+  bool found;
+  const char *what;
+  struct store_error error = {""};
+  int status = choose_user(s, &user, &found);
+  if (status) return status;
+  if (found && store_chown(s->store, user.uid, user.gid, &error)) return failed("store", error.what);
+  if (found) unix_server_chown(s->commands, user.uid, user.gid);
+  if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front), &what)) return failed("privileges could not be dropped", what);
+  return 0;
+}
+
+static int load_zones(struct server *s, const char *config_path) {
+  struct control_events events = {s, reconfigure, stop, reply, server_status};
+  struct xfr_net net = network_interface(s->network);
+  enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
+  if (e) return failed("start", err_text(e));
+  s->store = NULL;
+  network_tell(s->network, s->control);
+  e = control_start(s->control, clock_read());
+  config_free(s->config);
+  s->config = NULL;
+  return e ? failed("start", err_text(e)) : 0;
+}
+
+static int start(struct server *s, const char *config_path) {
+  int status = load_config(s, config_path);
+  if (status) return status;
+  signal(SIGPIPE, SIG_IGN);
+  raise_file_limit();
+  enum err e = loop_new(&s->loop);
+  if (!e) e = loop_on_signal(s->loop, take_signal, s);
+  if (!e) e = note_queue_new(&s->notes);
+  if (!e) e = network_new(s->loop, &s->network);
+  if (!e) e = front_new(&s->front);
+  if (e) return failed("start", err_text(e));
+  loop_on_wake(s->loop, take_notes, s);
+  status = open_all(s);
+  if (!status) status = drop_privileges(s);
+  if (status) return status;
+  zone_reader_register();
+  s->readers = true;
+  status = load_zones(s, config_path);
+  if (status) return status;
+  e = front_switch(s->front, s->control, s->notes, s->loop);
+  return e ? failed("start of the workers", err_text(e)) : 0;
+}
+
+static void say_ready(void) {
+  puts("ready");
+  fflush(stdout);
+  service_notify("READY=1");
+  log_event(EV_SERVER_STARTED, LOG_TEXT("version", TANDEM_VERSION), LOG_NUMBER("pid", getpid()));
+}
+
+static void run(struct server *s) {
+  struct instant now = clock_read();
+  while (!s->stopping) {
+    if (control_deadline(s->control) <= now.mono_ns) control_run(s->control, now);
+    loop_turn(s->loop, control_deadline(s->control), &now);
+  }
+  log_event(EV_SERVER_STOPPING, LOG_NUMBER("pid", getpid()));
+  service_notify("STOPPING=1");
+}
+
+/* Readers go first, then what they read; the control thread's things may call each other until control is gone. */
+static void finish(struct server *s) {
+  front_stop(s->front);
+  if (s->commands) unix_server_flush(s->commands, FLUSH_MS);
+  unix_server_free(s->commands);
+  s->commands = NULL;
+  control_free(s->control);
+  network_free(s->network);
+  front_free(s->front);
+  store_close(s->store);
+  if (s->readers) zone_reader_unregister();
+  config_free(s->config);
+  note_queue_free(s->notes);
+  loop_free(s->loop);
+  buf_done(&s->state);
+}
+
+int cmd_serve(int argc, char **argv) {
+  if (argc != 3 || strcmp(argv[1], "-c") != 0) return command_misused(argv[0], "the configuration is wanted");
+  struct server s = {0};
+  int status = start(&s, argv[2]);
+  if (!status) {
+    say_ready();
+    run(&s);
+  }
+  finish(&s);
+  return status;
+}

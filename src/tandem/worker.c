@@ -1,0 +1,79 @@
+#include "tandem/worker.h"
+
+#include "crypto/digest.h"
+
+#include <stdlib.h>
+
+void client_from_tag(struct answer_client *client, uint32_t tag) {
+  client->listener = (uint16_t)(tag & TAG_INDEX_MASK);
+  client->queries_only = (tag & TAG_QUERIES_ONLY) != 0;
+  client->transfers_only = (tag & TAG_TRANSFERS_ONLY) != 0;
+}
+
+/* xorshift64: for choices among equals, not for secrets. */
+static uint64_t next_salt(struct worker *w) {
+  w->salt ^= w->salt << 13;
+  w->salt ^= w->salt >> 7;
+  w->salt ^= w->salt << 17;
+  return w->salt;
+}
+
+/* What is left to do with an answered request; how many octets to send. */
+static uint32_t finish(struct worker *w, const struct answer_identity *id, struct answer_job *job, struct instant now) {
+  if (job->result.kind == ANSWER_NOTIFY && !observe_notify(&w->observer, job)) answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NONE);
+  else if (job->result.kind == ANSWER_UPDATE) answer_rcode(id, job, now, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
+  observe(&w->observer, job, now);
+  if (job->tsig.running) tsig_stream_done(&job->tsig);
+  return job->result.kind == ANSWER_DROP ? 0 : job->result.size;
+}
+
+static void handle(void *arg, struct udp_packet *packets, size_t count) {
+  struct worker *w = arg;
+  struct instant now = clock_read();
+  for (size_t i = 0; i < count; i++) {
+    struct answer_job *job = &w->jobs[i];
+    job->bytes = packets[i].bytes;
+    job->size = packets[i].size;
+    job->out = packets[i].out;
+    addr_from_sockaddr(packets[i].from, &job->client.from); /* an Internet socket gives no other addresses */
+    client_from_tag(&job->client, packets[i].tag);
+  }
+  zone_read_begin();
+  const struct answer_identity *id = control_identity(w->control);
+  answer_batch(control_zones(w->control), id, w->order, count, now, next_salt(w));
+  for (size_t i = 0; i < count; i++)
+    packets[i].out_size = finish(w, id, &w->jobs[i], now);
+  zone_read_end();
+}
+
+static void begin(void *arg) {
+  zone_reader_register();
+}
+
+static void end(void *arg) {
+  zone_reader_unregister();
+}
+
+enum err worker_new(struct control *control, struct note_queue *notes, struct loop *control_loop, struct worker **out) {
+  struct worker *w;
+  if (posix_memalign((void **)&w, 64, sizeof *w) != 0) return ERR_MEMORY;
+  *w = (struct worker){.control = control};
+  observer_init(&w->observer, notes, control_loop);
+  if (random_bytes(&w->salt, sizeof w->salt) != ERR_OK) w->salt = 0;
+  w->salt |= 1;
+  for (size_t i = 0; i < LIMIT_BATCH; i++) {
+    w->order[i] = &w->jobs[i];
+    w->jobs[i].client.transport = TRANSPORT_UDP;
+    w->jobs[i].capacity = LIMIT_UDP_RESPONSE_BYTES;
+  }
+  *out = w;
+  return ERR_OK;
+}
+
+void worker_free(struct worker *w) {
+  free(w);
+}
+
+struct udp_handler worker_handler(struct worker *w) {
+  return (struct udp_handler){w, begin, end, handle};
+}

@@ -1,0 +1,312 @@
+/* Writing messages: the packet path. message.h explains how names are compressed. */
+#include "wire/message.h"
+
+#include <assert.h>
+
+enum { POINTER = 0xc000, POINTER_MAX = 0x3fff, RR_FIXED_BYTES = 10, QNAME_POINTER = POINTER | MESSAGE_HEADER_BYTES };
+
+void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags) {
+  assert(limit >= MESSAGE_HEADER_BYTES && limit <= LIMIT_MESSAGE_BYTES);
+  w->out = wr_make(buffer, limit);
+  put_u16(buffer, id);
+  put_u16(buffer + 2, flags);
+  w->out.at += MESSAGE_HEADER_BYTES;
+  w->reserve = 0;
+  w->counts[0] = w->counts[1] = w->counts[2] = w->counts[3] = 0;
+  w->question_end = 0;
+  w->slot_mask = limit > 4096 ? MESSAGE_SLOTS_MAX - 1 : MESSAGE_SLOTS_SMALL - 1;
+  w->has_slots = false;
+}
+
+static inline bool has_room(const struct message_writer *w, size_t n) {
+  return wr_left(&w->out) >= n + w->reserve;
+}
+
+static inline size_t offset_of(const struct message_writer *w, const uint8_t *at) {
+  return (size_t)(at - w->out.base);
+}
+
+/* ---- the question ---- */
+
+bool message_echo_question(struct message_writer *w, const struct request *req) {
+  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
+  size_t n = req->question_end - MESSAGE_HEADER_BYTES;
+  if (!req->has_question || !has_room(w, n)) return false;
+  memcpy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
+  w->out.at += n;
+  w->question_end = (uint16_t)(req->question_end - 4);
+  w->counts[0] = 1;
+  return true;
+}
+
+bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
+  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
+  if (!has_room(w, qname->size + 4u)) return false;
+  memcpy(w->out.at, qname->octets, qname->size);
+  w->out.at += qname->size;
+  w->question_end = (uint16_t)wr_used(&w->out);
+  put_u16(w->out.at, qtype);
+  put_u16(w->out.at + 2, qclass);
+  w->out.at += 4;
+  w->counts[0] = 1;
+  return true;
+}
+
+/* ---- compression ---- */
+
+static inline uint32_t load32(const uint8_t *p) {
+  uint32_t x;
+  memcpy(&x, p, 4);
+  return x | 0x20202020; /* folds the case of letters, and other octets with them: only a hash */
+}
+
+/* Slot of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well enough. */
+static inline unsigned slot_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
+  unsigned n = label[0];
+  uint32_t a, b;
+  if (n >= 4) {
+    a = load32(label + 1);
+    b = load32(label + n - 3);
+  } else {
+    a = label[1] | 0x20u;
+    b = (label[n] | 0x20u) << 8 | (label[n / 2 + 1] | 0x20u);
+  }
+  uint64_t h = ((uint64_t)a << 32 | b) * 0x9e3779b97f4a7c15u;
+  h = (h ^ (h >> 32) ^ (parent << 7) ^ n) * 0xff51afd7ed558ccdu;
+  return (unsigned)(h >> 40) & w->slot_mask;
+}
+
+/* Offset of the name behind the label at `at`: right there, or where a pointer leads; 0 for the root. */
+static inline size_t behind_label(const uint8_t *message, size_t at) {
+  size_t next = at + message[at] + 1u;
+  if (message[next] >= 0xc0) return get_u16(message + next) & POINTER_MAX;
+  return message[next] == 0 ? 0 : next;
+}
+
+/* Two labels of the same length. */
+static bool same_folded(const uint8_t *a, const uint8_t *b) {
+  for (unsigned i = 1; i <= a[0]; i++)
+    if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
+  return true;
+}
+
+/* Remembers the label at offset `at`, in front of the name at `parent`. */
+static inline void remember(struct message_writer *w, size_t at, size_t parent) {
+  if (at > POINTER_MAX) return;
+  uint16_t *slot = &w->slots[slot_of(w, w->out.base + at, parent)];
+  if (*slot == 0 || *slot >= w->question_end) *slot = (uint16_t)at;
+}
+
+/* Offsets of the labels of an uncompressed name; returns how many. */
+static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_LABELS]) {
+  unsigned labels = 0;
+  for (unsigned i = 0; name[i]; i += name[i] + 1u) {
+    assert(labels < LIMIT_NAME_LABELS - 1 && name[i] <= LIMIT_LABEL_BYTES);
+    at[labels++] = (uint8_t)i;
+  }
+  return labels;
+}
+
+static void clear_slots(struct message_writer *w) {
+  memset(w->slots, 0, (w->slot_mask + 1u) * sizeof w->slots[0]);
+  w->has_slots = true;
+  if (!w->question_end) return;
+  uint8_t at[LIMIT_NAME_LABELS];
+  size_t parent = 0;
+  for (unsigned i = label_offsets(w->out.base + MESSAGE_HEADER_BYTES, at); i-- > 0;) {
+    size_t offset = MESSAGE_HEADER_BYTES + (size_t)at[i];
+    remember(w, offset, parent);
+    parent = offset;
+  }
+}
+
+/* Writes a name of which the longest known suffix becomes a pointer. */
+static bool put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
+  uint8_t at[LIMIT_NAME_LABELS];
+  const uint8_t *message = w->out.base;
+  unsigned left = label_offsets(name, at);
+  size_t parent = 0;
+  if (left == 0) {
+    if (!has_room(w, 1)) return false;
+    *w->out.at++ = 0;
+    return true;
+  }
+  if (!w->has_slots) clear_slots(w);
+  for (; left > 0; left--) {
+    const uint8_t *label = name + at[left - 1];
+    size_t known = w->slots[slot_of(w, label, parent)];
+    if (known == 0 || behind_label(message, known) != parent) break;
+    if (message[known] != label[0]) break;
+    bool same = memcmp(message + known + 1, label + 1, label[0]) == 0;
+    if (!same && (!is_owner || known >= w->question_end || !same_folded(message + known, label))) break;
+    parent = known;
+  }
+  size_t literal = left ? at[left - 1] + name[at[left - 1]] + 1u : 0;
+  if (!has_room(w, literal + (parent ? 2 : 1))) return false;
+  size_t start = offset_of(w, w->out.at);
+  memcpy(w->out.at, name, literal);
+  w->out.at += literal;
+  if (parent) {
+    put_u16(w->out.at, (uint16_t)(POINTER | parent));
+    w->out.at += 2;
+  } else {
+    *w->out.at++ = 0;
+  }
+  for (; left > 0; left--) {
+    remember(w, start + at[left - 1], parent);
+    parent = start + at[left - 1];
+  }
+  return true;
+}
+
+bool message_put_name(struct message_writer *w, const uint8_t *name_wire) {
+  return put_name(w, name_wire, true);
+}
+
+/* ---- records ---- */
+
+static inline bool put_pointer(struct message_writer *w, uint16_t pointer) {
+  if (!has_room(w, 2)) return false;
+  put_u16(w->out.at, pointer);
+  w->out.at += 2;
+  return true;
+}
+
+static inline bool put_owner(struct message_writer *w, const uint8_t *owner_wire) {
+  if (owner_wire) return put_name(w, owner_wire, true);
+  assert(w->question_end);
+  return put_pointer(w, QNAME_POINTER);
+}
+
+/* The pointer that stands for the owner just written at `at`; 0 where there is none: the root, or too far. */
+static inline uint16_t pointer_to(const struct message_writer *w, const uint8_t *at) {
+  size_t offset = offset_of(w, at);
+  if (at[0] >= 0xc0) return get_u16(at);
+  return at[0] && offset <= POINTER_MAX ? (uint16_t)(POINTER | offset) : 0;
+}
+
+/* RDATA whose names may be compressed: `prefix` octets, then the names, then the rest. */
+static bool put_compressed(struct message_writer *w, uint16_t type, size_t prefix, const uint8_t *rdata, size_t size) {
+  const uint8_t *p = rdata + prefix, *end = rdata + size;
+  assert(prefix < size);
+  if (!has_room(w, prefix)) return false;
+  memcpy(w->out.at, rdata, prefix);
+  w->out.at += prefix;
+  for (unsigned names = rr_compress_count(type); names > 0; names--) {
+    if (!put_name(w, p, false)) return false;
+    p += name_wire_size(p);
+  }
+  size_t rest = (size_t)(end - p);
+  assert(p <= end);
+  if (!has_room(w, rest)) return false;
+  memcpy(w->out.at, p, rest);
+  w->out.at += rest;
+  return true;
+}
+
+/* Type, class, TTL, RDLENGTH and RDATA behind an owner. Leaves a part behind when it fails. */
+static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t class, uint32_t ttl, const uint8_t *rdata,
+                            size_t size) {
+  int compress_at = rr_compress_offset(type);
+  bool plain = compress_at < 0 || size <= (size_t)compress_at;
+  if (!has_room(w, RR_FIXED_BYTES + (plain ? size : 0))) return false;
+  uint8_t *fixed = w->out.at;
+  put_u16(fixed, type);
+  put_u16(fixed + 2, class);
+  put_u32(fixed + 4, ttl);
+  w->out.at += RR_FIXED_BYTES;
+  if (plain) {
+    put_u16(fixed + 8, (uint16_t)size);
+    if (size) memcpy(w->out.at, rdata, size);
+    w->out.at += size;
+    return true;
+  }
+  if (!put_compressed(w, type, (size_t)compress_at, rdata, size)) return false;
+  put_u16(fixed + 8, (uint16_t)(w->out.at - fixed - RR_FIXED_BYTES));
+  return true;
+}
+
+bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
+                    uint32_t ttl, const uint8_t *rdata, size_t rdata_size) {
+  struct message_mark mark = message_mark(w);
+  if (w->counts[section] == UINT16_MAX || !put_owner(w, owner_wire) || !put_body(w, type, class, ttl, rdata, rdata_size)) {
+    message_rewind(w, mark);
+    return false;
+  }
+  w->counts[section]++;
+  return true;
+}
+
+bool message_put_rrset(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint32_t ttl,
+                       const uint8_t *rrs, unsigned count) {
+  struct message_mark mark = message_mark(w);
+  uint16_t owner = 0; /* how the second and later records write it */
+  if (w->counts[section] + count > UINT16_MAX) return false;
+  for (unsigned i = 0; i < count; i++) {
+    uint16_t size;
+    memcpy(&size, rrs, sizeof size);
+    bool fits;
+    if (i > 0 && owner) {
+      fits = put_pointer(w, owner);
+    } else {
+      const uint8_t *at = w->out.at;
+      fits = put_owner(w, owner_wire);
+      if (i == 0 && fits) owner = pointer_to(w, at);
+    }
+    if (!fits || !put_body(w, type, CLASS_IN, ttl, rrs + 2, size)) {
+      message_rewind(w, mark);
+      return false;
+    }
+    rrs += 2 + ((size + 1u) & ~1u);
+  }
+  w->counts[section] = (uint16_t)(w->counts[section] + count);
+  return true;
+}
+
+struct message_mark message_mark(const struct message_writer *w) {
+  return (struct message_mark){w->out.at, {w->counts[0], w->counts[1], w->counts[2], w->counts[3]}};
+}
+
+void message_rewind(struct message_writer *w, struct message_mark mark) {
+  if (w->has_slots && w->out.at != mark.at) { /* what comes next is written over these labels */
+    size_t end = offset_of(w, mark.at);
+    for (unsigned i = 0; i <= w->slot_mask; i++)
+      if (w->slots[i] >= end) w->slots[i] = 0;
+  }
+  w->out.at = mark.at;
+  memcpy(w->counts, mark.counts, sizeof w->counts);
+}
+
+/* ---- end ---- */
+
+bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags, const uint8_t *options,
+                     size_t options_size) {
+  size_t n = 11 + options_size;
+  if (wr_left(&w->out) < n || options_size > UINT16_MAX) return false;
+  uint8_t *p = w->out.at;
+  p[0] = 0;
+  put_u16(p + 1, RR_OPT);
+  put_u16(p + 3, udp_bytes);
+  p[5] = (uint8_t)(rcode >> 4);
+  p[6] = 0;
+  put_u16(p + 7, edns_flags);
+  put_u16(p + 9, (uint16_t)options_size);
+  if (options_size) memcpy(p + 11, options, options_size);
+  w->out.at += n;
+  w->reserve -= n < w->reserve ? n : w->reserve;
+  w->counts[SECTION_ADDITIONAL]++;
+  return true;
+}
+
+size_t message_finish(struct message_writer *w, unsigned rcode) {
+  uint8_t *header = w->out.base;
+  header[3] = (uint8_t)((header[3] & ~FLAG_RCODE_MASK) | (rcode & FLAG_RCODE_MASK));
+  for (unsigned i = 0; i < 4; i++)
+    put_u16(header + 4 + 2 * i, w->counts[i]);
+  return wr_used(&w->out);
+}
+
+void message_set_flags(struct message_writer *w, uint16_t set) {
+  w->out.base[2] |= (uint8_t)(set >> 8);
+  w->out.base[3] |= (uint8_t)set;
+}

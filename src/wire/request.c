@@ -1,0 +1,164 @@
+/* Reading requests: the packet path. The plain case (one question, nothing else or one OPT) goes straight through
+ * request_parse; all else takes walk_records. */
+#include "wire/message.h"
+
+#include <assert.h>
+
+enum { OPT_FIXED_BYTES = 11, RR_FIXED_BYTES = 10, TYPE_AT_OPT = 1 };
+
+/* Reads the question at offset 12. Nothing stands before it, so a pointer could only aim at the header or at itself. */
+static bool parse_question(struct request *q) {
+  const uint8_t *start = q->bytes + MESSAGE_HEADER_BYTES, *end = q->bytes + q->size, *p = start;
+  unsigned labels = 0;
+  for (;; labels++) {
+    if (p >= end) return false;
+    unsigned n = *p;
+    if (n == 0) break;
+    if (n > LIMIT_LABEL_BYTES || p - start + n + 1 >= LIMIT_NAME_BYTES) return false;
+    p += n + 1;
+  }
+  p++;
+  if (end - p < 4) return false;
+  q->qname.size = (uint8_t)(p - start);
+  q->qname.labels = (uint8_t)labels;
+  memcpy(q->qname.octets, start, (size_t)(p - start));
+  q->qtype = get_u16(p);
+  q->qclass = get_u16(p + 2);
+  q->question_end = (size_t)(p + 4 - q->bytes);
+  q->has_question = true;
+  return true;
+}
+
+/* RFC 7873 §4: a client cookie of 8 octets, and maybe the server's of 8 to 32. */
+static bool cookie_fits(size_t n) {
+  return n == 8 || (n >= 16 && n <= 40);
+}
+
+static bool parse_options(struct edns *e) {
+  struct rd r = rd_make(e->options, e->options_size);
+  while (rd_left(&r)) {
+    uint16_t code, n;
+    if (!rd_u16(&r, &code) || !rd_u16(&r, &n) || !rd_skip(&r, n)) return false;
+    switch (code) {
+    case EDNS_NSID:
+      e->nsid = true;
+      break;
+    case EDNS_ECS:
+      e->subnet = true;
+      break;
+    case EDNS_EXPIRE:
+      e->expire = true;
+      break;
+    case EDNS_KEEPALIVE:
+      e->keepalive = true;
+      break;
+    case EDNS_PADDING:
+      e->padding = true;
+      break;
+    case EDNS_ZONEVERSION:
+      e->zoneversion = true;
+      break;
+    case EDNS_COOKIE:
+      e->cookie = true;
+      if (!cookie_fits(n)) return false;
+      break;
+    default:
+      break;
+    }
+  }
+  return true;
+}
+
+/* Takes an OPT record whose class stands at `fixed`; `rdata` follows. */
+static bool take_opt(struct edns *e, const uint8_t *fixed, const uint8_t *rdata, uint16_t size) {
+  if (e->present) return false;
+  uint16_t udp_bytes = get_u16(fixed);
+  e->present = true;
+  e->udp_bytes = udp_bytes < LIMIT_UDP_PLAIN_BYTES ? LIMIT_UDP_PLAIN_BYTES : udp_bytes;
+  e->version = fixed[3];
+  e->dnssec_ok = (get_u16(fixed + 4) & EDNS_F_DO) != 0;
+  e->options = rdata;
+  e->options_size = size;
+  /* Of another version the shape of options is not known, and the answer is BADVERS whatever they hold. */
+  return size == 0 || e->version != 0 || parse_options(e);
+}
+
+/* Steps over an owner name; pointers aim backwards, not into the header. */
+static bool skip_name(struct rd *r, const uint8_t *message, bool *is_root) {
+  struct name name; /* validated whole: hop limits and sizes are name_read's */
+  if (rd_left(r) && r->at[0] == 0) {
+    *is_root = true;
+    r->at++;
+    return true;
+  }
+  *is_root = false;
+  return name_read(r, message, &name) == ERR_OK;
+}
+
+/* Walks all records behind the question. */
+static bool walk_records(struct request *q) {
+  struct rd r = {q->bytes + q->question_end, q->bytes + q->size};
+  unsigned before = q->answer_count + q->authority_count; /* records that are not additional */
+  unsigned total = before + q->additional_count;
+  for (unsigned i = 0; i < total; i++) {
+    const uint8_t *owner = r.at, *fixed, *rdata;
+    bool is_root;
+    if (!skip_name(&r, q->bytes, &is_root) || !rd_bytes(&r, RR_FIXED_BYTES, &fixed)) return false;
+    uint16_t type = get_u16(fixed), size = get_u16(fixed + 8);
+    if (!rd_bytes(&r, size, &rdata)) return false;
+    if (type == RR_OPT && (!is_root || i < before || !take_opt(&q->edns, fixed + 2, rdata, size))) return false;
+    if (type == RR_TSIG) {
+      if (i < before || i + 1 != total || get_u16(fixed + 2) != CLASS_ANY || get_u32(fixed + 4) != 0) return false;
+      q->tsig_at = (size_t)(owner - q->bytes);
+    }
+  }
+  return rd_left(&r) == 0;
+}
+
+static bool is_known_opcode(unsigned opcode) {
+  return opcode == OPCODE_QUERY || opcode == OPCODE_NOTIFY || opcode == OPCODE_UPDATE;
+}
+
+/* An opcode with a body of unknown shape: what can be read is welcome, what can't is no error. */
+static enum err parse_unknown(struct request *q, unsigned question_count) {
+  if (question_count > 1 || (question_count == 1 && !parse_question(q))) return ERR_OK;
+  if (!walk_records(q)) {
+    q->edns = (struct edns){0};
+    q->tsig_at = 0;
+  }
+  return ERR_OK;
+}
+
+enum err request_parse(const uint8_t *bytes, size_t size, struct request *out) {
+  if (size < MESSAGE_HEADER_BYTES || bytes[2] & FLAG_QR >> 8) return ERR_SHORT;
+  struct request *q = out;
+  q->bytes = bytes;
+  q->size = size;
+  q->id = get_u16(bytes);
+  q->flags = get_u16(bytes + 2);
+  q->opcode = (q->flags & FLAG_OPCODE_MASK) >> FLAG_OPCODE_SHIFT;
+  q->question_count = get_u16(bytes + 4);
+  q->answer_count = get_u16(bytes + 6);
+  q->authority_count = get_u16(bytes + 8);
+  q->additional_count = get_u16(bytes + 10);
+  q->has_question = false;
+  q->qname.size = q->qname.labels = 0;
+  q->qtype = q->qclass = 0;
+  q->question_end = MESSAGE_HEADER_BYTES;
+  q->tsig_at = 0;
+  q->edns = (struct edns){0};
+  if (!is_known_opcode(q->opcode)) return parse_unknown(q, q->question_count);
+  if (q->question_count > 1) return ERR_FORMAT;
+  if (q->question_count == 1 && !parse_question(q)) return ERR_FORMAT;
+  if (q->answer_count == 0 && q->authority_count == 0) {
+    const uint8_t *p = bytes + q->question_end;
+    size_t left = size - q->question_end;
+    if (q->additional_count == 0) return left == 0 ? ERR_OK : ERR_FORMAT;
+    if (q->additional_count == 1 && left >= OPT_FIXED_BYTES && p[0] == 0 && get_u16(p + TYPE_AT_OPT) == RR_OPT) {
+      uint16_t options_size = get_u16(p + 9);
+      bool fits = left == (size_t)OPT_FIXED_BYTES + options_size;
+      return fits && take_opt(&q->edns, p + 3, p + OPT_FIXED_BYTES, options_size) ? ERR_OK : ERR_FORMAT;
+    }
+  }
+  return walk_records(q) ? ERR_OK : ERR_FORMAT;
+}

@@ -1,0 +1,178 @@
+#include "xfr/axfr_out.h"
+
+#include "base/serial.h"
+
+#include <stdlib.h>
+
+/* Compression can point at names in the first 16 KiB only (RFC 1035 §4.1.4), so a message gains nothing by being longer. */
+enum { MESSAGE_BYTES = 0x4000, OPT_BYTES = 11 };
+
+enum stage { STAGE_FIRST_SOA, STAGE_RECORDS, STAGE_LAST_SOA, STAGE_DONE };
+
+struct axfr_out {
+  struct zone_snap *snap;
+  struct zone_cursor cursor;
+  struct tsig_stream tsig;
+  struct axfr_out_count count;
+  enum stage stage;
+  bool soa_only; /* IXFR of somebody who has our serial */
+  bool has_edns;
+  uint16_t id, flags, qtype;
+  struct name qname; /* as it was asked */
+  /* The SOA, in the snapshot. */
+  const uint8_t *soa;
+  uint16_t soa_size;
+  uint32_t soa_ttl;
+  /* Where the walk is: RRset `set_index` of `node`, with `left` records (then `sigs_left` signatures) to go at `at`. */
+  const struct zone_node *node;
+  struct name owner;
+  unsigned set_count, set_index;
+  struct zone_rrset set;
+  unsigned left, sigs_left;
+  const uint8_t *at;
+};
+
+static bool find_soa(struct axfr_out *a) {
+  struct zone_rrset set;
+  if (!zone_find_rrset(zone_apex_node(a->snap), RR_SOA, &set) || set.count == 0) return false;
+  const uint8_t *p = set.rrs;
+  zone_rr_next(&p, &a->soa, &a->soa_size);
+  a->soa_ttl = set.ttl;
+  return true;
+}
+
+/* The serial in an IXFR request's authority section (RFC 1995 §3). */
+static enum err client_serial(const struct request *req, uint32_t *out) {
+  struct message m;
+  struct rd body;
+  struct name qname;
+  uint16_t qtype, qclass;
+  struct message_rr rr;
+  uint8_t rdata[2 * LIMIT_NAME_BYTES + 20];
+  struct wr w = wr_make(rdata, sizeof rdata);
+  if (message_open(req->bytes, req->size, &m, &body) || message_question(&m, &body, &qname, &qtype, &qclass)) return ERR_FORMAT;
+  if (m.counts[SECTION_ANSWER] != 0 || m.counts[SECTION_AUTHORITY] == 0 || message_rr(&m, &body, &rr)) return ERR_FORMAT;
+  if (rr.type != RR_SOA || rr_rdata_read(&rr.rdata, rr.rdata_size, m.bytes, RR_SOA, &w)) return ERR_FORMAT;
+  *out = get_u32(rdata + wr_used(&w) - 20);
+  return ERR_OK;
+}
+
+enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, struct tsig_stream *tsig, struct axfr_out **out) {
+  uint32_t serial = 0;
+  if (req->qtype == RR_IXFR) {
+    enum err e = client_serial(req, &serial);
+    if (e) return e;
+  }
+  struct axfr_out *a = calloc(1, sizeof *a);
+  if (!a) return ERR_MEMORY;
+  tsig_stream_none(&a->tsig);
+  a->snap = zone_snap_ref(snap);
+  a->soa_only = req->qtype == RR_IXFR && !serial_gt(zone_serial(snap), serial);
+  a->has_edns = req->edns.present;
+  a->id = req->id;
+  a->flags = (uint16_t)(FLAG_QR | FLAG_AA | (req->flags & FLAG_RD));
+  a->qname = req->qname;
+  a->qtype = req->qtype;
+  enum err e = find_soa(a) ? zone_cursor_open(a->snap, &a->cursor) : ERR_NOT_FOUND;
+  if (e) {
+    axfr_out_free(a);
+    return e;
+  }
+  a->tsig = *tsig;
+  tsig_stream_none(tsig);
+  *out = a;
+  return ERR_OK;
+}
+
+void axfr_out_free(struct axfr_out *a) {
+  if (!a) return;
+  if (a->cursor.state) zone_cursor_close(&a->cursor);
+  zone_snap_unref(a->snap);
+  tsig_stream_done(&a->tsig);
+  free(a);
+}
+
+struct axfr_out_count axfr_out_count(const struct axfr_out *a) {
+  return a->count;
+}
+
+/* ---- the walk ---- */
+
+static void open_set(struct axfr_out *a) {
+  zone_rrset_at(a->node, a->set_index, &a->set);
+  bool is_soa = a->set.type == RR_SOA && name_equal(&a->owner, zone_apex(a->snap)); /* stands at both ends, not here */
+  a->left = is_soa ? 0 : a->set.count;
+  a->sigs_left = a->set.sig_count;
+  a->at = a->left ? a->set.rrs : a->set.sigs;
+}
+
+/* Moves to the next record there is; false: there are no more. */
+static bool more(struct axfr_out *a) {
+  while (!a->left && !a->sigs_left) {
+    if (a->node && a->set_index + 1 < a->set_count) {
+      a->set_index++;
+    } else {
+      a->node = zone_cursor_next(&a->cursor);
+      if (!a->node) return false;
+      zone_node_owner(a->snap, a->node, &a->owner);
+      a->set_count = zone_rrset_count(a->node);
+      a->set_index = 0;
+      if (a->set_count == 0) continue;
+    }
+    open_set(a);
+  }
+  return true;
+}
+
+static bool put_record(struct axfr_out *a, struct message_writer *w) {
+  const uint8_t *next = a->at, *rdata;
+  uint16_t size;
+  zone_rr_next(&next, &rdata, &size);
+  uint16_t type = a->left ? a->set.type : RR_RRSIG;
+  uint32_t ttl = a->left ? a->set.ttl : a->set.sig_ttl;
+  if (!message_put_rr(w, SECTION_ANSWER, a->owner.octets, type, CLASS_IN, ttl, rdata, size)) return false;
+  a->at = next;
+  if (!a->left) a->sigs_left--;
+  else if (--a->left == 0) a->at = a->set.sigs;
+  return true;
+}
+
+static bool put_soa(struct axfr_out *a, struct message_writer *w) {
+  return message_put_rr(w, SECTION_ANSWER, zone_apex(a->snap)->octets, RR_SOA, CLASS_IN, a->soa_ttl, a->soa, a->soa_size);
+}
+
+/* Puts what fits. */
+static void fill(struct axfr_out *a, struct message_writer *w) {
+  if (a->stage == STAGE_FIRST_SOA && put_soa(a, w)) a->stage = a->soa_only ? STAGE_DONE : STAGE_RECORDS;
+  if (a->stage == STAGE_RECORDS) {
+    bool left;
+    while ((left = more(a)) && put_record(a, w)) continue;
+    if (!left) a->stage = STAGE_LAST_SOA;
+  }
+  if (a->stage == STAGE_LAST_SOA && put_soa(a, w)) a->stage = STAGE_DONE;
+}
+
+enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int64_t now_s, size_t *size, bool *done) {
+  bool first = a->count.messages == 0;
+  size_t limits[] = {MESSAGE_BYTES, LIMIT_MESSAGE_BYTES}; /* the second for a record that is too big for the first */
+  struct message_writer w;
+  for (unsigned i = 0; i < 2; i++) {
+    message_start(&w, buffer, limits[i] < capacity ? limits[i] : capacity, a->id, a->flags);
+    w.reserve = tsig_reserve(&a->tsig) + (first && a->has_edns ? OPT_BYTES : 0);
+    if (first && !message_put_question(&w, &a->qname, a->qtype, CLASS_IN)) return ERR_SPACE;
+    fill(a, &w);
+    if (w.counts[SECTION_ANSWER]) break;
+  }
+  if (!w.counts[SECTION_ANSWER]) return ERR_SPACE;
+  if (first && a->has_edns && !message_put_opt(&w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, NULL, 0)) return ERR_SPACE;
+  uint64_t records = w.counts[SECTION_ANSWER];
+  size_t n = message_finish(&w, RCODE_NOERROR);
+  enum err e = tsig_sign_response(&a->tsig, first, buffer, &n, capacity, now_s);
+  if (e) return e;
+  a->count.messages++;
+  a->count.records += records;
+  a->count.bytes += n;
+  *size = n;
+  *done = a->stage == STAGE_DONE;
+  return ERR_OK;
+}

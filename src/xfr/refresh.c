@@ -1,0 +1,346 @@
+/* Rounds: whose turn it is, the SOA exchange, what its answer means, and the timers that follow. */
+#include "xfr/secondary_priv.h"
+
+#include "base/serial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+  INTERVAL_FLOOR_MS = 100,         /* whatever a SOA says */
+  BACKOFF_FIRST_MS = 1000,         /* without content there is no SOA that says when to try again */
+  BACKOFF_MOST_MS = 60 * 1000,
+  ADDRESS_BUDGET_LEAST_MS = 500,   /* for one address, all tries together */
+  ADDRESS_BUDGET_MOST_MS = 5000,
+  TRY_LEAST_MS = 500,
+  TRY_MOST_MS = 1000,              /* the first; doubles */
+  STREAM_ANSWER_MS = 5000,         /* connection and SOA answer over TCP */
+  FRUITLESS_MOST = 8,              /* NOTIFYs in a row without anything new before they are slowed down ... */
+  FRUITLESS_WAIT_MS = 1000,        /* ... to one round in this time, */
+  FRUITLESS_FORGET_MS = 10 * 1000, /* until there was none for so long */
+};
+
+static uint64_t clamp(uint64_t v, uint64_t least, uint64_t most) {
+  return v < least ? least : v > most ? most : v;
+}
+
+/* ---- intervals ---- */
+
+static uint64_t bounded_ns(uint64_t ms, uint32_t min_ms, uint32_t max_ms) {
+  uint64_t most = max_ms ? max_ms : UINT64_MAX / NS_PER_MS;
+  uint64_t v = clamp(ms, min_ms < most ? min_ms : most, most);
+  return (v < INTERVAL_FLOOR_MS ? INTERVAL_FLOOR_MS : v) * NS_PER_MS;
+}
+
+/* Takes away up to a quarter, so that zones which started together drift apart; never below the lower bound. */
+static uint64_t jittered_ns(const struct secondaries *s, uint64_t interval_ns, uint32_t min_ms) {
+  uint64_t v = interval_ns - s->net.random(s->net.arg) % (interval_ns / 4 + 1), least = min_ms * NS_PER_MS;
+  return v < least && least <= interval_ns ? least : v;
+}
+
+uint64_t refresh_interval_ns(const struct secondary *z) {
+  const struct secondary_options *o = &z->options->o;
+  return bounded_ns(z->soa.refresh_s * UINT64_C(1000), o->refresh_min_ms, o->refresh_max_ms);
+}
+
+uint64_t retry_interval_ns(const struct secondary *z) {
+  const struct secondary_options *o = &z->options->o;
+  uint64_t ms = z->soa.retry_s * UINT64_C(1000);
+  if (!z->has_content) {
+    unsigned doublings = z->failures > 1 ? z->failures - 1u : 0;
+    ms = clamp((uint64_t)BACKOFF_FIRST_MS << (doublings < 8 ? doublings : 8), 0, BACKOFF_MOST_MS);
+  }
+  return bounded_ns(ms, o->retry_min_ms, o->retry_max_ms);
+}
+
+/* A zone whose expire is shorter than its refresh is asked for in time all the same. */
+static uint64_t next_refresh_ns(const struct secondaries *s, const struct secondary *z, struct instant now) {
+  uint32_t min_ms = z->options->o.refresh_min_ms;
+  uint64_t interval = refresh_interval_ns(z), left = z->expires_ns == UINT64_MAX ? UINT64_MAX : z->expires_ns - now.mono_ns;
+  if (interval > left / 2) interval = bounded_ns(left / 2 / NS_PER_MS, min_ms, z->options->o.refresh_max_ms);
+  return now.mono_ns + jittered_ns(s, interval, min_ms);
+}
+
+/* Counted from the start of the round: a primary that comes back is seen within one retry interval, however long the silence
+ * of others took. */
+static uint64_t next_retry_ns(const struct secondaries *s, const struct secondary *z, struct instant now) {
+  uint64_t due = z->round_ns + jittered_ns(s, retry_interval_ns(z), z->options->o.retry_min_ms);
+  return due > now.mono_ns ? due : now.mono_ns;
+}
+
+/* ---- rounds ---- */
+
+uint16_t target_at_hand(const struct secondary *z) {
+  return (uint16_t)((z->first_target + z->tried) % z->options->target_count);
+}
+
+/* Waits for a turn to ask the target at hand. False: it can't be asked. */
+static bool queue_up(struct secondaries *s, struct secondary *z, const struct target *t, struct instant now) {
+  struct remote *r = remote_get(&s->remotes, t->address);
+  if (r && !remote_is_down(r)) {
+    z->phase = SECONDARY_WAITING_SLOT;
+    lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
+    zone_reschedule(s, z);
+    return true;
+  }
+  char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES];
+  snprintf(text, sizeof text, "%s %s", addr_text(t->address, address),
+           r ? "does not answer (others of its zones are being asked for): is it up, and reachable from here?" : "was not asked: out of memory");
+  z->phase = SECONDARY_ASKING;
+  zone_failed(s, z, text, t->primary->name, now);
+  return false;
+}
+
+static void ask(struct secondaries *s, struct secondary *z, struct instant now) {
+  for (; z->tried < z->options->target_count; z->tried++) {
+    struct target t = zone_target(z, target_at_hand(z));
+    if (queue_up(s, z, &t, now)) return;
+  }
+  round_end(s, z, z->current || z->lower, now);
+}
+
+void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now) {
+  z->first_target = first_target == NO_TARGET ? 0 : first_target;
+  z->tried = 0;
+  z->current = z->lower = false;
+  z->round_ns = now.mono_ns;
+  z->refresh_ns = UINT64_MAX;
+  if (!z->has_content || z->expired) z->urgent = true;
+  if (z->options->target_count == 0) zone_failed(s, z, "no primary of the zone has an address: name one in `primaries`", "", now);
+  ask(s, z, now);
+}
+
+static void report_lower(struct secondaries *s, struct secondary *z, struct instant now) {
+  char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES];
+  struct target t = zone_target(z, z->lower_target);
+  bool apart = !serial_gt(z->soa.serial, z->lower_serial);
+  snprintf(text, sizeof text, "%s has serial %u, %s ours (%u): raise the serial there, or take its content with `retransfer`",
+           addr_text(t.address, address), z->lower_serial, apart ? "which can't be compared with" : "lower than", z->soa.serial);
+  zone_failed(s, z, text, t.primary->name, now);
+}
+
+bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant now) {
+  uint64_t since_ns = now.mono_ns - z->round_ns;
+  if (since_ns >= FRUITLESS_FORGET_MS * NS_PER_MS) z->fruitless = 0;
+  if (z->fruitless < FRUITLESS_MOST || since_ns >= FRUITLESS_WAIT_MS * NS_PER_MS) return false;
+  uint64_t soon = z->round_ns + FRUITLESS_WAIT_MS * NS_PER_MS;
+  if (z->refresh_ns > soon) z->refresh_ns = soon;
+  zone_reschedule(s, z);
+  return true;
+}
+
+/* What came while the zone was busy: another round at once, unless it is known to be pointless. */
+static void go_on(struct secondaries *s, struct secondary *z, struct instant now) {
+  bool known = z->again_serial_known && z->has_content && !z->expired && !serial_gt(z->notify_serial, z->soa.serial);
+  bool wanted = z->again && (z->again_force || !known), force = z->again_force, notify = z->again_notify && !force;
+  z->again = z->again_force = z->again_notify = z->again_serial_known = false;
+  if (!wanted || (notify && round_too_soon(s, z, now))) return;
+  z->force = force;
+  z->urgent = true;
+  z->notify_round = notify;
+  round_begin(s, z, z->notify_target, now);
+}
+
+void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now) {
+  bool lower = z->lower && !z->current;
+  z->phase = SECONDARY_IDLE;
+  if (good) z->failures = 0;
+  else if (z->failures < UINT8_MAX) z->failures++;
+  z->refresh_ns = good && z->has_content ? next_refresh_ns(s, z, now) : next_retry_ns(s, z, now);
+  if (z->notify_round && z->fruitless < UINT8_MAX) z->fruitless++;
+  z->force = z->urgent = z->notify_round = z->current = z->lower = false;
+  zone_reschedule(s, z);
+  if (lower) report_lower(s, z, now);
+  if (s->events.settled) s->events.settled(s->events.arg, z->id, good);
+  go_on(s, z, now);
+}
+
+void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  struct target t = zone_target(z, target_at_hand(z));
+  char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES + ADDR_TEXT_BYTES];
+  snprintf(text, sizeof text, "%s %s", addr_text(t.address, address), what);
+  exchange_free(s, z);
+  zone_failed(s, z, text, t.primary->name, now);
+  z->tried++;
+  ask(s, z, now);
+}
+
+/* ---- what an answer means ---- */
+
+/* `fresh`: content that was just committed; otherwise a primary confirmed what is there, and EDNS EXPIRE may only prolong
+ * (RFC 7314 §4). */
+void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now) {
+  uint64_t left_s = has_expire && expire_s < z->soa.expire_s ? expire_s : z->soa.expire_s;
+  uint64_t until = now.mono_ns + left_s * NS_PER_S;
+  if (has_expire && !fresh && !z->expired && z->expires_ns > until) until = z->expires_ns;
+  z->expires_ns = until;
+  z->expired = false;
+  z->good_wall_s = now.wall_s;
+  free(z->error);
+  z->error = NULL;
+  s->events.good(s->events.arg, z->id, now.wall_s, (uint32_t)((until - now.mono_ns + NS_PER_S - 1) / NS_PER_S), until);
+}
+
+static bool is_wanted(const struct secondary *z, uint32_t serial) {
+  if (z->force || !z->has_content) return true;
+  return z->expired ? serial != z->soa.serial : serial_gt(serial, z->soa.serial);
+}
+
+static void current(struct secondaries *s, struct secondary *z, const struct soa_answer *a, struct instant now) {
+  if (a->soa.serial == z->soa.serial) {
+    z->current = true;
+  } else {
+    z->lower = true;
+    z->lower_serial = a->soa.serial;
+    z->lower_target = target_at_hand(z);
+  }
+  exchange_free(s, z);
+  zone_good(s, z, a->has_expire, a->expire_s, false, now);
+  if (z->notify_round && z->notify_target != NO_TARGET) { /* the one that told us knows */
+    round_end(s, z, true, now);
+    return;
+  }
+  unsigned primary = zone_target(z, target_at_hand(z)).primary_index;
+  while (z->tried < z->options->target_count && zone_target(z, target_at_hand(z)).primary_index == primary) z->tried++;
+  ask(s, z, now);
+}
+
+static void newer(struct secondaries *s, struct secondary *z, const struct soa_answer *a, struct instant now) {
+  struct exchange *x = z->exchange;
+  z->promised_serial = a->soa.serial;
+  z->has_promised_expire = a->has_expire;
+  z->promised_expire_s = a->expire_s;
+  struct remote *r = x->lane->remote;
+  if (x->stage == STAGE_SOA_STREAM && lane_take(&s->streams, &r->streams)) {
+    lane_release(&s->datagrams, x->lane);
+    x->lane = &r->streams;
+    transfer_on(s, z, now);
+    return;
+  }
+  z->phase = SECONDARY_WAITING_SLOT;
+  lane_wait(&s->streams, &r->streams, &z->wait, z->urgent);
+  exchange_free(s, z);
+  zone_reschedule(s, z);
+}
+
+/* ---- the exchange ---- */
+
+static enum err write_query(struct secondaries *s, struct secondary *z, bool edns, struct instant now) {
+  struct name apex;
+  zone_name(z, &apex);
+  uint16_t id = (uint16_t)s->net.random(s->net.arg);
+  return soa_query_write(&z->exchange->query, &apex, z->exchange->key, edns, id, now.wall_s);
+}
+
+static enum err send_query(struct secondaries *s, struct exchange *x) {
+  const struct soa_query *q = &x->query;
+  if (x->stage == STAGE_SOA_STREAM) return s->net.stream_send(s->net.arg, x->token, q->bytes, q->size);
+  enum err e = s->net.udp_send(s->net.arg, x->token, &x->source, &x->address, q->bytes, q->size);
+  if (!e) x->is_open = true;
+  return e;
+}
+
+static void query_failed(struct secondaries *s, struct secondary *z, enum err e, struct instant now) {
+  struct xfr_what what;
+  xfr_what_set(&what, "can't be asked from here (%s): is there a route to it?", err_text(e));
+  target_failed(s, z, what.text, now);
+}
+
+void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
+  struct exchange *x = exchange_new(s, z, lane, now);
+  z->phase = SECONDARY_ASKING;
+  if (!x) {
+    target_failed(s, z, "was not asked: out of memory", now);
+    return;
+  }
+  uint64_t share = retry_interval_ns(z) / z->options->target_count / NS_PER_MS;
+  uint64_t budget_ms = clamp(share, ADDRESS_BUDGET_LEAST_MS, ADDRESS_BUDGET_MOST_MS);
+  x->stage = STAGE_SOA_UDP;
+  x->tries = 1;
+  x->wait_ns = clamp(budget_ms / 5, TRY_LEAST_MS, TRY_MOST_MS) * NS_PER_MS;
+  x->give_up_ns = now.mono_ns + budget_ms * NS_PER_MS;
+  x->deadline_ns = now.mono_ns + x->wait_ns;
+  s->counts.soa_queries++;
+  enum err e = write_query(s, z, true, now);
+  if (!e) e = send_query(s, x);
+  if (e) query_failed(s, z, e, now);
+  else zone_reschedule(s, z);
+}
+
+static void ask_over_stream(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  x->stage = STAGE_SOA_CONNECT;
+  enum err e = exchange_open_stream(s, x);
+  if (e) query_failed(s, z, e, now);
+  else zone_reschedule(s, z);
+}
+
+void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  x->stage = STAGE_SOA_STREAM;
+  enum err e = write_query(s, z, x->query.edns, now);
+  if (!e) e = send_query(s, x);
+  if (e) query_failed(s, z, e, now);
+}
+
+static void silent(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct xfr_what what = x->doubt;
+  if (!what.text[0]) {
+    x->lane->remote->silent++;
+    s->counts.soa_silent++;
+    xfr_what_set(&what, "does not answer: is it up, and reachable from here?");
+  }
+  target_failed(s, z, what.text, now);
+}
+
+void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  if (x->stage != STAGE_SOA_UDP || x->tries == SOA_TRIES || now.mono_ns >= x->give_up_ns) {
+    silent(s, z, now);
+    return;
+  }
+  x->tries++;
+  x->wait_ns *= 2;
+  x->deadline_ns = now.mono_ns + x->wait_ns < x->give_up_ns && x->tries < SOA_TRIES ? now.mono_ns + x->wait_ns : x->give_up_ns;
+  if (x->tries == SOA_TRIES) {
+    ask_over_stream(s, z, now);
+    return;
+  }
+  enum err e = x->doubt.text[0] ? write_query(s, z, x->query.edns, now) : ERR_OK; /* a forgery may have spoilt its TSIG state */
+  if (!e) e = send_query(s, x);
+  if (e) query_failed(s, z, e, now);
+  else zone_reschedule(s, z);
+}
+
+static void ask_without_edns(struct secondaries *s, struct secondary *z, struct instant now) {
+  enum err e = write_query(s, z, false, now);
+  if (!e) e = send_query(s, z->exchange);
+  if (e) query_failed(s, z, e, now);
+}
+
+void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes, size_t n, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct name apex;
+  struct soa_answer answer;
+  struct xfr_what what;
+  bool stream = x->stage != STAGE_SOA_UDP;
+  zone_name(z, &apex);
+  enum soa_verdict verdict = soa_query_judge(&x->query, &apex, bytes, n, now.wall_s, &answer, &what);
+  if (verdict != SOA_STRANGE) x->lane->remote->silent = 0;
+  if (verdict == SOA_GIVEN) {
+    if (is_wanted(z, answer.soa.serial)) newer(s, z, &answer, now);
+    else current(s, z, &answer, now);
+  } else if (verdict == SOA_NO_EDNS) {
+    ask_without_edns(s, z, now);
+  } else if (verdict == SOA_TRUNCATED && !stream) {
+    x->deadline_ns = x->give_up_ns = now.mono_ns + STREAM_ANSWER_MS * NS_PER_MS;
+    ask_over_stream(s, z, now);
+  } else if (verdict == SOA_FAILED || (verdict == SOA_DOUBTFUL && stream)) {
+    target_failed(s, z, what.text, now);
+  } else if (stream) {
+    target_failed(s, z, "sent something over TCP that does not answer our SOA query", now);
+  } else if (verdict == SOA_DOUBTFUL) {
+    x->doubt = what;
+  }
+}

@@ -1,0 +1,448 @@
+/* The table of secondary zones: configuration, the owner's calls, status, and where events and deadlines go. */
+#include "xfr/secondary_priv.h"
+
+#include "base/hash.h"
+#include "base/serial.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  DOWN_BELIEVED_S = 7 * 86400,  /* a restart that seems to come later than that, and after the expiry, may be a clock that jumped */
+  DOWN_DISBELIEVED_S = 86400,   /* then the content is good for at most that much, and nothing expires at the start */
+};
+
+/* ---- the machine ---- */
+
+enum err secondaries_new(const struct xfr_net *net, const struct secondary_events *events, struct secondaries **out) {
+  struct secondaries *s = calloc(1, sizeof *s);
+  if (!s) return ERR_MEMORY;
+  s->net = *net;
+  s->events = *events;
+  s->tokens.machine = TOKENS_SECONDARIES;
+  lanes_init(&s->datagrams, LIMIT_SOA_EXCHANGES, LIMIT_SOA_EXCHANGES_ADDRESS);
+  lanes_init(&s->streams, LIMIT_TRANSFERS_IN, LIMIT_TRANSFERS_IN_ADDRESS);
+  if (map_init(&s->zones) || map_init(&s->remotes)) {
+    map_done(&s->zones);
+    free(s);
+    return ERR_MEMORY;
+  }
+  *out = s;
+  return ERR_OK;
+}
+
+static struct secondary *find(const struct secondaries *s, uint32_t zone_id) {
+  uint64_t hash = hash64(&zone_id, sizeof zone_id, 0);
+  for (struct map_node *n = map_first(&s->zones, hash); n; n = map_next(n)) {
+    struct secondary *z = MEMBER_OF(n, struct secondary, node);
+    if (z->id == zone_id) return z;
+  }
+  return NULL;
+}
+
+/* ---- options ---- */
+
+static void options_unref(struct shared_options *o) {
+  if (o && --o->references == 0) free(o);
+}
+
+static bool options_equal(const struct secondary_options *a, const struct secondary_options *b) {
+  return a->primaries == b->primaries && a->primary_count == b->primary_count && a->refresh_min_ms == b->refresh_min_ms &&
+         a->refresh_max_ms == b->refresh_max_ms && a->retry_min_ms == b->retry_min_ms && a->retry_max_ms == b->retry_max_ms &&
+         a->transfer_max_bytes == b->transfer_max_bytes && a->transfer_timeout_ms == b->transfer_timeout_ms;
+}
+
+/* Zones of a template come one after the other with the same options: one copy serves all of them. */
+static struct shared_options *options_share(struct secondaries *s, const struct secondary_options *o) {
+  for (unsigned i = 0; i < OPTIONS_RECENT; i++) {
+    struct shared_options *r = s->recent[i];
+    if (!r || !options_equal(&r->o, o)) continue;
+    r->references++;
+    return r;
+  }
+  struct shared_options *r = malloc(sizeof *r);
+  if (!r) return NULL;
+  *r = (struct shared_options){.references = 2, .o = *o};
+  for (unsigned i = 0; i < o->primary_count; i++) r->target_count = (uint16_t)(r->target_count + o->primaries[i].address_count);
+  options_unref(s->recent[OPTIONS_RECENT - 1]);
+  memmove(s->recent + 1, s->recent, (OPTIONS_RECENT - 1) * sizeof *s->recent);
+  s->recent[0] = r;
+  return r;
+}
+
+static bool keys_equal(const struct tsig_key *a, const struct tsig_key *b) {
+  if (!a || !b) return a == b;
+  return a->algorithm == b->algorithm && a->secret_size == b->secret_size && name_equal(&a->name, &b->name) &&
+         bytes_equal_secret(a->secret, b->secret, a->secret_size);
+}
+
+static bool primaries_equal(const struct xfr_primary *a, const struct xfr_primary *b) {
+  if (a->address_count != b->address_count || !addr_equal(&a->source4, &b->source4) || !addr_equal(&a->source6, &b->source6) ||
+      strncmp(a->name, b->name, sizeof a->name) != 0 || !keys_equal(a->key, b->key))
+    return false;
+  for (unsigned i = 0; i < a->address_count; i++)
+    if (!addr_equal(&a->address[i], &b->address[i])) return false;
+  return true;
+}
+
+static bool same_primaries(const struct secondary_options *a, const struct secondary_options *b) {
+  if (a->primaries == b->primaries && a->primary_count == b->primary_count) return true;
+  if (a->primary_count != b->primary_count) return false;
+  for (unsigned i = 0; i < a->primary_count; i++)
+    if (!primaries_equal(&a->primaries[i], &b->primaries[i])) return false;
+  return true;
+}
+
+/* ---- zones ---- */
+
+void zone_name(const struct secondary *z, struct name *out) {
+  name_from_wire(z->apex, out);
+}
+
+struct target zone_target(const struct secondary *z, uint16_t index) {
+  const struct secondary_options *o = &z->options->o;
+  unsigned p = 0, i = index;
+  while (i >= o->primaries[p].address_count) {
+    i -= o->primaries[p++].address_count;
+    assert(p < o->primary_count);
+  }
+  return (struct target){&o->primaries[p], p, &o->primaries[p].address[i]};
+}
+
+void zone_reschedule(struct secondaries *s, struct secondary *z) {
+  uint64_t due = z->refresh_ns;
+  if (z->exchange && z->exchange->deadline_ns < due) due = z->exchange->deadline_ns;
+  if (z->has_content && !z->expired && z->expires_ns < due) due = z->expires_ns;
+  timer_set(&s->timers, &z->timer, due);
+}
+
+void zone_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now) {
+  size_t size = strlen(what) + 1;
+  char *error = realloc(z->error, size);
+  if (error) {
+    memcpy(error, what, size);
+    z->error = error;
+    z->error_wall_s = now.wall_s;
+  }
+  s->events.failed(s->events.arg, z->id, what, peer);
+}
+
+/* Stops what is under way or waits; a commit goes on. */
+static void cancel(struct secondaries *s, struct secondary *z) {
+  exchange_free(s, z);
+  struct lane *lane = z->wait.lane;
+  if (!lane) return;
+  lane_leave(lane == &lane->remote->streams ? &s->streams : &s->datagrams, &z->wait);
+  remote_put(&s->remotes, lane->remote);
+}
+
+static void zone_free(struct secondaries *s, struct secondary *z) {
+  cancel(s, z);
+  timer_set(&s->timers, &z->timer, UINT64_MAX);
+  map_remove(&s->zones, &z->node);
+  options_unref(z->options);
+  free(z->last_transfer);
+  free(z->error);
+  free(z);
+}
+
+void secondaries_free(struct secondaries *s) {
+  if (!s) return;
+  size_t from = 0;
+  for (struct map_node *n; (n = map_any(&s->zones, &from));) zone_free(s, MEMBER_OF(n, struct secondary, node));
+  for (unsigned i = 0; i < OPTIONS_RECENT; i++) options_unref(s->recent[i]);
+  map_done(&s->zones);
+  map_done(&s->remotes);
+  timers_done(&s->timers);
+  tokens_done(&s->tokens);
+  free(s);
+}
+
+static bool content_soa(const struct zone_snap *content, struct soa_times *out) {
+  struct zone_rrset set;
+  const struct zone_node *apex = zone_apex_node(content);
+  if (!apex || !zone_find_rrset(apex, RR_SOA, &set) || set.count == 0) return false;
+  const uint8_t *p = set.rrs, *rdata;
+  uint16_t size;
+  zone_rr_next(&p, &rdata, &size);
+  *out = soa_times_read(rdata, size);
+  return true;
+}
+
+/* How long content lives on that was last good at `good_at_s`, over a restart. Wall time is all there is, and it may be wrong: a
+ * clock that went back took no time, and one that leapt past the expiry by much does not expire the zone at the start. */
+static uint64_t left_s(int64_t good_at_s, uint32_t expire_s, int64_t wall_s) {
+  if (good_at_s == 0 || wall_s < good_at_s) return expire_s;
+  uint64_t since_s = (uint64_t)wall_s - (uint64_t)good_at_s;
+  if (since_s < expire_s) return expire_s - since_s;
+  if (since_s <= DOWN_BELIEVED_S) return 0;
+  return expire_s < DOWN_DISBELIEVED_S ? expire_s : DOWN_DISBELIEVED_S;
+}
+
+static void adopt_content(struct secondary *z, const struct zone_snap *content, int64_t good_at_s, uint32_t expire_s,
+                          struct instant now) {
+  struct soa_times soa;
+  if (!content || !content_soa(content, &soa)) return;
+  bool first = !z->has_content;
+  z->soa = soa;
+  z->has_content = true;
+  if (!first) return;
+  z->good_wall_s = good_at_s;
+  z->expires_ns = now.mono_ns + left_s(good_at_s, expire_s ? expire_s : soa.expire_s, now.wall_s) * NS_PER_S;
+}
+
+static enum err zone_new(struct secondaries *s, uint32_t zone_id, const struct name *apex, struct secondary **out) {
+  enum err e = timers_reserve(&s->timers, s->zones.count + 1);
+  if (e) return e;
+  struct secondary *z = calloc(1, sizeof *z + apex->size);
+  if (!z) return ERR_MEMORY;
+  z->id = zone_id;
+  z->expires_ns = z->refresh_ns = UINT64_MAX;
+  z->notify_target = NO_TARGET;
+  z->apex_size = apex->size;
+  memcpy(z->apex, apex->octets, apex->size);
+  list_init(&z->wait.link);
+  map_add(&s->zones, &z->node, hash64(&zone_id, sizeof zone_id, 0));
+  *out = z;
+  return ERR_OK;
+}
+
+/* Starts a round now, or remembers that one is wanted. */
+static void want_round(struct secondaries *s, struct secondary *z, uint16_t target, bool force, struct instant now) {
+  if (z->phase != SECONDARY_IDLE) {
+    z->again = true;
+    z->again_force |= force;
+    z->notify_target = target;
+    return;
+  }
+  z->urgent = true;
+  z->force = force;
+  z->notify_target = target;
+  round_begin(s, z, target, now);
+}
+
+enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const struct name *apex, const struct secondary_options *o,
+                             const struct zone_snap *content, int64_t good_at_s, uint32_t expire_s, struct instant now) {
+  struct shared_options *shared = options_share(s, o);
+  if (!shared) return ERR_MEMORY;
+  struct secondary *z = find(s, zone_id);
+  bool fresh = !z;
+  enum err e = fresh ? zone_new(s, zone_id, apex, &z) : ERR_OK;
+  if (e) {
+    options_unref(shared);
+    return e;
+  }
+  bool ask = fresh || !same_primaries(&z->options->o, o);
+  if (ask && !fresh) cancel(s, z);
+  options_unref(z->options);
+  z->options = shared;
+  adopt_content(z, content, good_at_s, expire_s, now);
+  if (ask && z->phase != SECONDARY_COMMITTING) {
+    z->phase = SECONDARY_IDLE;
+    z->refresh_ns = now.mono_ns;
+  } else if (ask) {
+    want_round(s, z, NO_TARGET, false, now);
+  } else if (z->phase == SECONDARY_IDLE) { /* the bounds may have become tighter */
+    uint64_t most = now.mono_ns + (z->failures || !z->has_content ? retry_interval_ns(z) : refresh_interval_ns(z));
+    if (z->refresh_ns > most) z->refresh_ns = most;
+  }
+  zone_reschedule(s, z);
+  return ERR_OK;
+}
+
+void secondary_remove(struct secondaries *s, uint32_t zone_id) {
+  struct secondary *z = find(s, zone_id);
+  if (z) zone_free(s, z);
+}
+
+/* ---- what starts ---- */
+
+static void pump(struct secondaries *s, struct instant now) {
+  struct lane *lane;
+  struct lane_wait *w;
+  while ((w = lanes_next(&s->streams, &lane))) transfer_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
+  while ((w = lanes_next(&s->datagrams, &lane))) soa_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
+}
+
+void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct zone_snap *content, enum err e, const char *why,
+                         struct instant now) {
+  struct secondary *z = find(s, zone_id);
+  struct soa_times soa;
+  if (!z || z->phase != SECONDARY_COMMITTING) return;
+  if (!e && content && content_soa(content, &soa)) {
+    z->soa = soa;
+    z->has_content = true;
+    z->notify_round = false; /* it was not fruitless */
+    z->fruitless = 0;
+    zone_good(s, z, z->has_promised_expire, z->promised_expire_s, true, now);
+    round_end(s, z, true, now);
+  } else {
+    struct xfr_what what;
+    const char *peer = z->last_transfer ? z->last_transfer->peer : "";
+    xfr_what_set(&what, "the transferred version was not taken: %s", why && *why ? why : err_text(e));
+    zone_failed(s, z, what.text, peer, now);
+    round_end(s, z, false, now);
+  }
+  pump(s, now);
+}
+
+static uint16_t target_of(struct secondaries *s, const struct secondary *z, const struct addr *from) {
+  for (uint16_t i = 0; i < z->options->target_count; i++) {
+    struct target t = zone_target(z, i);
+    if (!addr_same_host(t.address, from)) continue;
+    struct remote *r = remote_find(&s->remotes, t.address);
+    if (r) r->silent = 0; /* whoever notifies is up */
+    return i;
+  }
+  return NO_TARGET;
+}
+
+void secondary_notified(struct secondaries *s, uint32_t zone_id, const struct addr *from, bool serial_known, uint32_t serial,
+                        struct instant now) {
+  struct secondary *z = find(s, zone_id);
+  if (!z) return;
+  s->counts.notifies++;
+  if (serial_known && z->has_content && !z->expired && !serial_gt(serial, z->soa.serial)) {
+    s->counts.notifies_known++;
+    return;
+  }
+  uint16_t target = target_of(s, z, from);
+  if (z->phase != SECONDARY_IDLE) {
+    s->counts.notifies_busy++;
+    bool newest = !z->again || (z->again_serial_known && serial_known && serial_gt(serial, z->notify_serial));
+    if (newest) z->notify_serial = serial;
+    z->again_serial_known = serial_known && (!z->again || z->again_serial_known);
+    z->again_notify = !z->again || z->again_notify;
+  } else if (round_too_soon(s, z, now)) {
+    return;
+  } else {
+    z->notify_round = true;
+  }
+  want_round(s, z, target, false, now);
+  pump(s, now);
+}
+
+void secondary_retransfer(struct secondaries *s, uint32_t zone_id, struct instant now) {
+  struct secondary *z = find(s, zone_id);
+  if (!z) return;
+  want_round(s, z, NO_TARGET, true, now);
+  pump(s, now);
+}
+
+void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant now) {
+  struct secondary *z = find(s, zone_id);
+  if (!z) return;
+  z->again_serial_known = z->again_notify = false;
+  want_round(s, z, NO_TARGET, false, now);
+  pump(s, now);
+}
+
+/* ---- status ---- */
+
+static void status_transfer(const struct last_transfer *l, struct secondary_status *out) {
+  out->has_last_transfer = true;
+  out->last_transfer = (struct transfer_info){.from = l->from,
+                                              .is_signed = l->is_signed,
+                                              .bytes = l->bytes,
+                                              .messages = l->messages,
+                                              .records = l->records,
+                                              .dropped = l->dropped,
+                                              .duration_ns = l->duration_ns};
+  memcpy(out->last_transfer.peer, l->peer, strlen(l->peer) + 1);
+  out->last_transfer_wall_s = l->wall_s;
+}
+
+bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out) {
+  const struct secondary *z = find(s, zone_id);
+  if (!z) return false;
+  *out = (struct secondary_status){.phase = z->phase,
+                                   .next_refresh_mono_ns = z->phase == SECONDARY_IDLE ? z->refresh_ns : 0,
+                                   .expires_mono_ns = z->has_content ? z->expires_ns : 0,
+                                   .expired = z->expired,
+                                   .last_good_wall_s = z->good_wall_s};
+  if (z->last_transfer) status_transfer(z->last_transfer, out);
+  if (z->error) {
+    size_t n = strlen(z->error);
+    if (n >= sizeof out->last_error) n = sizeof out->last_error - 1;
+    memcpy(out->last_error, z->error, n);
+    out->last_error_wall_s = z->error_wall_s;
+  }
+  return true;
+}
+
+struct secondary_counts secondaries_counts(const struct secondaries *s) {
+  return s->counts;
+}
+
+/* ---- events and deadlines ---- */
+
+bool secondaries_udp_input(struct secondaries *s, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
+  struct exchange *x = tokens_find(&s->tokens, token);
+  if (!x) return false;
+  if (x->stage == STAGE_SOA_UDP) soa_input(s, x->zone, bytes, n, now);
+  pump(s, now);
+  return true;
+}
+
+bool secondaries_udp_error(struct secondaries *s, uint64_t token, struct instant now) {
+  struct exchange *x = tokens_find(&s->tokens, token);
+  if (!x) return false;
+  if (x->stage == STAGE_SOA_UDP) target_failed(s, x->zone, "has nobody listening there (port unreachable): is the server running?", now);
+  pump(s, now);
+  return true;
+}
+
+bool secondaries_stream_open(struct secondaries *s, uint64_t token, struct instant now) {
+  struct exchange *x = tokens_find(&s->tokens, token);
+  if (!x) return false;
+  if (x->stage == STAGE_SOA_CONNECT) soa_stream_open(s, x->zone, now);
+  else if (x->stage == STAGE_AXFR_CONNECT) transfer_on(s, x->zone, now);
+  pump(s, now);
+  return true;
+}
+
+bool secondaries_stream_input(struct secondaries *s, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
+  struct exchange *x = tokens_find(&s->tokens, token);
+  if (!x) return false;
+  if (x->stage == STAGE_SOA_STREAM) soa_input(s, x->zone, message, n, now);
+  else if (x->stage == STAGE_AXFR) transfer_input(s, x->zone, message, n, now);
+  pump(s, now);
+  return true;
+}
+
+bool secondaries_stream_closed(struct secondaries *s, uint64_t token, enum err why, struct instant now) {
+  struct exchange *x = tokens_find(&s->tokens, token);
+  if (!x) return false;
+  x->is_open = false;
+  stream_closed(s, x->zone, why, now);
+  pump(s, now);
+  return true;
+}
+
+static void wake(struct secondaries *s, struct secondary *z, struct instant now) {
+  if (z->has_content && !z->expired && z->expires_ns <= now.mono_ns) {
+    z->expired = true;
+    s->counts.expired++;
+    zone_reschedule(s, z);
+    s->events.expired(s->events.arg, z->id);
+  }
+  struct exchange *x = z->exchange;
+  if (x && x->deadline_ns <= now.mono_ns) {
+    if (x->stage >= STAGE_AXFR_CONNECT) transfer_timeout(s, z, now);
+    else soa_timeout(s, z, now);
+  } else if (z->phase == SECONDARY_IDLE && z->refresh_ns <= now.mono_ns) {
+    round_begin(s, z, NO_TARGET, now);
+  }
+}
+
+void secondaries_run(struct secondaries *s, struct instant now) {
+  struct timer *t;
+  for (unsigned i = 0; i < LIMIT_ZONE_WAKES && (t = timers_due(&s->timers, now.mono_ns)); i++)
+    wake(s, MEMBER_OF(t, struct secondary, timer), now);
+  pump(s, now);
+}
+
+uint64_t secondaries_deadline(const struct secondaries *s) {
+  return timers_next(&s->timers);
+}

@@ -1,0 +1,239 @@
+/* The exchange of a zone, and the stream of a transfer. */
+#include "xfr/secondary_priv.h"
+
+#include "base/serial.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- exchanges ---- */
+
+static void set_peer(struct exchange *x, const struct target *t) {
+  const struct xfr_primary *p = t->primary;
+  memcpy(x->peer, p->name, sizeof x->peer);
+  x->peer[sizeof x->peer - 1] = 0;
+  x->address = *t->address;
+  x->source = t->address->family == 4 ? p->source4 : p->source6;
+  if (p->key) {
+    x->keys = tsig_keyring_ref(p->keys);
+    x->key = p->key;
+  }
+}
+
+static void give_back(struct secondaries *s, struct lane *lane) {
+  struct remote *r = lane->remote;
+  lane_release(lane == &r->streams ? &s->streams : &s->datagrams, lane);
+  remote_put(&s->remotes, r);
+}
+
+struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
+  struct exchange *x = calloc(1, sizeof *x);
+  if (!x || tokens_take(&s->tokens, x, &x->token)) {
+    free(x);
+    give_back(s, lane);
+    return NULL;
+  }
+  struct target t = zone_target(z, target_at_hand(z));
+  set_peer(x, &t);
+  tsig_stream_none(&x->query.tsig);
+  x->zone = z;
+  x->lane = lane;
+  x->started_ns = now.mono_ns;
+  z->exchange = x;
+  return x;
+}
+
+static void close_token(struct secondaries *s, struct exchange *x, bool is_stream) {
+  if (x->is_open) (is_stream ? s->net.stream_close : s->net.udp_close)(s->net.arg, x->token);
+  x->is_open = false;
+  tokens_drop(&s->tokens, x->token);
+}
+
+void exchange_free(struct secondaries *s, struct secondary *z) {
+  struct exchange *x = z->exchange;
+  if (!x) return;
+  z->exchange = NULL;
+  close_token(s, x, x->stage != STAGE_SOA_UDP);
+  give_back(s, x->lane);
+  soa_query_done(&x->query);
+  axfr_in_free(x->axfr);
+  tsig_keyring_unref(x->keys);
+  free(x);
+}
+
+enum err exchange_open_stream(struct secondaries *s, struct exchange *x) {
+  /* The slot that is given back is the one that is taken, so this can't fail. */
+  close_token(s, x, false);
+  enum err e = tokens_take(&s->tokens, x, &x->token);
+  if (!e) e = s->net.stream_connect(s->net.arg, x->token, &x->source, &x->address);
+  if (!e) x->is_open = true;
+  return e;
+}
+
+/* ---- transfers ---- */
+
+static void transfer_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  s->counts.transfers_failed++;
+  target_failed(s, z, what, now);
+}
+
+static uint64_t window_ns(const struct secondary *z) {
+  uint32_t ms = z->options->o.transfer_timeout_ms;
+  return (ms ? ms : LIMIT_TRANSFER_CONNECT_MS) * NS_PER_MS;
+}
+
+void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
+  struct exchange *x = exchange_new(s, z, lane, now);
+  z->phase = SECONDARY_TRANSFERRING;
+  s->counts.transfers++;
+  if (!x) {
+    transfer_failed(s, z, "was not asked: out of memory", now);
+    return;
+  }
+  x->stage = STAGE_AXFR_CONNECT;
+  uint64_t wait = window_ns(z), most = LIMIT_TRANSFER_CONNECT_MS * NS_PER_MS;
+  x->deadline_ns = now.mono_ns + (wait < most ? wait : most);
+  enum err e = exchange_open_stream(s, x);
+  if (e) {
+    struct xfr_what what;
+    xfr_what_set(&what, "can't be connected to over TCP (%s): is there a route to it?", err_text(e));
+    transfer_failed(s, z, what.text, now);
+    return;
+  }
+  zone_reschedule(s, z);
+}
+
+void transfer_on(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct name apex;
+  uint16_t id = (uint16_t)s->net.random(s->net.arg);
+  if (x->stage == STAGE_SOA_STREAM) s->counts.transfers++;
+  zone_name(z, &apex);
+  z->phase = SECONDARY_TRANSFERRING;
+  x->stage = STAGE_AXFR;
+  size_t size;
+  enum err e = axfr_in_new(&apex, x->key, id, z->options->o.transfer_max_bytes, now.wall_s, &x->axfr);
+  if (!e) {
+    const uint8_t *request = axfr_in_request(x->axfr, &size);
+    e = s->net.stream_send(s->net.arg, x->token, request, size);
+  }
+  if (e) {
+    struct xfr_what what;
+    xfr_what_set(&what, "could not be sent the transfer request (%s)", err_text(e));
+    transfer_failed(s, z, what.text, now);
+    return;
+  }
+  x->started_ns = x->progress_ns = x->window_ns = now.mono_ns;
+  x->deadline_ns = now.mono_ns + window_ns(z);
+  zone_reschedule(s, z);
+}
+
+/* A stream has to bring something in every timeout, and not just drops; and it has to end some day. Messages don't touch the heap
+ * of timers: what came since is looked at when the deadline comes. */
+void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  uint64_t window = window_ns(z);
+  struct xfr_what what;
+  if (x->stage == STAGE_AXFR_CONNECT) {
+    xfr_what_set(&what, "takes no TCP connection, though it answers over UDP: is TCP to it blocked?");
+  } else if (now.mono_ns - x->progress_ns >= window) {
+    xfr_what_set(&what, "sent nothing for %.1f s in the middle of the transfer", (double)window / (double)NS_PER_S);
+  } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
+    xfr_what_set(&what, "did not end the transfer within %d s", LIMIT_TRANSFER_IN_S);
+  } else if (now.mono_ns - x->window_ns >= window && x->window_bytes < LIMIT_TRANSFER_STALL_BYTES) {
+    xfr_what_set(&what, "sent only %llu octets in %.1f s of the transfer: too slow", (unsigned long long)x->window_bytes,
+                 (double)window / (double)NS_PER_S);
+  } else {
+    if (now.mono_ns - x->window_ns >= window) {
+      x->window_ns = now.mono_ns;
+      x->window_bytes = 0;
+    }
+    uint64_t stall = x->progress_ns + window, slow = x->window_ns + window;
+    x->deadline_ns = stall < slow ? stall : slow;
+    zone_reschedule(s, z);
+    return;
+  }
+  transfer_failed(s, z, what.text, now);
+}
+
+static bool serial_is_wanted(const struct secondary *z, uint32_t serial) {
+  return z->force || !z->has_content || z->expired || serial_gt(serial, z->soa.serial);
+}
+
+static void keep_last_transfer(struct secondary *z, const struct transfer_info *i, struct instant now) {
+  size_t peer_size = strlen(i->peer) + 1;
+  struct last_transfer *l = malloc(sizeof *l + peer_size);
+  if (!l) return; /* status goes on telling of the one before */
+  *l = (struct last_transfer){i->from, i->is_signed, i->bytes, i->messages, i->records, i->dropped, i->duration_ns, now.wall_s};
+  memcpy(l->peer, i->peer, peer_size);
+  free(z->last_transfer);
+  z->last_transfer = l;
+}
+
+static void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct zone_snap *snap;
+  enum err e = axfr_in_finish(x->axfr, &snap);
+  if (e) {
+    struct xfr_what what;
+    xfr_what_set(&what, "sent a zone that can't be kept (%s)", err_text(e));
+    transfer_failed(s, z, what.text, now);
+    return;
+  }
+  struct axfr_in_count count = axfr_in_count(x->axfr);
+  struct transfer_info info = {.from = x->address,
+                               .is_signed = x->key != NULL,
+                               .bytes = count.bytes,
+                               .messages = count.messages,
+                               .records = count.records,
+                               .dropped = count.dropped,
+                               .duration_ns = now.mono_ns - x->started_ns};
+  memcpy(info.peer, x->peer, sizeof info.peer);
+  keep_last_transfer(z, &info, now);
+  exchange_free(s, z);
+  z->phase = SECONDARY_COMMITTING;
+  zone_reschedule(s, z);
+  s->events.transferred(s->events.arg, z->id, snap, &info);
+}
+
+void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now) {
+  struct exchange *x = z->exchange;
+  x->progress_ns = now.mono_ns;
+  x->window_bytes += n;
+  enum axfr_in_state state = axfr_in_message(x->axfr, message, n, now.wall_s);
+  uint32_t serial;
+  if (state != AXFR_IN_FAILED && axfr_in_serial(x->axfr, &serial) && !serial_is_wanted(z, serial)) {
+    struct xfr_what what;
+    xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial, z->soa.serial,
+                 z->promised_serial);
+    transfer_failed(s, z, what.text, now);
+  } else if (state == AXFR_IN_FAILED) {
+    struct xfr_what what;
+    xfr_what_set(&what, "%s", axfr_in_what(x->axfr));
+    transfer_failed(s, z, what.text, now);
+  } else if (state == AXFR_IN_DONE) {
+    transfer_done(s, z, now);
+  } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
+    transfer_timeout(s, z, now);
+  }
+}
+
+void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct xfr_what what;
+  if (x->stage == STAGE_AXFR) {
+    unsigned long long records = axfr_in_count(x->axfr).records;
+    if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, err_text(why));
+    else xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", err_text(why));
+    transfer_failed(s, z, what.text, now);
+  } else if (x->stage == STAGE_AXFR_CONNECT) {
+    xfr_what_set(&what, "takes no TCP connection (%s), though it answers over UDP: is TCP to it blocked?", err_text(why));
+    transfer_failed(s, z, what.text, now);
+  } else {
+    bool heard = x->tries < SOA_TRIES; /* it asked for TCP itself */
+    if (!heard) x->lane->remote->silent++;
+    xfr_what_set(&what, heard ? "answers our SOA query only over TCP, but that connection failed (%s)"
+                              : "does not answer over UDP, nor over TCP (%s): is it up, and reachable from here?", err_text(why));
+    target_failed(s, z, what.text, now);
+  }
+}

@@ -1,0 +1,291 @@
+/* Editing a zone. From nothing, records are gathered for bulk.c. On top of a snapshot, the records of one owner at a time are
+ * taken apart in a draft and written back when the edit turns to another owner:
+ *
+ *   add / remove / set_ttl -> turn_to(owner): write_back() of the one before, load its record -> change the draft
+ *   finish                 -> write_back(), seal what was allocated, put the new snapshot into the line
+ *
+ * NSEC3 records whose owner is a hash right below the apex, with the signatures that cover them, live in a trie of their own:
+ * such a name does not exist for lookups (RFC 5155 §7.2.8). */
+#include "zone/bulk_priv.h"
+#include "zone/snap_priv.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum {
+  NSEC3_KEY_BYTES = 33,              /* 20 octets in base32hex, and 00 */
+  DRAFT_ARENA_BYTES = 4 * 1024 * 1024, /* RDATA kept before it is let go at the next turn */
+};
+
+struct zone_edit {
+  struct zone_line *line;
+  struct zone_snap *base; /* NULL: from nothing */
+  bool gathering;         /* from nothing, and nothing laid out yet */
+  enum err failed;        /* an error that leaves no way on */
+  struct arena arena;     /* rows of the bulk build, or RDATA added to the draft */
+  struct bulk bulk_names, bulk_nsec3;
+  struct snap_parts parts;
+  struct trie_edit tries;
+  struct name owner_name; /* whose key `owner` is, as last given */
+  struct owner_key owner;
+  bool has_owner;
+  bool in_draft;      /* the draft is about `owner` */
+  bool draft_nsec3;   /* in the trie of NSEC3 owners */
+  bool draft_changed;
+  bool draft_stored;  /* the owner has a record */
+  struct draft draft;
+  uint16_t apex_key_size;
+  uint8_t apex_key[NAME_KEY_BYTES];
+};
+
+static void edit_free(struct zone_edit *e) {
+  bulk_done(&e->bulk_names);
+  bulk_done(&e->bulk_nsec3);
+  draft_done(&e->draft);
+  span_list_done(&e->tries.dropped);
+  arena_done(&e->arena);
+  free(e);
+}
+
+static enum err begin_from(struct zone_edit *e, const struct zone_snap *base) {
+  enum err r = line_edit_begin(base->line);
+  if (r != ERR_OK) return r;
+  e->line = base->line;
+  e->base = zone_snap_ref(base);
+  e->parts = (struct snap_parts){base->names, base->nsec3, base->record_count, base->name_count};
+  return ERR_OK;
+}
+
+enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out) {
+  assert(base || apex);
+  if (base && apex && !name_equal(apex, base->line->apex)) return ERR_RANGE;
+  struct zone_edit *e = calloc(1, sizeof *e);
+  if (!e) return ERR_MEMORY;
+  enum err r = base ? begin_from(e, base) : line_new(apex, &e->line);
+  if (r != ERR_OK) {
+    free(e);
+    return r;
+  }
+  e->gathering = !base;
+  e->tries.heap = &e->line->heap;
+  e->apex_key_size = (uint16_t)name_key(e->line->apex, e->apex_key);
+  *out = e;
+  return ERR_OK;
+}
+
+void zone_edit_abort(struct zone_edit *e) {
+  if (!e) return;
+  if (e->base) {
+    trie_abandon(&e->tries, &e->parts.names);
+    trie_abandon(&e->tries, &e->parts.nsec3);
+    assert(e->tries.owned == 0);
+    line_edit_end(e->line);
+    zone_snap_unref(e->base);
+  } else {
+    line_free(e->line);
+  }
+  edit_free(e);
+}
+
+static bool is_base32hex(uint8_t c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'v');
+}
+
+static bool is_nsec3_owner(const struct owner_key *o, uint16_t type) {
+  if (type != RR_NSEC3 || o->labels != 1 || o->size != NSEC3_KEY_BYTES) return false;
+  for (int i = 0; i < NSEC3_KEY_BYTES - 1; i++)
+    if (!is_base32hex(o->key[i])) return false;
+  return true;
+}
+
+static struct trie_node *draft_root(struct zone_edit *e) {
+  return e->draft_nsec3 ? &e->parts.nsec3 : &e->parts.names;
+}
+
+static enum err store_draft(struct zone_edit *e) {
+  const struct owner_key *o = &e->owner;
+  uint32_t cells, ref;
+  enum err r = draft_measure(&e->draft, o->size, o->has_case, &cells);
+  if (r != ERR_OK) return r;
+  void *at = heap_alloc(e->tries.heap, cells, &ref);
+  if (!at) return ERR_MEMORY;
+  draft_write(&e->draft, o->key, o->size, o->labels, o->has_case ? o->case_bits : NULL, cells, at);
+  r = trie_put(&e->tries, draft_root(e), o->key, o->size, record_leaf_flags(at), ref);
+  if (r != ERR_OK) heap_free(e->tries.heap, ref, cells);
+  return r;
+}
+
+/* The draft becomes its owner's record, or its end. */
+static enum err write_back(struct zone_edit *e) {
+  if (!e->in_draft) return ERR_OK;
+  e->in_draft = false;
+  if (!e->draft_changed) return ERR_OK;
+  enum err r = ERR_OK;
+  if (e->draft.count)
+    r = store_draft(e);
+  else if (e->draft_stored)
+    r = trie_remove(&e->tries, draft_root(e), e->owner.key, e->owner.size);
+  if (r != ERR_OK) {
+    e->failed = r;
+    return r;
+  }
+  e->parts.name_count += (uint64_t)(e->draft.count > 0) - (uint64_t)e->draft_stored;
+  return ERR_OK;
+}
+
+/* Loads what the owner has; its case stays as first loaded. */
+static enum err load_draft(struct zone_edit *e, bool nsec3) {
+  e->draft_nsec3 = nsec3;
+  e->draft_changed = false;
+  draft_clear(&e->draft);
+  if (e->arena.used_bytes > DRAFT_ARENA_BYTES) arena_done(&e->arena);
+  const struct trie_node *leaf = trie_find(e->tries.heap->table, draft_root(e), e->owner.key, e->owner.size);
+  e->draft_stored = leaf != NULL;
+  if (leaf) {
+    const struct zone_node *record = node_record(e->tries.heap->table, leaf);
+    enum err r = draft_load(&e->draft, record);
+    if (r != ERR_OK) return r;
+    e->owner.has_case = record_has_case(record);
+    if (e->owner.has_case)
+      memcpy(e->owner.case_bits, record_key(record) + e->owner.size, record_case_bytes(e->owner.size));
+  }
+  e->in_draft = true;
+  return ERR_OK;
+}
+
+/* Lays out what was gathered: the edit goes on as if on top of it. */
+static enum err settle_gathered(struct zone_edit *e) {
+  struct bulk_result names, nsec3;
+  e->gathering = false;
+  heap_expect(&e->line->heap, e->bulk_names.cells + e->bulk_nsec3.cells);
+  enum err r = bulk_build(&e->bulk_names, &e->line->heap, &names);
+  if (r == ERR_OK) r = bulk_build(&e->bulk_nsec3, &e->line->heap, &nsec3);
+  if (r != ERR_OK) {
+    e->failed = r;
+    return r;
+  }
+  heap_trim(&e->line->heap);
+  bulk_done(&e->bulk_names);
+  bulk_done(&e->bulk_nsec3);
+  arena_done(&e->arena);
+  e->has_owner = false;
+  e->parts = (struct snap_parts){names.root, nsec3.root, names.record_count + nsec3.record_count,
+                                 names.name_count + nsec3.name_count};
+  return ERR_OK;
+}
+
+/* Makes `owner` the one the edit is about. `type`: of the record, or what a signature covers. */
+static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t type, bool *nsec3) {
+  if (!e->has_owner || !name_identical(&e->owner_name, owner)) {
+    struct owner_key key;
+    enum err r = owner_key_make(owner, e->line->apex, e->apex_key, e->apex_key_size, &key);
+    if (r != ERR_OK) return r;
+    bool same = e->has_owner && key.size == e->owner.size && memcmp(key.key, e->owner.key, key.size) == 0;
+    if (!same || e->gathering) { /* with other case only: the same owner, whose case stays */
+      r = write_back(e);
+      if (r != ERR_OK) return r;
+      e->owner = key;
+    }
+    memcpy(&e->owner_name, owner, offsetof(struct name, octets) + owner->size);
+    e->has_owner = true;
+  }
+  *nsec3 = is_nsec3_owner(&e->owner, type);
+  if (e->gathering || (e->in_draft && e->draft_nsec3 == *nsec3)) return ERR_OK;
+  enum err r = write_back(e);
+  return r == ERR_OK ? load_draft(e, *nsec3) : r;
+}
+
+enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                       uint16_t size, enum zone_add *outcome) {
+  struct draft_item item;
+  bool nsec3;
+  enum err r = e->failed;
+  if (r == ERR_OK) r = draft_item_make(type, ttl, rdata, size, &item);
+  if (r == ERR_OK) r = turn_to(e, owner, item.type, &nsec3);
+  if (r != ERR_OK) return r;
+  if (e->gathering) {
+    r = bulk_add(nsec3 ? &e->bulk_nsec3 : &e->bulk_names, &e->arena, &e->owner, &item);
+    if (r == ERR_OK) *outcome = ZONE_ADD_NEW;
+    return r;
+  }
+  item.rdata = arena_copy(&e->arena, rdata, size);
+  if (!item.rdata) return ERR_MEMORY;
+  size_t before = e->draft.count;
+  enum zone_add result;
+  r = draft_add(&e->draft, &item, &result);
+  if (r != ERR_OK) return r;
+  e->parts.record_count += e->draft.count - before;
+  if (result != ZONE_ADD_DUPLICATE) e->draft_changed = true;
+  *outcome = result;
+  return ERR_OK;
+}
+
+/* For changes of what is there: what was gathered is laid out first. */
+static enum err turn_to_change(struct zone_edit *e, const struct name *owner, uint16_t type) {
+  bool nsec3;
+  enum err r = e->failed;
+  if (r == ERR_OK && e->gathering) r = settle_gathered(e);
+  return r == ERR_OK ? turn_to(e, owner, type, &nsec3) : r;
+}
+
+enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_t type, const uint8_t *rdata, uint16_t size) {
+  struct draft_item item;
+  enum err r = draft_item_make(type, 0, rdata, size, &item);
+  if (r == ERR_OK) r = turn_to_change(e, owner, item.type);
+  if (r == ERR_OK) r = draft_remove(&e->draft, &item);
+  if (r != ERR_OK) return r;
+  e->parts.record_count--;
+  e->draft_changed = true;
+  return ERR_OK;
+}
+
+static enum err set_ttl_in(struct zone_edit *e, const struct name *owner, uint16_t beside, uint16_t type, uint32_t ttl) {
+  enum err r = turn_to_change(e, owner, beside);
+  if (r == ERR_OK) r = draft_set_ttl(&e->draft, type, ttl);
+  if (r == ERR_OK) e->draft_changed = true;
+  return r;
+}
+
+enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl) {
+  enum err r = set_ttl_in(e, owner, type, type, ttl);
+  if (type != RR_RRSIG || !is_nsec3_owner(&e->owner, RR_NSEC3) || (r != ERR_OK && r != ERR_NOT_FOUND)) return r;
+  enum err other = set_ttl_in(e, owner, RR_NSEC3, type, ttl); /* signatures may stand in both tries */
+  return other == ERR_NOT_FOUND ? r : other;
+}
+
+/* Everything in place, and room for the list of what is new, so that sealing can't fail. */
+static enum err complete(struct zone_edit *e, struct zone_snap **out, struct span_list *born) {
+  enum err r = e->failed;
+  if (r == ERR_OK) r = e->gathering ? settle_gathered(e) : write_back(e);
+  if (r != ERR_OK) return r;
+  if (!span_list_reserve(born, e->tries.owned)) return ERR_MEMORY;
+  return snap_new(e->line, &e->parts, out);
+}
+
+enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out) {
+  struct span_list born = {0};
+  struct zone_snap *s;
+  enum err r = complete(e, &s, &born);
+  if (r != ERR_OK) {
+    span_list_done(&born);
+    zone_edit_abort(e);
+    return r;
+  }
+  trie_seal(&e->tries, &e->parts.names, &born);
+  trie_seal(&e->tries, &e->parts.nsec3, &born);
+  assert(e->tries.owned == 0);
+  s->names = e->parts.names;
+  s->nsec3 = e->parts.nsec3;
+  if (!e->base) { /* nobody has seen what was laid out and then changed */
+    for (size_t i = 0; i < e->tries.dropped.count; i++)
+      heap_free(e->tries.heap, e->tries.dropped.items[i].ref, e->tries.dropped.items[i].cells);
+    e->tries.dropped.count = 0;
+    born.count = 0;
+  }
+  line_add(e->line, s, e->base, &born, &e->tries.dropped);
+  line_edit_end(e->line);
+  zone_snap_unref(e->base);
+  edit_free(e);
+  *out = s;
+  return ERR_OK;
+}

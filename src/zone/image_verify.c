@@ -1,0 +1,165 @@
+#include "zone/image_priv.h"
+
+#include <stdlib.h>
+
+/* ---- one record ---- */
+
+/* Steps over `count` RRs that must lie before `end`. */
+static bool rrs_sound(const uint8_t **at, const uint8_t *end, unsigned count) {
+  const uint8_t *p = *at;
+  for (unsigned i = 0; i < count; i++) {
+    uint16_t size;
+    if (end - p < 2) return false;
+    memcpy(&size, p, 2);
+    if ((size_t)(end - p) < 2u + ((size + 1u) & ~1u)) return false;
+    p += 2 + ((size + 1u) & ~1u);
+  }
+  *at = p;
+  return true;
+}
+
+/* Sets in order of type, their data one behind the other up to the end. */
+static bool sets_sound(const struct zone_node *r, uint32_t bytes, uint64_t *rr_count) {
+  const uint8_t *base = (const uint8_t *)r, *end = base + bytes;
+  unsigned count = record_set_count(r);
+  uint32_t sets_at = record_sets_at(record_key_size(r), record_has_case(r));
+  uint64_t data_at = (uint64_t)sets_at + (uint64_t)count * sizeof(struct record_set);
+  if (!count || data_at > bytes) return false;
+  const struct record_set *set = (const struct record_set *)(base + sets_at);
+  const uint8_t *at = base + data_at;
+  for (unsigned i = 0; i < count; i++) {
+    if ((i && set[i].type <= set[i - 1].type) || (set[i].at & ~RECORD_SET_SIGNED) != (uint64_t)(at - base)) return false;
+    struct record_signatures s = {0};
+    if (set[i].at & RECORD_SET_SIGNED) {
+      if ((size_t)(end - at) < sizeof s) return false;
+      memcpy(&s, at, sizeof s);
+      at += sizeof s;
+    }
+    if (!rrs_sound(&at, end, set[i].count)) return false;
+    if (s.at != (set[i].at & RECORD_SET_SIGNED ? (uint64_t)(at - base) : 0) || !rrs_sound(&at, end, s.count)) return false;
+    if (!set[i].count && !s.count) return false;
+    *rr_count += (uint64_t)set[i].count + s.count;
+  }
+  return end - at < CELL_BYTES;
+}
+
+/* A key that is a name below the apex: labels of 1-63 octets, with their escapes, each ended by 00. */
+static bool key_sound(const struct zone_node *r, const struct name *apex) {
+  const uint8_t *key = record_key(r);
+  unsigned size = record_key_size(r), labels = 0, octets = apex->size, label = 0;
+  for (unsigned i = 0; i < size; i++) {
+    if (key[i] == 0) {
+      if (label == 0 || label > LIMIT_LABEL_BYTES) return false;
+      octets += label + 1;
+      labels++;
+      label = 0;
+      continue;
+    }
+    if (key[i] == 1 && (++i == size || key[i] < 1 || key[i] > 2)) return false;
+    label++;
+  }
+  return label == 0 && octets <= LIMIT_NAME_BYTES && labels == record_labels(r) && labels + apex->labels < LIMIT_NAME_LABELS;
+}
+
+bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count) {
+  if (cells_left < 1 || r->cells < 1 || r->cells > cells_left || r->cells > UINT32_MAX / CELL_BYTES) return false;
+  uint32_t bytes = r->cells * CELL_BYTES;
+  if (record_sets_at(record_key_size(r), record_has_case(r)) > bytes || r->sets >> 12 & ~RECORD_CASE) return false;
+  return key_sound(r, apex) && sets_sound(r, bytes, rr_count);
+}
+
+/* ---- the tries ---- */
+
+struct open_twigs { /* a branch on the way from the root */
+  const struct trie_node *branch;
+  const struct trie_node *next;
+  unsigned left;
+};
+
+struct verify {
+  const struct image_header *header;
+  uint8_t *const *table;
+  uint64_t at; /* where the layout has put the next object */
+  struct image_totals totals;
+  const struct zone_node *last; /* record before in the same trie */
+  unsigned depth;
+  struct open_twigs open[TRIE_DEPTH + 1];
+};
+
+static bool in_bounds(const struct verify *v, uint32_t ref, uint32_t cells) {
+  return ref <= v->header->cells && cells <= v->header->cells - ref;
+}
+
+/* The symbol that the twig now under way stands for. */
+static bool twig_is_for(const struct open_twigs *o, unsigned symbol) {
+  uint64_t word = node_word(o->branch);
+  return word >> symbol & 1 && twig_index(word, symbol) == word_twigs(word) - o->left - 1;
+}
+
+/* The first key below each twig is told from the one before by the branch that both hang from; so all of them are. */
+static bool key_in_place(const struct verify *v, const struct zone_node *r, unsigned first_open) {
+  const uint8_t *key = record_key(r);
+  unsigned size = record_key_size(r);
+  for (unsigned i = first_open; i < v->depth; i++) /* the branches that this key is the first below */
+    if (!twig_is_for(v->open + i, key_symbol(key, size, word_position(node_word(v->open[i].branch))))) return false;
+  if (!v->last) return true;
+  const struct zone_node *last = v->last;
+  if (first_open == 0) return false;
+  const struct trie_node *branch = v->open[first_open - 1].branch;
+  unsigned position = trie_difference(record_key(last), record_key_size(last), key, size);
+  return position == word_position(node_word(branch)) &&
+         twig_is_for(v->open + first_open - 1, key_symbol(key, size, position));
+}
+
+static bool leaf_sound(struct verify *v, const struct trie_node *n, unsigned first_open) {
+  if (n->ref != v->at || !in_bounds(v, n->ref, 1)) return false;
+  const struct zone_node *r = node_record(v->table, n);
+  if (!image_record_sound(r, v->header->cells - n->ref, &v->header->apex, &v->totals.record_count)) return false;
+  if (node_word(n) != record_leaf_flags(r) || !key_in_place(v, r, first_open)) return false;
+  v->at += r->cells;
+  v->totals.name_count++;
+  v->last = r;
+  return true;
+}
+
+static bool branch_open(struct verify *v, const struct trie_node *n) {
+  uint64_t word = node_word(n);
+  unsigned position = word_position(word), twigs = word_twigs(word);
+  if (twigs < 2 || word & TRIE_UNUSED) return false;
+  if (!in_bounds(v, n->ref, twigs_cells(twigs)) || position >= TRIE_DEPTH) return false;
+  if (v->depth && position <= word_position(node_word(v->open[v->depth - 1].branch))) return false;
+  v->open[v->depth++] = (struct open_twigs){n, node_twigs(v->table, n), twigs};
+  return true;
+}
+
+static bool trie_sound(struct verify *v, const struct trie_node *root) {
+  v->depth = 0;
+  v->last = NULL;
+  if (node_is_empty(root)) return root->ref == 0;
+  const struct trie_node *n = root;
+  unsigned first_open = 0; /* how many of the open branches were open before the last leaf */
+  for (;;) {
+    while (node_is_branch(n)) {
+      if (!branch_open(v, n)) return false;
+      n = v->open[v->depth - 1].next++;
+      v->open[v->depth - 1].left--;
+    }
+    if (!leaf_sound(v, n, first_open)) return false;
+    while (v->depth && v->open[v->depth - 1].left == 0) { /* its twigs stand behind all below them */
+      const struct open_twigs *o = v->open + --v->depth;
+      if (o->branch->ref != v->at) return false;
+      v->at += twigs_cells(word_twigs(node_word(o->branch)));
+    }
+    if (!v->depth) return true;
+    first_open = v->depth;
+    n = v->open[v->depth - 1].next++;
+    v->open[v->depth - 1].left--;
+  }
+}
+
+bool image_verify(const struct image_header *h, uint8_t *const *table, struct image_totals *out) {
+  struct verify v = {.header = h, .table = table};
+  if (!trie_sound(&v, &h->names) || !trie_sound(&v, &h->nsec3) || v.at != h->cells) return false;
+  *out = v.totals;
+  return true;
+}

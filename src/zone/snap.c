@@ -1,0 +1,158 @@
+#include "zone/snap_priv.h"
+
+#include <stdlib.h>
+
+enum {
+  SOA_SERIAL_FROM_END = 20, /* the serial and four more integers end the RDATA (RFC 1035 §3.3.13) */
+  NSEC3_SHA1 = 1,
+  CHAIN_TRIES = 64, /* NSEC3 records looked at to find out which chain is there */
+};
+
+const struct name *zone_apex(const struct zone_snap *s) {
+  return s->line->apex;
+}
+
+uint32_t zone_serial(const struct zone_snap *s) {
+  return s->serial;
+}
+
+uint64_t zone_record_count(const struct zone_snap *s) {
+  return s->record_count;
+}
+
+uint64_t zone_name_count(const struct zone_snap *s) {
+  return s->name_count;
+}
+
+size_t zone_memory_bytes(const struct zone_snap *s) {
+  size_t apex = s->line->own_apex ? sizeof *s->line->own_apex : 0;
+  return sizeof *s + sizeof *s->line + apex + atomic_load_explicit(&s->line->heap.bytes, memory_order_relaxed);
+}
+
+bool zone_is_signed(const struct zone_snap *s) {
+  return s->flags & SNAP_SIGNED;
+}
+
+bool zone_has_nsec3(const struct zone_snap *s) {
+  return s->flags & SNAP_NSEC3;
+}
+
+const struct zone_node *zone_apex_node(const struct zone_snap *s) {
+  return s->apex_node;
+}
+
+bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out) {
+  if (!zone_has_nsec3(s)) return false;
+  *out = s->nsec3_parameters;
+  return true;
+}
+
+void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out) {
+  unsigned size = record_key_size(n);
+  owner_key_name(record_key(n), size, record_has_case(n) ? record_key(n) + size : NULL, s->line->apex, out);
+}
+
+/* The fixed part of NSEC3 and NSEC3PARAM (RFC 5155 §3.2, §4.2): algorithm, flags, iterations, salt. */
+static bool nsec3_read(const uint8_t *rdata, uint16_t size, struct zone_nsec3 *out) {
+  struct rd r = rd_make(rdata, size);
+  struct zone_nsec3 p;
+  if (!rd_u8(&r, &p.algorithm) || !rd_u8(&r, &p.flags) || !rd_u16(&r, &p.iterations) || !rd_u8(&r, &p.salt_size) ||
+      !rd_bytes(&r, p.salt_size, &p.salt))
+    return false;
+  *out = p;
+  return true;
+}
+
+bool nsec3_in_chain(const struct zone_node *r, const struct zone_nsec3 *p) {
+  struct zone_rrset set;
+  if (!zone_find_rrset(r, RR_NSEC3, &set)) return false;
+  const uint8_t *at = set.rrs;
+  for (unsigned i = 0; i < set.count; i++) {
+    const uint8_t *rdata;
+    uint16_t size;
+    struct zone_nsec3 q;
+    zone_rr_next(&at, &rdata, &size);
+    if (nsec3_read(rdata, size, &q) && q.algorithm == p->algorithm && q.iterations == p->iterations &&
+        q.salt_size == p->salt_size && memcmp(q.salt, p->salt, p->salt_size) == 0)
+      return true;
+  }
+  return false;
+}
+
+/* Whether some NSEC3 record has these parameters. Looks at the first ones only: a chain in use covers the whole ring. */
+static bool chain_exists(uint8_t *const *table, const struct trie_node *root, const struct zone_nsec3 *p) {
+  struct trie_iter it;
+  trie_iter_start(&it, table, root);
+  const struct trie_node *leaf;
+  for (int i = 0; i < CHAIN_TRIES && (leaf = trie_iter_leaf(&it)); i++)
+    if (nsec3_in_chain(node_record(table, leaf), p)) return true;
+  return false;
+}
+
+/* The first NSEC3PARAM of SHA-1 without flags (RFC 5155 §4.1.2) that a chain stands for. */
+static void find_chain(struct zone_snap *s) {
+  struct zone_rrset set;
+  if (node_is_empty(&s->nsec3) || !zone_find_rrset(s->apex_node, RR_NSEC3PARAM, &set)) return;
+  const uint8_t *at = set.rrs;
+  for (unsigned i = 0; i < set.count; i++) {
+    const uint8_t *rdata;
+    uint16_t size;
+    struct zone_nsec3 p;
+    zone_rr_next(&at, &rdata, &size);
+    if (!nsec3_read(rdata, size, &p) || p.algorithm != NSEC3_SHA1 || p.flags) continue;
+    if (!chain_exists(s->table, &s->nsec3, &p)) continue;
+    s->nsec3_parameters = p;
+    s->flags |= SNAP_NSEC3;
+    return;
+  }
+}
+
+/* What answers ask of the apex, found once. */
+static enum err read_apex(struct zone_snap *s) {
+  const struct trie_node *leaf = trie_find(s->table, &s->names, (const uint8_t *)"", 0);
+  struct zone_rrset soa, keys;
+  if (!leaf) return ERR_FORMAT;
+  s->apex_node = node_record(s->table, leaf);
+  if (!zone_find_rrset(s->apex_node, RR_SOA, &soa) || soa.count != 1) return ERR_FORMAT;
+  const uint8_t *at = soa.rrs, *rdata;
+  uint16_t size;
+  zone_rr_next(&at, &rdata, &size);
+  if (size < SOA_SERIAL_FROM_END) return ERR_FORMAT;
+  s->serial = get_u32(rdata + size - SOA_SERIAL_FROM_END);
+  if (soa.sig_count && zone_find_rrset(s->apex_node, RR_DNSKEY, &keys) && keys.count) s->flags |= SNAP_SIGNED;
+  if (node_word(leaf) & LEAF_NSEC) s->flags |= SNAP_NSEC;
+  find_chain(s);
+  return ERR_OK;
+}
+
+enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out) {
+  struct zone_snap *s = calloc(1, sizeof *s);
+  if (!s) return ERR_MEMORY;
+  uint8_t key[NAME_KEY_BYTES];
+  s->line = line;
+  s->table = line->heap.table;
+  if (line->heap.chunk_count <= NEAR_CHUNKS) {
+    memcpy(s->near_table, line->heap.table, line->heap.chunk_count * sizeof *s->near_table);
+    s->table = s->near_table;
+  }
+  s->names = parts->names;
+  s->nsec3 = parts->nsec3;
+  s->record_count = parts->record_count;
+  s->name_count = parts->name_count;
+  s->apex_key_size = (uint16_t)name_key(line->apex, key);
+  s->apex_labels = line->apex->labels;
+  atomic_init(&s->refs, 1);
+  enum err e = read_apex(s);
+  if (e != ERR_OK) {
+    free(s);
+    return e;
+  }
+  *out = s;
+  return ERR_OK;
+}
+
+void snap_free(struct zone_snap *s) {
+  span_list_done(&s->born);
+  span_list_done(&s->dropped);
+  free(s);
+}

@@ -1,0 +1,89 @@
+/* A snapshot and the line of snapshots that share one heap, with the giving back of memory (reclaim.c).
+ *
+ *   line: heap, apex          oldest <-- . <-- . <-- newest        `older` is the snapshot an edit was based on; mostly a chain,
+ *                                         \--- dropped build       a tree while builds that were never published die
+ *
+ * Each snapshot knows what its edit allocated (`born`) and what its edit stopped using (`dropped`). A snapshot is dead when
+ * its last reference is gone and every reader of that moment has finished. Then
+ *
+ *   1. a dead snapshot without a newer one was a dropped build: its `born` is free, and it goes (so does the whole line with
+ *      its last snapshot);
+ *   2. a dead oldest snapshot with one newer goes: what that one had `dropped` is free.
+ *
+ * Free spans wait in the line until the next edit begins, so only the writer ever touches the heap. An old snapshot that is
+ * still referenced holds back all that was dropped since. One lock for all lines guards the links; it is taken at the
+ * begin and end of edits and when snapshots die. */
+#ifndef ZONE_SNAP_PRIV_H
+#define ZONE_SNAP_PRIV_H
+
+#include "zone/grace_priv.h"
+#include "zone/image.h"
+#include "zone/trie_priv.h"
+
+struct zone_line {
+  struct heap heap;
+  struct image_backing *backing; /* of an image in front of the heap; NULL: none */
+  const struct name *apex;       /* in the image or own_apex */
+  struct name *own_apex;
+  bool editing;
+  struct zone_snap *oldest, *newest; /* by creation */
+  struct span_list *free_spans;      /* what reclaim.c gave back: free_count lists */
+  size_t free_count, free_capacity;
+};
+
+enum { SNAP_SIGNED = 1, SNAP_NSEC = 2 /* at the apex */, SNAP_NSEC3 = 4 };
+
+struct zone_snap {
+  /* what a lookup reads, in one cache line */
+  uint8_t *const *table;
+  struct trie_node names;
+  struct trie_node nsec3;
+  uint16_t apex_key_size;
+  uint8_t apex_labels;
+  uint8_t flags;
+  uint8_t *near_table[NEAR_CHUNKS];
+  const struct zone_node *apex_node;
+
+  uint32_t serial;
+  uint64_t record_count;
+  uint64_t name_count;
+  struct zone_nsec3 nsec3_parameters; /* with SNAP_NSEC3 */
+  struct zone_line *line;
+  _Atomic unsigned refs;
+
+  /* reclaim.c's, under its lock */
+  bool dead;
+  unsigned children;
+  struct zone_snap *older;                       /* NULL: none, or gone */
+  struct zone_snap *next_created, *last_created; /* in the line */
+  struct span_list born, dropped;
+  struct grace grace;
+};
+
+/* ---- snap.c ---- */
+
+/* What a snapshot is made of. */
+struct snap_parts {
+  struct trie_node names, nsec3;
+  uint64_t record_count, name_count;
+};
+/* With one reference, not yet in the line. ERR_FORMAT: no single SOA at the apex. */
+MUST_CHECK enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out);
+/* Frees one that is in no line. */
+void snap_free(struct zone_snap *s);
+/* Whether an NSEC3 record belongs to the chain of these parameters. */
+bool nsec3_in_chain(const struct zone_node *r, const struct zone_nsec3 *p);
+
+/* ---- reclaim.c ---- */
+
+MUST_CHECK enum err line_new(const struct name *apex, struct zone_line **out); /* a copy of `apex` */
+/* Gives the image's backing back as well. */
+void line_free(struct zone_line *line);
+/* The one writer comes in; cells given back meanwhile become free. ERR_LOCKED: there is one. */
+MUST_CHECK enum err line_edit_begin(struct zone_line *line);
+void line_edit_end(struct zone_line *line);
+/* Puts a snapshot into the line, on top of `older` (NULL: the first). Takes over `born` and `dropped`. */
+void line_add(struct zone_line *line, struct zone_snap *s, struct zone_snap *older, struct span_list *born,
+              struct span_list *dropped);
+
+#endif

@@ -1,0 +1,136 @@
+"""Tandem beside BIND, Knot and NSD: the same questions over the same generated zones must get the same answers. What may differ is a
+named rule below, with the section that allows it; the run prints how often each matched. Anything else fails."""
+import collections
+import os
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+sys.path += [str(HERE), str(HERE.parent / "e2e")]
+
+import asking  # noqa: E402
+import generate  # noqa: E402
+from harness import Bind, Knot, Nsd, Tandem  # noqa: E402
+
+COUNT = int(os.environ.get("DIFF_QUESTIONS", "20000"))
+SEED = int(os.environ.get("DIFF_SEED", "1"))
+
+
+class Dummy:
+    host, port, at = "127.0.0.1", 1, "127.0.0.1@1"
+
+
+# ---- what may differ: name, section that allows it, (ours, theirs, question) -> the aspects it explains ----
+
+
+def additional_is_optional(ours, theirs, q):
+    """Additional data beyond required glue is a courtesy; truncated responses may lack it."""
+    referral = not ours.aa and not ours.answer and "NS" in ours.types("authority")
+    if not referral:
+        return {"additional"}
+    return {"additional"} if theirs.additional <= ours.additional else set()
+
+
+def authority_ns_is_optional(ours, theirs, q):
+    """A positive answer may carry the zone's NS in authority."""
+    extra = theirs.authority ^ ours.authority
+    signed = {r for r in extra if r[1] in ("NS", "RRSIG")}
+    return {"authority"} if extra == signed and ours.answer and "NS" in {r[1] for r in extra} else set()
+
+
+def any_may_be_minimal(ours, theirs, q):
+    """ANY may be answered with one RRset, all of them, or a made-up HINFO."""
+    if q[1] != "ANY" or ours.rcode != theirs.rcode:
+        return set()
+    return {"answer", "authority", "additional", "tc"}
+
+
+def truncated_content_is_free(ours, theirs, q):
+    """With TC set the content is not to be used; when to set it is a matter of size limits and optional data."""
+    return {"answer", "authority", "additional", "tc"} if ours.tc or theirs.tc else set()
+
+
+def chain_length(ours, theirs, q):
+    """How far a CNAME chain is followed into other zones of the same server is the server's choice; the resolver asks on."""
+    if not {"CNAME", "DNAME"} & ours.types("answer"):
+        return set()
+    small, large = sorted((ours.answer, theirs.answer), key=len)
+    return {"answer", "authority", "additional", "rcode"} if small <= large and small != large else set()
+
+
+RULES = [
+    ("additional-is-optional", "RFC 1034 §4.3.2 step 6", additional_is_optional),
+    ("authority-ns-is-optional", "RFC 1034 §4.3.1, RFC 2181 §5.4.1", authority_ns_is_optional),
+    ("any-may-be-minimal", "RFC 8482 §4", any_may_be_minimal),
+    ("truncated-content-is-free", "RFC 2181 §9", truncated_content_is_free),
+    ("chain-length", "RFC 1034 §3.6.2, §4.3.2 step 3a", chain_length),
+]
+
+
+def aspects(ours, theirs):
+    names = ("rcode", "aa", "tc", "answer", "authority", "additional")
+    return {n for n in names if getattr(ours, n) != getattr(theirs, n)}
+
+
+def explain(ours, theirs, q, counts):
+    """The aspects that no rule explains."""
+    left = aspects(ours, theirs)
+    for name, _, rule in RULES:
+        if left and (explained := rule(ours, theirs, q) & left):
+            counts[name] += 1
+            left -= explained
+    return left
+
+
+def show(q, ours, theirs, left, peer):
+    return f"--- {q} differs from {peer} in {sorted(left)}\n{ours.message}\n--- {peer}\n{theirs.message}\n"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    work = tmp_path_factory.mktemp("diff")
+    zones = generate.make_zones(SEED, work / "keys")
+    texts = {origin: text for origin, (_, text, _) in zones.items()}
+    tandem = Tandem(work / "tandem", {"zones": [{"name": o, "role": "primary", "file": f"zone{n}"} for n, o in enumerate(texts)]})
+    for n, text in enumerate(texts.values()):
+        tandem.file(f"zone{n}", text)
+    all_servers = [tandem] + [kind(work / kind.name, texts, Dummy) for kind in (Bind, Knot, Nsd)]
+    try:
+        for s in all_servers:
+            s.start()
+        for s in all_servers:
+            for origin in texts:
+                s.wait_answer(origin)
+        yield zones, all_servers
+    finally:
+        for s in all_servers:
+            s.stop()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+def test_same_answers(servers, transport):
+    zones, (tandem, *peers) = servers
+    questions = generate.make_questions(SEED + 1, zones, COUNT)
+    packets = asking.wires(questions)
+    numbers = list(range(COUNT)) if transport == "udp" else list(range(0, COUNT, 4))
+    got = {s.name: asking.ask_udp(s, packets) if transport == "udp" else asking.ask_tcp(s, packets, numbers) for s in (tandem, *peers)}
+    assert len(got["tandem"]) == len(numbers), "every question gets an answer"
+    counts, bad = collections.Counter(), []
+    for n in numbers:
+        ours = asking.Response(got["tandem"][n])
+        assert not ours.ra_ad
+        for peer in peers:
+            if n not in got[peer.name] or got[peer.name][n][2:] == got["tandem"][n][2:]:
+                continue
+            theirs = asking.Response(got[peer.name][n])
+            left = explain(ours, theirs, questions[n], counts)
+            if left:
+                bad.append(show(questions[n], ours, theirs, left, peer.name))
+    for name, section, _ in RULES:
+        print(f"rule {name} ({section}): {counts[name]}")
+    assert len(RULES) <= 12
+    assert not bad, f"{len(bad)} unexplained differences\n" + "\n".join(bad[:int(os.environ.get('DIFF_SHOW', '5'))])
+
+

@@ -1,0 +1,114 @@
+/* The answer to anything at all: a message that parses, belongs to the request, and is not too large; asked twice, the same. */
+#include "answer/answer.h"
+#include "zones.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char zone_example[] = "@ 60 SOA ns h 1 2 3 4 5\n"
+                                   "@ 60 NS ns\n"
+                                   "@ 60 MX 1 mail\n"
+                                   "ns 60 A 192.0.2.1\n"
+                                   "mail 60 AAAA 2001:db8::1\n"
+                                   "* 60 TXT \"x\"\n"
+                                   "a 60 CNAME b\n"
+                                   "b 60 CNAME c.t\n"
+                                   "d 60 DNAME e\n"
+                                   "e 60 DNAME d\n"
+                                   "g 60 DNAME g.g\n"
+                                   "s 60 NS ns.s\n"
+                                   "ns.s 60 A 192.0.2.2\n"
+                                   "o 60 NS ns.t.\n"
+                                   "x.*.w 60 SRV 1 2 3 ns\n"
+                                   "*.w2 60 CNAME *.w2\n";
+
+static struct zone_set *zones;
+static struct answer_identity identity = {.nsid = "ns1", .nsid_size = 3, .udp_bytes = LIMIT_UDP_RESPONSE_BYTES};
+static struct acl_entry everybody = {.any_host = true};
+static struct zone_policy open_policy, hidden_policy;
+static uint8_t responses[2][LIMIT_MESSAGE_BYTES];
+
+static void make_zones(void) {
+  if (zones) return;
+  zone_reader_register();
+  struct name key_name = zones_name("key.");
+  enum err e = zone_set_new(&zones);
+  if (!e) e = tsig_keyring_new(&identity.keys);
+  if (!e) e = tsig_keyring_add(identity.keys, &key_name, HMAC_SHA256, (const uint8_t *)"secret", 6);
+  if (e) abort();
+  open_policy.secondary = true;
+  open_policy.transfer = open_policy.update = open_policy.notify_from = (struct acl){&everybody, 1};
+  hidden_policy.hidden = true;
+  zones_put(zones, "e.", zone_example, ZONES_UNSIGNED, &open_policy);
+  zones_put(zones, "n.", zone_example, ZONES_NSEC, &open_policy);
+  zones_put(zones, "t.", zone_example, ZONES_NSEC3, NULL);
+  zones_put(zones, "s.t.", zone_example, ZONES_OPT_OUT, NULL);
+  zones_put(zones, "h.", zone_example, ZONES_UNSIGNED, &hidden_policy);
+}
+
+static void run(struct answer_job *job, const uint8_t *data, size_t size, uint8_t how, uint8_t *out) {
+  memset(job, how, sizeof *job);
+  job->bytes = data;
+  job->size = size;
+  job->client = (struct answer_client){.from = {.family = 4, .octets = {192, 0, 2, 1}},
+                                       .transport = (enum transport)(how % 3),
+                                       .queries_only = how & 0x10,
+                                       .transfers_only = how & 0x20};
+  job->out = out;
+  job->capacity = job->client.transport == TRANSPORT_UDP ? LIMIT_UDP_RESPONSE_BYTES : LIMIT_MESSAGE_BYTES;
+  zone_read_begin();
+  answer(zones, &identity, job, (struct instant){NS_PER_S, 1800000000}, 0);
+  zone_read_end();
+  tsig_stream_done(&job->tsig);
+}
+
+static void check_message(const struct answer_job *job) {
+  struct message m;
+  struct rd body;
+  struct name qname;
+  uint16_t type, class;
+  size_t size = job->result.size, limit = job->capacity;
+  if (job->client.transport == TRANSPORT_UDP && !job->request.edns.present) limit = LIMIT_UDP_PLAIN_BYTES;
+  assert(size >= MESSAGE_HEADER_BYTES && size <= limit);
+  if (message_open(job->out, size, &m, &body)) abort();
+  assert(m.id == get_u16(job->bytes) && (m.flags & FLAG_QR) && !(m.flags & (FLAG_RA | FLAG_AD)));
+  assert(((m.flags ^ get_u16(job->bytes + 2)) & FLAG_OPCODE_MASK) == 0);
+  assert(!!(m.flags & FLAG_TC) == job->result.truncated);
+  assert(m.counts[0] <= 1);
+  if (m.counts[0] && message_question(&m, &body, &qname, &type, &class)) abort();
+  for (unsigned i = 0; i < (unsigned)m.counts[1] + m.counts[2] + m.counts[3]; i++) {
+    struct message_rr rr;
+    if (message_rr(&m, &body, &rr)) abort();
+    uint8_t rdata[LIMIT_MESSAGE_BYTES];
+    struct wr w = wr_make(rdata, sizeof rdata);
+    if (rr.type == RR_OPT || rr.type == RR_TSIG) continue;
+    if (rr_rdata_read(&rr.rdata, rr.rdata_size, m.bytes, rr.type, &w)) abort();
+  }
+  assert(rd_left(&body) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static struct answer_job first, second;
+  make_zones();
+  if (size < 1) return 0;
+  run(&first, data + 1, size - 1, data[0], responses[0]);
+  run(&second, data + 1, size - 1, (uint8_t)(data[0]), responses[1]);
+  assert(first.result.kind == second.result.kind && first.result.size == second.result.size);
+  assert(memcmp(responses[0], responses[1], first.result.size) == 0);
+  switch (first.result.kind) {
+  case ANSWER_REPLY:
+  case ANSWER_NOTIFY:
+    check_message(&first);
+    break;
+  case ANSWER_DROP:
+    assert(size - 1 < MESSAGE_HEADER_BYTES || (data[3] & 0x80));
+    break;
+  case ANSWER_UPDATE:
+  case ANSWER_TRANSFER:
+    assert(first.result.size == 0 && first.result.zone);
+    break;
+  }
+  return 0;
+}
