@@ -145,8 +145,7 @@ static bool transfer_allowed(const struct zone_policy *policy, const struct answ
 static void soa_only(const struct server *s, struct query *q) {
   struct reply r;
   struct zone_rrset soa;
-  reply_start(&r, s, q->job, q->entry);
-  message_set_flags(&r.writer, FLAG_AA);
+  reply_start(&r, s, q->job, q->entry, FLAG_AA);
   if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, NULL, &soa);
   reply_finish(&r);
 }
@@ -176,8 +175,7 @@ void access_notify(const struct server *s, struct query *q) {
   }
   if (!enter(s, q, notify_allowed)) return;
   struct reply r;
-  reply_start(&r, s, job, NULL);
-  message_set_flags(&r.writer, FLAG_AA);
+  reply_start(&r, s, job, NULL, FLAG_AA);
   reply_finish(&r);
   if (job->result.kind == ANSWER_REPLY) job->result.kind = ANSWER_NOTIFY;
 }

@@ -64,8 +64,8 @@ struct reply {
   uint16_t qtype;
   enum ending ending;
 
-  const struct zone_node *answer_node; /* what the last RRset of the answer section was taken from */
-  struct zone_rrset answer_set;        /* count 0: it asks for no additional data */
+  const struct zone_node *answer_node; /* owner of the last RRset of the answer section, if that may want additional data */
+  struct zone_rrset answer_set;        /* that RRset; unset if answer_node is NULL */
   unsigned links;
   unsigned proof_count;
   struct zone_lookup next;
@@ -85,8 +85,8 @@ static inline bool is_below_dname(const struct zone_answer *f) {
 
 /* ---- reply.c ---- */
 
-/* Header, question and the reserve for OPT and TSIG. `entry` (may be NULL) is the zone that answers. */
-void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry);
+/* Header, question and the reserve for OPT and TSIG. `entry` (may be NULL) is the zone that answers, `flags` is FLAG_AA or 0. */
+void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry, uint16_t flags);
 /* OPT and TSIG; fills the result. */
 void reply_finish(struct reply *r);
 /* A whole response without records. */
@@ -94,7 +94,10 @@ void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode,
 /* Nothing is sent: another thread answers, or nobody. */
 void reply_none(struct answer_job *job, enum answer_kind kind);
 /* Notes which zone the request is counted for. */
-void reply_zone(struct answer_job *job, const struct zone_entry *entry);
+static inline void reply_zone(struct answer_job *job, const struct zone_entry *entry) {
+  job->result.zone = entry;
+  job->result.zone_id = entry ? entry->id : UINT32_MAX;
+}
 
 /* ---- access.c ---- */
 

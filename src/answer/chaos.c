@@ -37,8 +37,7 @@ void chaos(const struct server *s, struct answer_job *job) {
   uint8_t rdata[1 + sizeof s->id->nsid];
   size_t n = chaos_rdata(s->id, chaos_names[i].text, rdata);
   struct reply r;
-  reply_start(&r, s, job, NULL);
-  message_set_flags(&r.writer, FLAG_AA);
+  reply_start(&r, s, job, NULL, FLAG_AA);
   r.truncated = !message_put_rr(&r.writer, SECTION_ANSWER, NULL, RR_TXT, CLASS_CH, 0, rdata, n);
   reply_finish(&r);
 }

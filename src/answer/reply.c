@@ -66,7 +66,7 @@ static bool question_known(const struct request *req) {
   return req->has_question && (req->opcode == OPCODE_QUERY || req->opcode == OPCODE_NOTIFY || req->opcode == OPCODE_UPDATE);
 }
 
-void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
+void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry, uint16_t flags) {
   const struct request *req = &job->request;
   r->server = s;
   r->job = job;
@@ -86,7 +86,7 @@ void reply_start(struct reply *r, const struct server *s, struct answer_job *job
   size_t least = (question ? req->question_end : MESSAGE_HEADER_BYTES) + reserve;
   if (r->limit < least) r->limit = least; /* long names in question and TSIG: the request was as long */
   assert(r->limit <= job->capacity);
-  uint16_t flags = (uint16_t)(FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
+  flags = (uint16_t)(flags | FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
   message_start(&r->writer, job->out, r->limit, req->id, flags);
   r->writer.reserve = reserve;
   if (question && !message_echo_question(&r->writer, req)) r->truncated = true;
@@ -119,11 +119,6 @@ static void put_opt(struct reply *r) {
       message_put_opt(&r->writer, r->server->id->udp_bytes, r->rcode, r->dnssec ? EDNS_F_DO : 0, r->options, r->options_size);
   assert(fits);
   (void)fits;
-}
-
-void reply_zone(struct answer_job *job, const struct zone_entry *entry) {
-  job->result.zone = entry;
-  job->result.zone_id = entry ? entry->id : UINT32_MAX;
 }
 
 /* Everything but kind, size and zone. */
@@ -165,7 +160,7 @@ void reply_finish(struct reply *r) {
 
 void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode, int ede, const char *ede_text) {
   struct reply r;
-  reply_start(&r, s, job, NULL);
+  reply_start(&r, s, job, NULL, 0);
   r.rcode = (uint16_t)rcode;
   r.ede = ede;
   r.ede_text = ede_text;

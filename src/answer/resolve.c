@@ -51,6 +51,7 @@ static bool wants_proof(const struct reply *r) {
 }
 
 static void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
+  if (set->type == RR_A || set->type == RR_AAAA) return; /* the usual ones point nowhere */
   r->answer_node = node;
   r->answer_set = *set;
 }
@@ -269,33 +270,34 @@ static void put_proofs(struct reply *r) {
   }
 }
 
+/* Everything behind the answer section. */
 static void put_rest(struct reply *r) {
   struct zone_rrset ns = {.count = 0};
   if (r->ending == END_NEGATIVE) put_negative_soa(r);
   else if (r->ending == END_REFERRAL) put_referral(r, &ns);
   if (r->rcode == RCODE_SERVFAIL || r->truncated) return;
-  if (r->proof_count) put_proofs(r);
+  put_proofs(r);
   if (r->truncated) return;
   if (ns.count) additional_glue(r, r->lookup->found.cut, &ns);
-  else if (r->answer_set.count && r->answer_set.type != RR_A && r->answer_set.type != RR_AAAA) additional_targets(r);
+  else if (r->answer_node) additional_targets(r);
 }
 
 void resolve(struct reply *r, const struct server *s, struct query *q) {
   struct answer_job *job = q->job;
-  reply_start(r, s, job, q->entry);
   r->lookup = &q->lookup;
   r->qname = &job->request.qname;
   r->owner = NULL;
   r->qtype = job->request.qtype;
   r->ending = END_ANSWER;
-  r->answer_set.count = 0;
+  r->answer_node = NULL;
   r->links = 0;
   r->proof_count = 0;
   r->dname_count = 0;
+  /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
+  reply_start(r, s, job, q->entry, is_referral(&q->lookup.found, r->qtype) ? 0 : FLAG_AA);
   while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
     ;
-  if (r->ending != END_REFERRAL || r->links > 0) message_set_flags(&r->writer, FLAG_AA);
-  put_rest(r);
+  if (r->ending != END_ANSWER || r->proof_count || r->answer_node) put_rest(r);
   if (r->rcode == RCODE_SERVFAIL) reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
   else reply_finish(r);
 }

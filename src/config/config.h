@@ -31,7 +31,7 @@ enum config_store { CONFIG_STORE_SQLITE };
 struct config_listen {
   struct addr addr; /* always with a port; 0.0.0.0 and :: are wildcards */
   bool queries;     /* answers ordinary queries */
-  bool transfers;   /* answers AXFR and IXFR */
+  bool transfers;   /* answers AXFR and IXFR, and takes NOTIFY */
   struct place place;
 };
 

@@ -95,12 +95,17 @@ static bool is_blank(uint8_t c) {
   return c == ' ' || c == '\t' || c == '\r';
 }
 
+/* A comment begins, unless the # is escaped and so a part of the name. */
+static bool begins_comment(const uint8_t *line, size_t start, size_t at) {
+  return line[at] == '#' && (at == start || line[at - 1] != '\\');
+}
+
 static bool add_line(struct list *list, const uint8_t *line, size_t n, uint32_t number) {
   size_t start = 0;
   while (start < n && is_blank(line[start]))
     start++;
   size_t end = start;
-  while (end < n && !is_blank(line[end]) && (line[end] != '#' || end > start))
+  while (end < n && !is_blank(line[end]) && !begins_comment(line, start, end))
     end++;
   size_t rest = end;
   while (rest < n && is_blank(line[rest]))

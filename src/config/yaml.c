@@ -22,7 +22,9 @@ struct reader {
   const uint8_t *bytes;
   size_t size;
   bool ascii;
-  size_t line_number, line_start; /* where the line of the last mark begins; marks only go forward */
+  struct {                          /* where the last mark stood; marks go forward, so that the text is walked once */
+    size_t line, start, column, at; /* `start` of its line, `at` of itself */
+  } last;
   struct node *spare;
   size_t spare_count;
   struct open_node open[LIMIT_CONFIG_DEPTH];
@@ -41,38 +43,41 @@ static size_t break_size(const struct reader *r, size_t at) {
   return left > 2 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9) ? 3 : 0;
 }
 
-/* Where the mark's line starts. */
-static size_t line_start(struct reader *r, size_t line) {
-  if (line < r->line_number) r->line_number = r->line_start = 0;
-  size_t at = r->line_start;
-  while (r->line_number < line && at < r->size) {
+/* Goes to the mark, or to the end of the text if libyaml means a place behind it. */
+static size_t mark_offset(struct reader *r, yaml_mark_t mark) {
+  if (mark.line < r->last.line) r->last.line = r->last.start = r->last.column = r->last.at = 0;
+  if (mark.line == r->last.line && mark.column < r->last.column) {
+    r->last.column = 0;
+    r->last.at = r->last.start;
+  }
+  size_t at = r->last.at;
+  while (r->last.line < mark.line && at < r->size) {
     size_t broken = break_size(r, at);
     at += broken ? broken : 1;
     if (!broken) continue;
-    r->line_number++;
-    r->line_start = at;
+    r->last.line++;
+    r->last.start = at;
+    r->last.column = 0;
   }
-  return r->line_start;
-}
-
-static size_t mark_offset(struct reader *r, yaml_mark_t mark) {
-  size_t at = line_start(r, mark.line);
-  for (size_t i = 0; i < mark.column && at < r->size; i++) {
+  for (; r->last.line == mark.line && r->last.column < mark.column && at < r->size; r->last.column++) {
     at++;
     while (at < r->size && (r->bytes[at] & 0xc0) == 0x80)
       at++;
   }
+  if (r->last.line < mark.line) r->last.column = SIZE_MAX; /* behind the end: whatever comes is before it */
+  r->last.at = at;
   return at;
 }
 
 /* libyaml counts columns in characters, places count bytes. */
 static uint32_t mark_column(struct reader *r, yaml_mark_t mark) {
   if (r->ascii) return (uint32_t)mark.column + 1;
-  return (uint32_t)(mark_offset(r, mark) - r->line_start) + 1;
+  return (uint32_t)(mark_offset(r, mark) - r->last.start) + 1;
 }
 
 static struct place mark_place(struct reader *r, yaml_mark_t mark) {
-  return (struct place){r->source->name, (uint32_t)mark.line + 1, mark_column(r, mark)};
+  size_t at = mark_offset(r, mark);
+  return (struct place){r->source->name, (uint32_t)r->last.line + 1, (uint32_t)(at - r->last.start) + 1};
 }
 
 static void complain(struct reader *r, yaml_mark_t mark, const char *hint, const char *what) {

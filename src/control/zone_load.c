@@ -126,15 +126,16 @@ struct finding {
   struct finding *same_slot; /* of the table */
 };
 
-enum { SLOTS = 1024 };
+enum { SLOTS = 256 };
 
 struct locate {
   struct load *l;
   struct arena memory;
   struct finding *first, **last;
-  struct finding *slots[SLOTS]; /* those not located yet, by owner and type */
-  size_t count;                 /* kept */
-  size_t missing;               /* kept and not located yet */
+  struct finding *slots[SLOTS];      /* those not located yet, by owner and type */
+  size_t count;                      /* kept */
+  size_t more_errors, more_warnings; /* beyond LIMIT_DIAGS: only counted */
+  size_t missing;                    /* kept and not located yet */
   bool ttl_differs;
   struct name ttl_owner; /* of the last difference said */
   uint16_t ttl_type;
@@ -150,7 +151,11 @@ static size_t slot_of(const struct name *owner, uint16_t type) {
 
 static bool keep_finding(void *arg, const struct zone_finding *f) {
   struct locate *c = arg;
-  if (c->count >= LIMIT_DIAGS) return true; /* the walk goes on counting */
+  if (c->count >= LIMIT_DIAGS) {
+    if (f->severity == SEVERITY_ERROR) c->more_errors++;
+    else c->more_warnings++;
+    return true;
+  }
   struct finding *x = arena_alloc(&c->memory, sizeof *x);
   if (!x) {
     c->failed = true;
@@ -215,6 +220,8 @@ static void say_findings(struct locate *c) {
     const struct zone_check_row *row = zone_check_row(x->f.check);
     diag_add(c->l->diags, x->f.severity, x->place, row->name, row->hint, "%s", x->f.what);
   }
+  c->l->diags->errors += c->more_errors;
+  c->l->diags->warnings += c->more_warnings;
 }
 
 /* Checks the snapshot; says what was found with places. */

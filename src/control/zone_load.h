@@ -26,9 +26,9 @@ struct zone_source_file {
 
 /* Zero is empty. */
 struct zone_loaded {
-  struct zone_snap *snap;       /* one reference; NULL after zone_loaded_take */
-  struct digest128 digest;      /* of all that was read, in the order of reading */
-  uint64_t bytes;               /* read in all */
+  struct zone_snap *snap;         /* one reference; NULL after zone_loaded_take */
+  struct digest128 digest;        /* of all that was read, in the order of reading */
+  uint64_t bytes;                 /* read in all */
   struct zone_source_file *files; /* as read, the zone's own first; empty if loaded from bytes */
   size_t file_count;
 };

@@ -72,9 +72,10 @@ static void say_in_use(enum socket_kind kind, const struct addr *at, const char 
     snprintf(error->hint, sizeof error->hint, "stop it, or give it another address or port");
   } else {
     snprintf(error->what, sizeof error->what, "%s: address in use", where);
-    snprintf(error->hint, sizeof error->hint,
-             "another server%s holds it; `ss -lptun 'sport = :%u'` run as root names it; stop it, or listen on another address or port",
-             at->port == 53 ? " (maybe named, unbound or systemd-resolved)" : "", at->port);
+    snprintf(
+        error->hint, sizeof error->hint,
+        "another server%s holds it; `ss -lptun 'sport = :%u'` run as root names it; stop it, or listen on another address or port",
+        at->port == 53 ? " (maybe named, unbound or systemd-resolved)" : "", at->port);
   }
 }
 

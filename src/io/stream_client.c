@@ -52,7 +52,8 @@ static void close_connection(struct connection *c) {
 
 void stream_client_free(struct stream_client *s) {
   if (!s) return;
-  for (struct connection *c; (c = token_map_any(&s->connections));) close_connection(c);
+  for (struct connection *c; (c = token_map_any(&s->connections));)
+    close_connection(c);
   token_map_done(&s->connections);
   free(s);
 }

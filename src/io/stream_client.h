@@ -20,7 +20,8 @@ struct stream_client;
 MUST_CHECK enum err stream_client_new(struct loop *l, const struct stream_client_events *events, struct stream_client **out);
 void stream_client_free(struct stream_client *s); /* NULL is fine */
 
-MUST_CHECK enum err stream_client_connect(struct stream_client *s, uint64_t token, const struct addr *source, const struct addr *to);
+MUST_CHECK enum err stream_client_connect(struct stream_client *s, uint64_t token, const struct addr *source,
+                                          const struct addr *to);
 /* Queues one message, also before it is open. ERR_NOT_FOUND: no such token. */
 MUST_CHECK enum err stream_client_send(struct stream_client *s, uint64_t token, const uint8_t *message, size_t n);
 void stream_client_close(struct stream_client *s, uint64_t token); /* unknown tokens are ignored */

@@ -97,7 +97,8 @@ enum err stream_produce(struct stream_conn *c, const struct stream_producer *p) 
   if (!node) return ERR_MEMORY;
   *node = (struct producer_node){*p, NULL, false};
   struct producer_node **last = &c->producers;
-  while (*last) last = &(*last)->next;
+  while (*last)
+    last = &(*last)->next;
   *last = node;
   c->producer_count++;
   return ERR_OK;
@@ -242,7 +243,8 @@ static void read_some(struct stream_conn *c, struct instant now) {
 /* ---- the whole ---- */
 
 void conn_close(struct stream_conn *c, struct instant now) {
-  while (c->producers) end_producer(c, false, now);
+  while (c->producers)
+    end_producer(c, false, now);
   if (c->in) drop_in(c);
   if (c->out) drop_out(c);
   loop_remove(c->server->loop, &c->watch);

@@ -46,7 +46,7 @@ struct stream_conn {
   bool replied;  /* the message in hand was answered */
   uint8_t *in;   /* octets not yet handled; NULL: none */
   uint32_t in_size, in_capacity;
-  uint8_t *out;  /* octets the system would not take yet; NULL: none */
+  uint8_t *out; /* octets the system would not take yet; NULL: none */
   uint32_t out_at, out_size;
   struct producer_node *producers; /* first in, first served */
 };

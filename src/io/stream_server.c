@@ -48,14 +48,16 @@ static bool accept_one(struct listener_watch *l, struct instant now) {
 }
 
 static void listener_ready(void *arg, unsigned events, struct instant now) {
-  for (int i = 0; i < ACCEPTS_A_TURN && accept_one(arg, now); i++) continue;
+  for (int i = 0; i < ACCEPTS_A_TURN && accept_one(arg, now); i++)
+    continue;
 }
 
 /* Lets go of the listeners; connections that wait in their queues are taken first. */
 static void drop_listeners(struct stream_server *s, struct instant now) {
   for (size_t i = 0; i < s->listener_count; i++) {
     struct listener_watch *l = &s->listeners[i];
-    for (uint32_t k = 0; k < s->options.connections && accept_one(l, now); k++) continue;
+    for (uint32_t k = 0; k < s->options.connections && accept_one(l, now); k++)
+      continue;
     loop_remove(s->loop, &l->watch);
   }
   free(s->listeners);
@@ -115,7 +117,8 @@ static void *run(void *arg) {
     if (s->accept_again_ns && s->accept_again_ns <= now.mono_ns) rest(s, 0);
   }
   for (int list = 0; list < STREAM_LISTS; list++)
-    while (s->lists[list].head) conn_close(s->lists[list].head, now);
+    while (s->lists[list].head)
+      conn_close(s->lists[list].head, now);
   if (s->handler.thread_end) s->handler.thread_end(s->handler.arg);
   return NULL;
 }
@@ -154,7 +157,8 @@ void stream_server_listen(struct stream_server *s, const struct stream_listener 
   s->command.listener_count = n;
   s->command.listen = true;
   loop_wake(s->loop);
-  while (s->command.listen) pthread_cond_wait(&s->applied, &s->lock);
+  while (s->command.listen)
+    pthread_cond_wait(&s->applied, &s->lock);
   pthread_mutex_unlock(&s->lock);
 }
 

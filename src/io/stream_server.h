@@ -39,11 +39,11 @@ struct stream_handler {
 };
 
 struct stream_options {
-  uint32_t idle_ms;    /* without a question: 10000 */
-  uint32_t message_ms; /* from a message's first octet to its last: 10000 */
-  uint32_t write_ms;   /* to take what was sent: 30000 */
+  uint32_t idle_ms;     /* without a question: 10000 */
+  uint32_t message_ms;  /* from a message's first octet to its last: 10000 */
+  uint32_t write_ms;    /* to take what was sent: 30000 */
   uint32_t connections; /* at once: LIMIT_STREAMS */
-  size_t buffer_bytes; /* for all slow clients: LIMIT_STREAM_BUFFER_BYTES */
+  size_t buffer_bytes;  /* for all slow clients: LIMIT_STREAM_BUFFER_BYTES */
 };
 
 extern const struct stream_options stream_defaults;
@@ -51,9 +51,9 @@ extern const struct stream_options stream_defaults;
 struct stream_counters {
   uint64_t connections; /* open now */
   uint64_t accepted;
-  uint64_t messages;    /* received */
-  uint64_t timed_out;   /* closed as idle or slow */
-  uint64_t evicted;     /* closed to make room for others */
+  uint64_t messages;     /* received */
+  uint64_t timed_out;    /* closed as idle or slow */
+  uint64_t evicted;      /* closed to make room for others */
   uint64_t buffer_bytes; /* kept now */
 };
 

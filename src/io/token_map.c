@@ -27,7 +27,8 @@ void *token_map_get(const struct token_map *m, uint64_t token) {
 
 static void insert(struct token_map *m, uint64_t token, void *value) {
   size_t i = home(m, token);
-  while (m->slots[i].token) i = (i + 1) & (m->capacity - 1);
+  while (m->slots[i].token)
+    i = (i + 1) & (m->capacity - 1);
   m->slots[i] = (struct token_slot){token, value};
 }
 

@@ -13,7 +13,7 @@ struct token_map {
   size_t count;
 };
 
-void *token_map_get(const struct token_map *m, uint64_t token); /* NULL: not there */
+void *token_map_get(const struct token_map *m, uint64_t token);                      /* NULL: not there */
 MUST_CHECK enum err token_map_put(struct token_map *m, uint64_t token, void *value); /* the token is not there yet */
 void token_map_remove(struct token_map *m, uint64_t token);
 /* The values one after the other, in no order; NULL ends. Starts with *cursor = 0; the map must not change meanwhile. */

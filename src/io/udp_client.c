@@ -41,7 +41,8 @@ static void close_exchange(struct exchange *x) {
 
 void udp_client_free(struct udp_client *u) {
   if (!u) return;
-  for (struct exchange *x; (x = token_map_any(&u->exchanges));) close_exchange(x);
+  for (struct exchange *x; (x = token_map_any(&u->exchanges));)
+    close_exchange(x);
   token_map_done(&u->exchanges);
   free(u);
 }
@@ -86,8 +87,8 @@ static enum err open_exchange(struct udp_client *u, uint64_t token, const struct
   return ERR_OK;
 }
 
-enum err udp_client_send(struct udp_client *u, uint64_t token, const struct addr *source, const struct addr *to, const uint8_t *bytes,
-                         size_t n) {
+enum err udp_client_send(struct udp_client *u, uint64_t token, const struct addr *source, const struct addr *to,
+                         const uint8_t *bytes, size_t n) {
   struct exchange *x = token_map_get(&u->exchanges, token);
   if (x && !(addr_equal(&x->to, to) && addr_equal(&x->source, source))) {
     close_exchange(x);

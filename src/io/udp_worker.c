@@ -176,7 +176,8 @@ static void serve_many_sockets(struct udp_worker *w) {
     int n = epoll_wait(w->epoll_fd, events, LIMIT_BATCH, -1);
     for (int i = 0; i < n; i++) {
       const struct udp_socket *s = &w->sockets[events[i].data.u32];
-      for (int k = 0; k < BATCHES_A_TURN && receive(w, s, MSG_DONTWAIT) == LIMIT_BATCH; k++) continue;
+      for (int k = 0; k < BATCHES_A_TURN && receive(w, s, MSG_DONTWAIT) == LIMIT_BATCH; k++)
+        continue;
     }
   }
 }
@@ -191,7 +192,8 @@ static void *run(void *arg) {
   if (w->epoll_fd < 0) serve_one_socket(w);
   else serve_many_sockets(w);
   for (size_t i = 0; i < w->socket_count; i++)
-    for (int k = 0; k < BATCHES_AT_THE_END && receive(w, &w->sockets[i], MSG_DONTWAIT) > 0; k++) continue;
+    for (int k = 0; k < BATCHES_AT_THE_END && receive(w, &w->sockets[i], MSG_DONTWAIT) > 0; k++)
+      continue;
   if (w->handler.thread_end) w->handler.thread_end(w->handler.arg);
   return NULL;
 }
@@ -215,8 +217,8 @@ static enum err watch_sockets(struct udp_worker *w) {
   return ERR_OK;
 }
 
-enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const struct udp_handler *handler, const char *name, int cpu,
-                          struct udp_worker **out) {
+enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const struct udp_handler *handler, const char *name,
+                          int cpu, struct udp_worker **out) {
   struct udp_worker *w;
   if (posix_memalign((void **)&w, CACHE_LINE, sizeof *w) != 0) return ERR_MEMORY;
   memset(w, 0, sizeof *w);

@@ -19,11 +19,11 @@
 struct udp_packet {
   const uint8_t *bytes; /* the request */
   uint32_t size;
-  uint32_t tag;  /* of the socket it came by */
+  uint32_t tag; /* of the socket it came by */
   const struct sockaddr *from;
-  uint8_t *out;  /* room for LIMIT_UDP_RESPONSE_BYTES */
+  uint8_t *out;      /* room for LIMIT_UDP_RESPONSE_BYTES */
   uint32_t out_size; /* filled in by the handler; 0: no response */
-  uint32_t slot; /* the worker's own */
+  uint32_t slot;     /* the worker's own */
 };
 
 struct udp_socket {

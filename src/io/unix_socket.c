@@ -156,7 +156,8 @@ void unix_server_chown(struct unix_server *u, unsigned uid, unsigned gid) {
 
 void unix_server_free(struct unix_server *u) {
   if (!u) return;
-  for (struct client *c; (c = token_map_any(&u->clients));) close_client(c);
+  for (struct client *c; (c = token_map_any(&u->clients));)
+    close_client(c);
   token_map_done(&u->clients);
   loop_remove(u->loop, &u->listener);
   close(u->listener.fd);

@@ -18,7 +18,8 @@ struct unix_server_events {
 
 struct unix_server;
 /* Takes the place of a socket that a dead server left; that no living one has it is known by the lock on its directory. */
-MUST_CHECK enum err unix_server_new(struct loop *l, const char *path, const struct unix_server_events *events, struct unix_server **out);
+MUST_CHECK enum err unix_server_new(struct loop *l, const char *path, const struct unix_server_events *events,
+                                    struct unix_server **out);
 void unix_server_chown(struct unix_server *u, unsigned uid, unsigned gid);
 void unix_server_free(struct unix_server *u); /* removes the socket; NULL is fine */
 /* One line, without the newline. A token whose client is gone is ignored. */

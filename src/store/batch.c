@@ -97,7 +97,7 @@ static enum err touch(struct store_batch *b, uint64_t zone, struct zone_row **ou
 static enum err find_name(struct store_batch *b, const struct name *name, uint64_t *version, bool *live) {
   struct store *s = b->store;
   sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_BY_NAME, DB_BLOB(name->octets, name->size));
-  bool found;
+  bool found = false;
   enum err err = db_step(&s->db, st, &found, &b->error);
   if (!err) {
     /* The log's row may be older than memory, but a zone that memory has forgotten is right there. */
@@ -113,7 +113,7 @@ static enum err find_name(struct store_batch *b, const struct name *name, uint64
 enum err store_batch_create(struct store_batch *b, const struct name *name, uint64_t *id, uint64_t *version) {
   struct store *s = b->store;
   struct name lower = *name;
-  struct zone_row *now;
+  struct zone_row *now = NULL;
   uint64_t last;
   bool live;
   if (b->failed) return b->failed;
@@ -156,7 +156,7 @@ static enum err add_change(struct store_batch *b, struct zone_row *now, const st
 }
 
 enum err store_batch_delta(struct store_batch *b, const struct store_change *change) {
-  struct zone_row *now;
+  struct zone_row *now = NULL;
   if (b->failed) return b->failed;
   if (change->body_size > LIMIT_CHANGE_BYTES) return ERR_LIMIT;
   enum err err = touch(b, change->zone, &now);
@@ -211,7 +211,7 @@ static enum err write_image(struct store_batch *b, const struct zone_snap *snap,
     file_out_abort(&own);
     return write_failed(b, err);
   }
-  struct file_out *shared;
+  struct file_out *shared = NULL;
   enum err err = shared_segment(b, &shared);
   if (err) return err;
   image->segment = b->shared_number;
@@ -237,7 +237,7 @@ static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const 
 
 enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
                            const struct store_change *change, struct store_image *image) {
-  struct zone_row *now;
+  struct zone_row *now = NULL;
   struct store_image written = {.version = version};
   uint8_t body[32];
   if (b->failed) return b->failed;
@@ -260,9 +260,9 @@ enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t versio
 }
 
 enum err batch_move(struct store_batch *b, uint64_t zone) {
-  struct zone_row *now;
+  struct zone_row *now = NULL;
   struct store_image image;
-  struct file_out *shared;
+  struct file_out *shared = NULL;
   if (b->failed) return b->failed;
   enum err err = touch(b, zone, &now);
   if (!err) err = shared_segment(b, &shared);
@@ -283,7 +283,7 @@ enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t 
 /* A live zone besides this one that has its name: made after this one was deleted. */
 static enum err has_live_twin(struct store_batch *b, uint64_t zone, bool *twin) {
   struct db *db = &b->store->db;
-  bool row;
+  bool row = false;
   sqlite3_stmt *st = DB_BIND(db, ST_ZONE_LIVE_TWIN, DB_INT(zone));
   enum err err = db_step(db, st, &row, &b->error);
   if (!err) *twin = row && sqlite3_column_int64(st, 0) > 0;
@@ -292,7 +292,7 @@ static enum err has_live_twin(struct store_batch *b, uint64_t zone, bool *twin) 
 }
 
 enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s) {
-  struct zone_row *now;
+  struct zone_row *now = NULL;
   bool twin = false;
   if (b->failed) return b->failed;
   enum err err = touch(b, zone, &now);

@@ -87,7 +87,7 @@ struct link { /* a changeset without what it says */
 
 static enum err read_link(struct store *s, uint64_t seq, struct link *out, struct store_error *error) {
   sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_LINK, DB_INT(seq));
-  bool row;
+  bool row = false;
   enum err err = db_step(&s->db, st, &row, error);
   if (!err) {
     *out = (struct link){.found = row};
@@ -176,7 +176,7 @@ static void copy_row(sqlite3_stmt *st, uint64_t seq, struct row_copy *r) {
 static enum err read_change(struct store *s, uint64_t zone, uint64_t seq, struct digest128 before, struct row_copy *r,
                             struct store_error *error) {
   sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_READ, DB_INT(seq));
-  bool row;
+  bool row = false;
   struct digest128 stored = {0};
   enum err err = db_step(&s->db, st, &row, error);
   if (!err && !row) err = corrupt(error, zone, seq, "is missing in the log");

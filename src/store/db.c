@@ -91,7 +91,7 @@ void db_end(sqlite3_stmt *st) {
 
 enum err db_run(struct db *db, struct store_error *error, enum statement id, const struct db_value *values, size_t count) {
   sqlite3_stmt *st = db_bind(db, id, values, count);
-  bool row;
+  bool row = false;
   enum err err = db_step(db, st, &row, error);
   db_end(st);
   return err;
@@ -99,7 +99,7 @@ enum err db_run(struct db *db, struct store_error *error, enum statement id, con
 
 enum err db_number(struct db *db, struct store_error *error, enum statement id, uint64_t *out) {
   sqlite3_stmt *st = db->statements[id];
-  bool row;
+  bool row = false;
   enum err err = db_step(db, st, &row, error);
   if (!err) *out = row ? (uint64_t)sqlite3_column_int64(st, 0) : 0;
   db_end(st);
@@ -125,7 +125,7 @@ static enum err execute(struct db *db, const char *sql, struct store_error *erro
 /* One number by an unprepared query; `missing` when there is no row. */
 static enum err query_number(struct db *db, const char *sql, int64_t missing, int64_t *out, struct store_error *error) {
   sqlite3_stmt *st;
-  bool row;
+  bool row = false;
   int rc = sqlite3_prepare_v2(db->connection, sql, -1, &st, NULL);
   if (rc != SQLITE_OK) return db_fail(db, rc, error);
   enum err err = db_step(db, st, &row, error);

@@ -158,7 +158,7 @@ static enum err look_up(struct store *s, uint64_t seq, bool *there, struct store
     if (!err) *there = last >= seq;
     return err;
   }
-  bool row;
+  bool row = false;
   sqlite3_stmt *st = DB_BIND(&s->db, ST_META_GET, DB_TEXT("tick"));
   err = db_step(&s->db, st, &row, error);
   if (!err && row) last = (uint64_t)sqlite3_column_int64(st, 0);

@@ -82,7 +82,7 @@ static enum err move_together(struct store *s, struct store_error *error) {
 
 static enum err deleted_at(struct store *s, uint64_t zone, int64_t *at_s, struct store_error *error) {
   sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_DELETED_AT, DB_INT(zone));
-  bool row;
+  bool row = false;
   enum err err = db_step(&s->db, st, &row, error);
   if (!err) *at_s = row ? sqlite3_column_int64(st, 0) : INT64_MIN;
   db_end(st);

@@ -8,9 +8,9 @@
 enum { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2, EXIT_TIMED_OUT = 3 };
 
 struct command {
-  const char *name;    /* "zone list" */
-  const char *usage;   /* its arguments: "ZONE [--at TIME]"; for a command to the server each word becomes a member of the request */
-  const char *summary; /* one line */
+  const char *name;  /* "zone list" */
+  const char *usage; /* its arguments: "ZONE [--at TIME]"; for a command to the server each word becomes a member of the request */
+  const char *summary;               /* one line */
   int (*run)(int argc, char **argv); /* argv[0] is the name */
 };
 

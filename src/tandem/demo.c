@@ -249,7 +249,7 @@ static bool prepare(struct demo *d, const char *dir) {
   if (!dir && !mkdtemp(d->dir)) return false;
   char absolute[PATH_MAX];
   bool ok = demo_choose_ports(d) && demo_write_files(d) && realpath(d->dir, absolute) && strlen(absolute) + 16 < sizeof d->dir;
-  if (ok) snprintf(d->dir, sizeof d->dir, "%s", absolute);
+  if (ok) memcpy(d->dir, absolute, strlen(absolute) + 1);
   return ok && (!dir || demo_write_files(d)); /* again, now with absolute paths in them */
 }
 

@@ -61,16 +61,20 @@ static void config_head(const struct demo *d, enum demo_role role, struct buf *b
   buf_add_text(b, "keys:\n  - {name: transfer.demo., algorithm: hmac-sha256, secret-file: transfer.key}\npeers:\n");
 }
 
-static void config_peer(const struct demo *d, enum demo_role role, const char *name, struct buf *b) {
-  char at[ADDR_TEXT_BYTES];
-  buf_printf(b, "  - {name: %s, address: \"%s\", key: transfer.demo.}\n", name, addr_text(&d->server[role].at, at));
+/* A peer as `self` sees it; all share one machine, so each says which address it speaks from. */
+static void config_peer(const struct demo *d, enum demo_role self, enum demo_role peer, const char *name, struct buf *b) {
+  char at[ADDR_TEXT_BYTES], from[ADDR_TEXT_BYTES];
+  struct addr source = d->server[self].at;
+  source.port = 0;
+  buf_printf(b, "  - {name: %s, address: \"%s\", key: transfer.demo., source: \"%s\"}\n", name, addr_text(&d->server[peer].at, at),
+             addr_text(&source, from));
 }
 
 static bool write_primary(const struct demo *d) {
   struct buf b = {0};
   config_head(d, DEMO_PRIMARY, &b);
-  config_peer(d, DEMO_SECONDARY1, "secondary1", &b);
-  config_peer(d, DEMO_SECONDARY2, "secondary2", &b);
+  config_peer(d, DEMO_PRIMARY, DEMO_SECONDARY1, "secondary1", &b);
+  config_peer(d, DEMO_PRIMARY, DEMO_SECONDARY2, "secondary2", &b);
   buf_printf(&b,
              "zones:\n  - name: \"%s\"\n    role: primary\n    file: zone\n    notify: [secondary1, secondary2]\n"
              "    transfer: [secondary1, secondary2]\n"
@@ -83,7 +87,7 @@ static bool write_secondary(const struct demo *d, enum demo_role role) {
   struct buf b = {0};
   char name[64];
   config_head(d, role, &b);
-  config_peer(d, DEMO_PRIMARY, "primary", &b);
+  config_peer(d, role, DEMO_PRIMARY, "primary", &b);
   buf_printf(&b,
              "zones:\n  - name: \"%s\"\n    role: secondary\n    primaries: [primary]\n"
              "    retry-min: 0.5\n    retry-max: 1   # seconds: the demo is not as patient as the SOA\n",

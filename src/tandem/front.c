@@ -241,7 +241,8 @@ enum err front_switch(struct front *f, struct control *control, struct note_queu
   e = switch_workers(f);
   char text[ADDR_TEXT_BYTES];
   for (size_t i = 0; i < f->next.count; i++)
-    if (!set_find(&f->now, &f->next.list[i].addr)) log_event(EV_LISTENING, LOG_TEXT("address", addr_text(&f->next.list[i].addr, text)));
+    if (!set_find(&f->now, &f->next.list[i].addr))
+      log_event(EV_LISTENING, LOG_TEXT("address", addr_text(&f->next.list[i].addr, text)));
   set_close(&f->now);
   f->now = f->next;
   f->next = (struct listener_set){0};

@@ -61,7 +61,8 @@ void network_tell(struct network *n, struct control *control) {
   n->control = control;
 }
 
-static enum err net_udp_send(void *arg, uint64_t token, const struct addr *source, const struct addr *to, const uint8_t *bytes, size_t n) {
+static enum err net_udp_send(void *arg, uint64_t token, const struct addr *source, const struct addr *to, const uint8_t *bytes,
+                             size_t n) {
   return udp_client_send(((struct network *)arg)->udp, token, source, to, bytes, n);
 }
 

@@ -11,8 +11,8 @@
 #include "wire/name.h"
 
 enum note_kind {
-  NOTE_NOTIFY,           /* an allowed NOTIFY: the zone's secondary is to ask */
-  NOTE_NOTIFY_REFUSED,   /* the rest is to be logged */
+  NOTE_NOTIFY,         /* an allowed NOTIFY: the zone's secondary is to ask */
+  NOTE_NOTIFY_REFUSED, /* the rest is to be logged */
   NOTE_TRANSFER_REFUSED,
   NOTE_TSIG_FAILED,
 };
@@ -28,7 +28,7 @@ struct note {
 
 struct note_queue;
 MUST_CHECK enum err note_queue_new(struct note_queue **out);
-void note_queue_free(struct note_queue *q); /* NULL is fine */
+void note_queue_free(struct note_queue *q);                      /* NULL is fine */
 bool note_queue_put(struct note_queue *q, const struct note *n); /* false: full */
 bool note_queue_take(struct note_queue *q, struct note *out);    /* false: empty */
 

@@ -198,7 +198,8 @@ static int explain(const struct remote *r, const char *path, enum err e) {
   const char *name = r->command->name;
   switch (e) {
   case ERR_NOT_FOUND:
-    fprintf(stderr, "tandem %s: no server is running there (nobody answers at %s); `tandem serve -c FILE` starts one\n", name, path);
+    fprintf(stderr, "tandem %s: no server is running there (nobody answers at %s); `tandem serve -c FILE` starts one\n", name,
+            path);
     return EXIT_REFUSED;
   case ERR_REFUSED:
     fprintf(stderr, "tandem %s: %s is not ours to use; run it as the server's user or as root\n", name, path);

@@ -64,8 +64,8 @@ static void take_note(struct server *s, const struct note *n, struct instant now
   if (n->kind == NOTE_TSIG_FAILED)
     log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name), LOG_TEXT("error", tsig_error_text(n->code)));
   else
-    log_event(n->kind == NOTE_NOTIFY_REFUSED ? EV_NOTIFY_REFUSED : EV_TRANSFER_REFUSED, LOG_TEXT("zone", name), LOG_TEXT("from", from),
-              LOG_TEXT("rcode", rcode_text(n->code)));
+    log_event(n->kind == NOTE_NOTIFY_REFUSED ? EV_NOTIFY_REFUSED : EV_TRANSFER_REFUSED, LOG_TEXT("zone", name),
+              LOG_TEXT("from", from), LOG_TEXT("rcode", rcode_text(n->code)));
 }
 
 static void take_notes(void *arg, struct instant now) {
@@ -206,7 +206,8 @@ static int drop_privileges(struct server *s) {
   if (status) return status;
   if (found && store_chown(s->store, user.uid, user.gid, &error)) return failed("store", error.what);
   if (found) unix_server_chown(s->commands, user.uid, user.gid);
-  if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front), &what)) return failed("privileges could not be dropped", what);
+  if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front), &what))
+    return failed("privileges could not be dropped", what);
   return 0;
 }
 

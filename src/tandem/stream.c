@@ -28,7 +28,8 @@ static void transfer_end(void *arg, bool whole, struct instant now) {
   char zone[NAME_TEXT_BYTES], peer[ADDR_TEXT_BYTES];
   log_event(whole ? EV_TRANSFER_OUT_DONE : EV_TRANSFER_OUT_FAILED, LOG_TEXT("zone", name_text(&t->zone, zone)),
             LOG_TEXT("peer", addr_text(&t->peer, peer)), LOG_NUMBER("serial", t->serial), LOG_NUMBER("records", c.records),
-            LOG_NUMBER("messages", c.messages), LOG_NUMBER("bytes", c.bytes), LOG_NUMBER("ms", (now.mono_ns - t->begun_ns) / NS_PER_MS));
+            LOG_NUMBER("messages", c.messages), LOG_NUMBER("bytes", c.bytes),
+            LOG_NUMBER("ms", (now.mono_ns - t->begun_ns) / NS_PER_MS));
   if (whole) atomic_fetch_add_explicit(&t->streamer->transfers_done, 1, memory_order_relaxed);
   t->streamer->transfers--;
   axfr_out_free(t->axfr);

@@ -15,7 +15,8 @@ struct streamer {
   struct answer_job job;
 };
 
-MUST_CHECK enum err streamer_new(struct control *control, struct note_queue *notes, struct loop *control_loop, struct streamer **out);
+MUST_CHECK enum err streamer_new(struct control *control, struct note_queue *notes, struct loop *control_loop,
+                                 struct streamer **out);
 void streamer_free(struct streamer *s); /* NULL is fine */
 struct stream_handler streamer_handler(struct streamer *s);
 

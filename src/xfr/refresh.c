@@ -38,12 +38,12 @@ static uint64_t jittered_ns(const struct secondaries *s, uint64_t interval_ns, u
   return v < least && least <= interval_ns ? least : v;
 }
 
-uint64_t refresh_interval_ns(const struct secondary *z) {
+static uint64_t refresh_interval_ns(const struct secondary *z) {
   const struct secondary_options *o = &z->options->o;
   return bounded_ns(z->soa.refresh_s * UINT64_C(1000), o->refresh_min_ms, o->refresh_max_ms);
 }
 
-uint64_t retry_interval_ns(const struct secondary *z) {
+static uint64_t retry_interval_ns(const struct secondary *z) {
   const struct secondary_options *o = &z->options->o;
   uint64_t ms = z->soa.retry_s * UINT64_C(1000);
   if (!z->has_content) {
@@ -68,35 +68,31 @@ static uint64_t next_retry_ns(const struct secondaries *s, const struct secondar
   return due > now.mono_ns ? due : now.mono_ns;
 }
 
+uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now) {
+  return good && z->has_content ? next_refresh_ns(s, z, now) : next_retry_ns(s, z, now);
+}
+
 /* ---- rounds ---- */
 
 uint16_t target_at_hand(const struct secondary *z) {
   return (uint16_t)((z->first_target + z->tried) % z->options->target_count);
 }
 
-/* Waits for a turn to ask the target at hand. False: it can't be asked. */
-static bool queue_up(struct secondaries *s, struct secondary *z, const struct target *t, struct instant now) {
-  struct remote *r = remote_get(&s->remotes, t->address);
-  if (r && !remote_is_down(r)) {
-    z->phase = SECONDARY_WAITING_SLOT;
-    lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
-    zone_reschedule(s, z);
-    return true;
-  }
-  char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES];
-  snprintf(text, sizeof text, "%s %s", addr_text(t->address, address),
-           r ? "does not answer (others of its zones are being asked for): is it up, and reachable from here?" : "was not asked: out of memory");
-  z->phase = SECONDARY_ASKING;
-  zone_failed(s, z, text, t->primary->name, now);
-  return false;
-}
-
 static void ask(struct secondaries *s, struct secondary *z, struct instant now) {
-  for (; z->tried < z->options->target_count; z->tried++) {
-    struct target t = zone_target(z, target_at_hand(z));
-    if (queue_up(s, z, &t, now)) return;
+  if (z->tried >= z->options->target_count) {
+    round_end(s, z, z->current || z->lower, now);
+    return;
   }
-  round_end(s, z, z->current || z->lower, now);
+  struct target t = zone_target(z, target_at_hand(z));
+  struct remote *r = remote_get(&s->remotes, t.address);
+  if (!r) { /* out of memory: the retry timer will try again */
+    z->tried = z->options->target_count;
+    round_end(s, z, false, now);
+    return;
+  }
+  z->phase = SECONDARY_WAITING_SLOT;
+  lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
+  zone_reschedule(s, z);
 }
 
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now) {
@@ -146,7 +142,7 @@ void round_end(struct secondaries *s, struct secondary *z, bool good, struct ins
   z->phase = SECONDARY_IDLE;
   if (good) z->failures = 0;
   else if (z->failures < UINT8_MAX) z->failures++;
-  z->refresh_ns = good && z->has_content ? next_refresh_ns(s, z, now) : next_retry_ns(s, z, now);
+  z->refresh_ns = next_round_ns(s, z, good, now);
   if (z->notify_round && z->fruitless < UINT8_MAX) z->fruitless++;
   z->force = z->urgent = z->notify_round = z->current = z->lower = false;
   zone_reschedule(s, z);
@@ -247,8 +243,14 @@ static void query_failed(struct secondaries *s, struct secondary *z, enum err e,
 }
 
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
-  struct exchange *x = exchange_new(s, z, lane, now);
+  bool down = remote_is_down(lane->remote);
   z->phase = SECONDARY_ASKING;
+  if (down) {
+    lane_release(&s->datagrams, lane); /* the probes that make it down go on, so the remote stays */
+    target_failed(s, z, "does not answer (asked for other zones just now): is it up, and reachable from here?", now);
+    return;
+  }
+  struct exchange *x = exchange_new(s, z, lane, now);
   if (!x) {
     target_failed(s, z, "was not asked: out of memory", now);
     return;

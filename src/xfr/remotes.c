@@ -107,5 +107,5 @@ void remote_put(struct map *remotes, struct remote *r) {
 }
 
 bool remote_is_down(const struct remote *r) {
-  return r->silent >= REMOTE_DOWN_SILENT && r->datagrams.in_flight >= REMOTE_DOWN_PROBES;
+  return r->silent >= REMOTE_DOWN_SILENT && r->datagrams.in_flight > REMOTE_DOWN_PROBES;
 }

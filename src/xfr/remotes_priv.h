@@ -47,7 +47,8 @@ struct remote {
   struct lane datagrams, streams;
 };
 
-/* An address that was silent so often is down as long as probes of it are under way: others do not queue up behind them. */
+/* An address that was silent so often is down as long as more exchanges with it are under way than it takes to see it come back:
+ * nobody else waits for it, so that a million zones of a dead primary go on to their next one. */
 enum { REMOTE_DOWN_SILENT = 3, REMOTE_DOWN_PROBES = 4 };
 
 struct remote *remote_get(struct map *remotes, const struct addr *addr); /* found or made; NULL: out of memory */

@@ -244,8 +244,8 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
   } else if (ask) {
     want_round(s, z, NO_TARGET, false, now);
   } else if (z->phase == SECONDARY_IDLE) { /* the bounds may have become tighter */
-    uint64_t most = now.mono_ns + (z->failures || !z->has_content ? retry_interval_ns(z) : refresh_interval_ns(z));
-    if (z->refresh_ns > most) z->refresh_ns = most;
+    uint64_t next = next_round_ns(s, z, z->failures == 0, now);
+    if (z->refresh_ns > next) z->refresh_ns = next;
   }
   zone_reschedule(s, z);
   return ERR_OK;

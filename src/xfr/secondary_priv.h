@@ -123,8 +123,7 @@ void target_failed(struct secondaries *s, struct secondary *z, const char *what,
 uint16_t target_at_hand(const struct secondary *z);
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
 void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
-uint64_t refresh_interval_ns(const struct secondary *z); /* without jitter */
-uint64_t retry_interval_ns(const struct secondary *z);
+uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now);
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
 void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now);

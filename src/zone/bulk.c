@@ -29,7 +29,7 @@ static uint8_t *row_rdata(struct bulk_row *r) {
   return r->data + r->key_size + (r->has_case ? record_case_bytes(r->key_size) : 0);
 }
 
-/* The key's bytes from `from` on as a number. Keys have no 00 00, so zeros behind the end make no two of them equal. */
+/* The key's bytes from `from` on as a number. Zeros behind the end sort right: no key has 00 00, so an end is before anything. */
 static uint64_t key_prefix(const struct bulk_row *r, size_t from) {
   uint8_t bytes[PREFIX_BYTES] = {0};
   if (from < r->key_size) memcpy(bytes, r->data + from, r->key_size - from < PREFIX_BYTES ? r->key_size - from : PREFIX_BYTES);
@@ -114,9 +114,10 @@ static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n
   }
   radix_sort(items, spare, n);
   for (size_t i = 0, end; i < n; i = end) {
-    for (end = i + 1; end < n && items[end].prefix == items[i].prefix;)
-      end++;
-    if (end - i > 1 && depth + PREFIX_BYTES < items[i].row->key_size) sort_from(items + i, spare, end - i, depth + PREFIX_BYTES);
+    bool more = false; /* otherwise all of the run are the same key */
+    for (end = i; end < n && items[end].prefix == items[i].prefix; end++)
+      more |= items[end].row->key_size > depth + PREFIX_BYTES;
+    if (more) sort_from(items + i, spare, end - i, depth + PREFIX_BYTES);
   }
 }
 
@@ -148,7 +149,7 @@ static enum err build_name(struct build *b, const struct bulk_item *rows, size_t
   }
   draft_settle(&b->draft);
   struct bulk_row *first = rows[0].row;
-  uint32_t cells, ref;
+  uint32_t cells;
   enum err e = draft_measure(&b->draft, first->key_size, first->has_case, &cells);
   if (e != ERR_OK) return e;
   if (cells > b->scratch_cells) {
@@ -158,10 +159,9 @@ static enum err build_name(struct build *b, const struct bulk_item *rows, size_t
     b->scratch_cells = cells;
   }
   draft_write(&b->draft, first->data, first->key_size, first->labels, row_case(first), cells, b->scratch);
-  e = emit_to_heap(b, b->scratch, cells, &ref);
-  if (e != ERR_OK) return e;
   *record_count += b->draft.count;
-  return layout_leaf(&b->layout, first->data, first->key_size, record_leaf_flags((const struct zone_node *)b->scratch), ref);
+  const struct zone_node *record = (const struct zone_node *)b->scratch;
+  return layout_leaf(&b->layout, record, record_leaf_flags(record));
 }
 
 static enum err build_all(struct build *b, const struct bulk *bulk, struct bulk_result *out) {

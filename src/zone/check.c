@@ -41,9 +41,9 @@ static void report(struct check_walk *w, enum zone_check check, uint16_t type, c
 
 /* ---- one name ---- */
 
-/* Types that may stand beside a CNAME: what denies and signs it (RFC 4034 §4, RFC 4035 §2.5, RFC 2181 §10.1). */
+/* Types that may stand beside a CNAME: what denies and signs it (RFC 4035 §2.5). */
 static bool fits_cname(uint16_t type) {
-  return type == RR_CNAME || type == RR_NSEC || type == RR_RRSIG || type == CHECK_TYPE_KEY || type == CHECK_TYPE_SIG;
+  return type == RR_CNAME || type == RR_NSEC || type == RR_RRSIG;
 }
 
 static void check_cname(struct check_walk *w, const struct zone_rrset *set) {
@@ -117,9 +117,15 @@ static void check_set(struct check_walk *w, const struct zone_rrset *set) {
     return;
   }
   switch (set->type) {
-  case RR_CNAME: check_cname(w, set); break;
-  case RR_DNAME: check_dname(w, set); break;
-  case RR_DS: check_ds(w); break;
+  case RR_CNAME:
+    check_cname(w, set);
+    break;
+  case RR_DNAME:
+    check_dname(w, set);
+    break;
+  case RR_DS:
+    check_ds(w);
+    break;
   case RR_SOA:
     if (w->at_apex) check_soa_timers(w, set);
     else report(w, ZONE_CHECK_SOA_NOT_AT_APEX, RR_SOA, "has a SOA, but is not the apex");
@@ -132,20 +138,25 @@ static void check_set(struct check_walk *w, const struct zone_rrset *set) {
     check_host_name(w, RR_MX);
     check_targets(w, set);
     break;
-  case RR_SRV: check_targets(w, set); break;
+  case RR_SRV:
+    check_targets(w, set);
+    break;
   case RR_A:
-  case RR_AAAA: check_host_name(w, set->type); break;
+  case RR_AAAA:
+    check_host_name(w, set->type);
+    break;
   case RR_NSEC3PARAM:
     if (!w->at_apex) report(w, ZONE_CHECK_NSEC3PARAM_NOT_AT_APEX, set->type, "has a NSEC3PARAM, but is not the apex");
     break;
   case RR_DNSKEY:
     if (!w->at_apex) report(w, ZONE_CHECK_DNSKEY_NOT_AT_APEX, set->type, "has a DNSKEY, but is not the apex");
     break;
-  case CHECK_TYPE_CDS:
-  case CHECK_TYPE_CDNSKEY:
+  case RR_CDS:
+  case RR_CDNSKEY:
     if (!w->at_apex) report(w, ZONE_CHECK_CDS_NOT_AT_APEX, set->type, "has a CDS or CDNSKEY, but is not the apex");
     break;
-  default: break;
+  default:
+    break;
   }
 }
 

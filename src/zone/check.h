@@ -30,8 +30,8 @@ struct zone_finding {
   enum zone_check check;
   enum severity severity; /* may be milder than the row's */
   struct name owner;
-  uint16_t type;          /* a type at the owner that shows where it is; 0: none, as for what is missing */
-  char what[1400];        /* one sentence, with names in text form */
+  uint16_t type;   /* a type at the owner that shows where it is; 0: none, as for what is missing */
+  char what[1400]; /* one sentence, with names in text form */
 };
 
 /* False stops the check. */

@@ -4,8 +4,6 @@
 
 #include "zone/check.h"
 
-enum { CHECK_TYPE_SIG = 24, CHECK_TYPE_KEY = 25, CHECK_TYPE_CDS = 59, CHECK_TYPE_CDNSKEY = 60 };
-
 enum check_hides { HIDES_NOTHING, HIDES_CUT, HIDES_DNAME };
 
 struct check_walk {
@@ -13,13 +11,13 @@ struct check_walk {
   const struct zone_node *apex;
   const struct zone_node *node; /* the name looked at */
   bool at_apex;
-  bool has_owner;               /* `owner` is that of `node`: it is only made when asked for */
+  bool has_owner; /* `owner` is that of `node`: it is only made when asked for */
   struct name owner;
-  enum check_hides hides;       /* whether the names that come are below a cut or a DNAME */
+  enum check_hides hides; /* whether the names that come are below a cut or a DNAME */
   struct name hider;
   bool hider_reported;
   bool all;
-  bool stopped;                 /* the sink has enough */
+  bool stopped; /* the sink has enough */
   zone_finding_sink *sink;
   void *arg;
   struct zone_check_totals totals;

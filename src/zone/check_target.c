@@ -2,11 +2,11 @@
 #include "zone/check_priv.h"
 
 enum host {
-  HOST_ELSEWHERE,     /* not in this zone, or in a child of it other than the one asked for: nothing can be said */
+  HOST_ELSEWHERE, /* not in this zone, or in a child of it other than the one asked for: nothing can be said */
   HOST_ADDRESS,
   HOST_ALIAS,
   HOST_NO_ADDRESS,
-  HOST_NO_GLUE,       /* at or below the cut that names it, without an address */
+  HOST_NO_GLUE, /* at or below the cut that names it, without an address */
   HOST_BELOW_DNAME,
 };
 
@@ -61,7 +61,8 @@ static void say(struct check_walk *w, enum zone_check check, enum severity sever
 }
 
 static void check_ns_target(struct check_walk *w, const struct name *host, enum host is) {
-  /* An alias is fatal only for the servers of this zone: nobody can follow it in a referral either, but that is the child's loss. */
+  /* An alias is fatal only for the servers of this zone: nobody can follow it in a referral either, but that is the child's loss.
+   */
   enum severity alias = w->at_apex ? SEVERITY_ERROR : SEVERITY_WARNING;
   if (is == HOST_ALIAS) say(w, ZONE_CHECK_NS_IS_CNAME, alias, RR_NS, host, "is an alias");
   if (is == HOST_NO_ADDRESS) say(w, ZONE_CHECK_NS_NO_ADDRESS, SEVERITY_WARNING, RR_NS, host, "has no address");

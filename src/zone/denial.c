@@ -46,6 +46,11 @@ INLINE bool blind_step(struct floor *f) {
   return true;
 }
 
+/* Whether the key, whose twig of this branch is or would be number `at`, stands below a cut or a DNAME. */
+static bool below_stop(uint64_t word, const struct trie_node *twigs, unsigned at) {
+  return at > 0 && TRIE_HAS_END(word) && node_word(twigs) & (LEAF_CUT | LEAF_DNAME);
+}
+
 /* Step 2. NULL: nothing stands before the key. */
 static const struct trie_node *subtree_before(const struct floor *f, const struct zone_node *near) {
   unsigned position = trie_difference(f->key, f->size, record_key(near), record_key_size(near));
@@ -54,15 +59,17 @@ static const struct trie_node *subtree_before(const struct floor *f, const struc
   for (; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < position;) {
     const struct trie_node *twigs = node_twigs(f->snap->table, n);
     unsigned at = twig_index(word, key_symbol(f->key, f->size, word_position(word)));
-    if (at > 0 && TRIE_HAS_END(word) && node_word(twigs) & (LEAF_CUT | LEAF_DNAME)) return twigs; /* the key is below it */
+    if (below_stop(word, twigs, at)) return twigs;
     if (at > 0) left = twigs + at - 1;
     n = twigs + at;
   }
   if (position == TRIE_SAME) return f->strict ? left : n;
   unsigned symbol = key_symbol(f->key, f->size, position);
   if (word & TRIE_BRANCH && word_position(word) == position) {
+    const struct trie_node *twigs = node_twigs(f->snap->table, n);
     unsigned at = twig_index(word, symbol);
-    return at ? node_twigs(f->snap->table, n) + at - 1 : left;
+    if (below_stop(word, twigs, at)) return twigs;
+    return at ? twigs + at - 1 : left;
   }
   return symbol > key_symbol(record_key(near), record_key_size(near), position) ? n : left;
 }

@@ -53,6 +53,7 @@ static void caller_start(void) {
 
 static void grace_over(struct rcu_head *head) {
   struct grace *g = caa_container_of(head, struct grace, head);
+  if (registrations == 0) registrations = 1; /* this is liburcu's own thread, which registered itself */
   SHOW_ORDER();
   g->f(g->arg);
   atomic_fetch_sub(&deferred, 1);

@@ -62,12 +62,8 @@ static enum err write_trie(struct writer *w, const struct zone_snap *s, const st
   trie_iter_start(&it, s->table, root);
   layout_start(&w->layout, emit_to_image, w);
   enum err e = ERR_OK;
-  while (e == ERR_OK && (leaf = trie_iter_leaf(&it))) {
-    const struct zone_node *r = node_record(s->table, leaf);
-    uint32_t ref;
-    e = emit_to_image(w, r, r->cells, &ref);
-    if (e == ERR_OK) e = layout_leaf(&w->layout, record_key(r), record_key_size(r), node_word(leaf), ref);
-  }
+  while (e == ERR_OK && (leaf = trie_iter_leaf(&it)))
+    e = layout_leaf(&w->layout, node_record(s->table, leaf), node_word(leaf));
   if (e == ERR_OK) e = layout_finish(&w->layout, new_root);
   layout_done(&w->layout);
   return e;

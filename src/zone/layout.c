@@ -42,22 +42,27 @@ static enum err close_branch(struct layout *l) {
   return ERR_OK;
 }
 
-enum err layout_leaf(struct layout *l, const uint8_t *key, unsigned size, uint64_t flags, uint32_t ref) {
+enum err layout_leaf(struct layout *l, const struct zone_node *record, uint64_t flags) {
+  const uint8_t *key = record_key(record);
+  unsigned size = record_key_size(record);
   if (l->pending_count) {
     unsigned position = trie_difference(l->last_key, l->last_size, key, size);
-    assert(position != TRIE_SAME);
+    unsigned symbol = key_symbol(key, size, position), last_symbol = key_symbol(l->last_key, l->last_size, position);
+    assert(position != TRIE_SAME && symbol > last_symbol);
     while (l->open_count && l->open[l->open_count - 1].position > position) {
       enum err e = close_branch(l);
       if (e != ERR_OK) return e;
     }
     if (!l->open_count || l->open[l->open_count - 1].position < position) /* the last pending node is its first twig */
-      l->open[l->open_count++] = (struct layout_branch){
-          UINT64_C(1) << key_symbol(l->last_key, l->last_size, position), position, (uint32_t)l->pending_count - 1};
-    l->open[l->open_count - 1].symbols |= UINT64_C(1) << key_symbol(key, size, position);
+      l->open[l->open_count++] =
+          (struct layout_branch){UINT64_C(1) << last_symbol, position, (uint32_t)l->pending_count - 1};
+    l->open[l->open_count - 1].symbols |= UINT64_C(1) << symbol;
   }
   if (size) memcpy(l->last_key, key, size);
   l->last_size = size;
-  return push(l, node_make(flags, ref));
+  uint32_t ref;
+  enum err e = l->emit(l->arg, record, record->cells, &ref);
+  return e == ERR_OK ? push(l, node_make(flags, ref)) : e;
 }
 
 enum err layout_finish(struct layout *l, struct trie_node *root) {

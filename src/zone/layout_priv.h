@@ -28,8 +28,8 @@ struct layout {
 
 /* Large (some 17 KiB): not for the packet path. */
 void layout_start(struct layout *l, layout_emit *emit, void *arg);
-/* Keys rise. The record has been emitted. */
-MUST_CHECK enum err layout_leaf(struct layout *l, const uint8_t *key, unsigned size, uint64_t flags, uint32_t ref);
+/* Emits the record and whatever is complete before it. Keys rise. */
+MUST_CHECK enum err layout_leaf(struct layout *l, const struct zone_node *record, uint64_t flags);
 /* The root of all leaves since the start; the layout may be started again. */
 MUST_CHECK enum err layout_finish(struct layout *l, struct trie_node *root);
 void layout_done(struct layout *l);

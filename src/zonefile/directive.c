@@ -7,7 +7,8 @@ static bool wants(struct scan *s, size_t least, size_t most, const char *form) {
   if (s->count >= least && s->count <= most) return true;
   const struct rr_token *t = s->count < least ? &s->tokens[s->count - 1] : &s->tokens[most];
   uint32_t behind = s->count < least ? t->size + (t->quoted ? 2 : 0) : 0;
-  SCAN_ERROR(s, place_at(s, t->line, t->column + behind), MISTAKE_DIRECTIVE, form, s->count < least ? "an argument is missing" : "an argument too many");
+  SCAN_ERROR(s, place_at(s, t->line, t->column + behind), MISTAKE_DIRECTIVE, form,
+             s->count < least ? "an argument is missing" : "an argument too many");
   return false;
 }
 
@@ -29,10 +30,12 @@ static bool set_ttl(struct scan *s) {
 static void report_loop(struct scan *s, struct place at, const struct source *again) {
   const struct source *chain[LIMIT_INCLUDE_DEPTH + 1];
   size_t n = 0;
-  for (const struct source *p = s->src; p != again; p = p->includer) chain[n++] = p;
+  for (const struct source *p = s->src; p != again; p = p->includer)
+    chain[n++] = p;
   struct buf text = {0};
   buf_add_text(&text, again->path);
-  while (n > 0) buf_printf(&text, " -> %s", chain[--n]->path);
+  while (n > 0)
+    buf_printf(&text, " -> %s", chain[--n]->path);
   buf_printf(&text, " -> %s", again->path);
   SCAN_ERROR(s, at, MISTAKE_INCLUDE, "a file can't include itself", "a loop of $INCLUDE: %s", buf_text(&text));
   buf_done(&text);

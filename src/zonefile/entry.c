@@ -17,12 +17,18 @@ struct head {
 
 static uint32_t unit_seconds(char unit) {
   switch (ascii_lower((uint8_t)unit)) {
-  case 's': return 1;
-  case 'm': return 60;
-  case 'h': return 3600;
-  case 'd': return 86400;
-  case 'w': return 604800;
-  default: return 0;
+  case 's':
+    return 1;
+  case 'm':
+    return 60;
+  case 'h':
+    return 3600;
+  case 'd':
+    return 86400;
+  case 'w':
+    return 604800;
+  default:
+    return 0;
   }
 }
 
@@ -65,7 +71,8 @@ bool ttl_required(struct scan *s, const struct rr_token *t, uint32_t *out) {
   enum parsed_ttl p = ttl_from_token(t, out);
   if (p == TTL_OK) return true;
   if (p == TTL_TOO_LARGE)
-    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TTL, "at most 2147483647 seconds, 68 years", "TTL too large: %s", token_shown(t).text);
+    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TTL, "at most 2147483647 seconds, 68 years", "TTL too large: %s",
+               token_shown(t).text);
   else
     SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TTL, "seconds, or numbers with units such as 1h30m or 2d", "invalid TTL: %s",
                token_shown(t).text);
@@ -104,7 +111,13 @@ static bool refuse_non_ascii_rdata(struct scan *s, const struct head *head) {
   const struct rr_row *row = rr_row(head->type);
   for (unsigned i = 0; row && i < row->field_count && head->rdata + i < s->count; i++) {
     switch (row->fields[i].kind) {
-    case FIELD_U8: case FIELD_U16: case FIELD_U32: case FIELD_TTL: case FIELD_STRING: case FIELD_TYPE: case FIELD_ALGORITHM:
+    case FIELD_U8:
+    case FIELD_U16:
+    case FIELD_U32:
+    case FIELD_TTL:
+    case FIELD_STRING:
+    case FIELD_TYPE:
+    case FIELD_ALGORITHM:
     case FIELD_TIME:
       break;
     case FIELD_NAME:
@@ -120,7 +133,8 @@ static bool refuse_non_ascii_rdata(struct scan *s, const struct head *head) {
 /* ---- class and type ---- */
 
 static bool is_other_class(const struct rr_token *t) {
-  static const char *const others[] = {"CH", "CHAOS", "HS", "HESIOD", "CS", "NONE", "ANY"}; /* ANY: neither class nor type can stand */
+  static const char *const others[] = {"CH", "CHAOS", "HS", "HESIOD",
+                                       "CS", "NONE",  "ANY"}; /* ANY: neither class nor type can stand */
   if (t->size > 5 && !t->quoted && strncasecmp(t->text, "CLASS", 5) == 0 && is_digit(t->text[5])) return true;
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (token_is(t, others[i])) return true;

@@ -47,14 +47,14 @@ static bool read_range(struct scan *s, const struct rr_token *t, struct range *o
   bool ok = take_number(&p, end, &r.first) && take_char(&p, end, '-') && take_number(&p, end, &r.last);
   if (ok && p < end) ok = take_char(&p, end, '/') && take_number(&p, end, &r.step) && r.step > 0;
   if (!ok || p != end || r.first > r.last) {
-    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_GENERATE, "first-last or first-last/step, such as 1-254 or 0-255/2", "invalid range: %s",
-               token_shown(t).text);
+    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_GENERATE, "first-last or first-last/step, such as 1-254 or 0-255/2",
+               "invalid range: %s", token_shown(t).text);
     return false;
   }
   uint32_t records = (r.last - r.first) / r.step + 1;
   if (records > LIMIT_GENERATE_RECORDS) {
-    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_GENERATE, "split it into several lines", "the range makes %u records; a line makes at most %d",
-               records, LIMIT_GENERATE_RECORDS);
+    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_GENERATE, "split it into several lines",
+               "the range makes %u records; a line makes at most %d", records, LIMIT_GENERATE_RECORDS);
     return false;
   }
   *out = r;
@@ -94,19 +94,30 @@ static bool add_number(struct buf *out, uint32_t number, const struct modifier *
   if (n > NUMBER_MAX) return false;
   int width = (int)m->width;
   switch (m->base) {
-  case 'o': buf_printf(out, "%0*o", width, (unsigned)n); break;
-  case 'x': buf_printf(out, "%0*x", width, (unsigned)n); break;
-  case 'X': buf_printf(out, "%0*X", width, (unsigned)n); break;
-  case 'n': case 'N': add_nibbles(out, (uint32_t)n, m->width, m->base == 'N'); break;
-  default: buf_printf(out, "%0*d", width, (int)n); break;
+  case 'o':
+    buf_printf(out, "%0*o", width, (unsigned)n);
+    break;
+  case 'x':
+    buf_printf(out, "%0*x", width, (unsigned)n);
+    break;
+  case 'X':
+    buf_printf(out, "%0*X", width, (unsigned)n);
+    break;
+  case 'n':
+  case 'N':
+    add_nibbles(out, (uint32_t)n, m->width, m->base == 'N');
+    break;
+  default:
+    buf_printf(out, "%0*d", width, (int)n);
+    break;
   }
   return true;
 }
 
 static bool report_modifier(struct scan *s, const struct rr_token *t, const char *what) {
   struct place at = {s->src->path, t->line, t->column};
-  SCAN_ERROR(s, at, MISTAKE_GENERATE, "${offset,width,base} with base d, o, x, X, n or N; write \\$ for a dollar sign",
-             "%s: %s", what, token_shown(t).text);
+  SCAN_ERROR(s, at, MISTAKE_GENERATE, "${offset,width,base} with base d, o, x, X, n or N; write \\$ for a dollar sign", "%s: %s",
+             what, token_shown(t).text);
   return false;
 }
 
@@ -175,7 +186,8 @@ static bool generate(struct scan *s, const struct range *range, const struct lin
   struct buf text = {0};
   bool ok = true;
   s->generate = &line->tokens[line->count - 1];
-  for (uint64_t n = range->first; ok && n <= range->last; n += range->step) ok = emit(s, line, (uint32_t)n, &text);
+  for (uint64_t n = range->first; ok && n <= range->last; n += range->step)
+    ok = emit(s, line, (uint32_t)n, &text);
   s->generate = NULL;
   s->cur = cur;
   buf_done(&text);

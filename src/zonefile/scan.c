@@ -73,6 +73,10 @@ static void skip_byte_order_mark(struct scan *s) {
   }
 }
 
+static bool is_directive(const struct rr_token *t) {
+  return token_is(t, "$ORIGIN") || token_is(t, "$TTL") || token_is(t, "$INCLUDE") || token_is(t, "$GENERATE");
+}
+
 void scan_source(struct scan *s, struct source *src) {
   s->src = src;
   s->cur = (struct cursor){src->bytes, src->bytes + src->size, src->bytes, 1};
@@ -83,17 +87,24 @@ void scan_source(struct scan *s, struct source *src) {
   while (s->stop == ERR_OK) {
     enum gathered g = gather_entry(s);
     if (g == GATHERED_END) break;
-    if (g == GATHERED_ENTRY) scan_entry(s);
-    if (understood) continue;
+    if (g == GATHERED_ENTRY) {
+      understood = understood || is_directive(&s->tokens[0]);
+      scan_entry(s);
+    }
+    if (understood || s->binary) continue;
     if (s->diags->errors > errors_before) stop_foreign_file(s);
     understood = g == GATHERED_ENTRY;
   }
 }
 
-static void scan_init(struct scan *s, const struct zonefile_options *o, struct diags *diags) {
+static struct scan *scan_new(const struct zonefile_options *o, struct diags *diags) {
+  struct scan *s = malloc(sizeof *s);
+  if (!s) return NULL;
+  memset(s, 0, offsetof(struct scan, rdata)); /* a small zone costs less than clearing all of it */
   s->o = o;
   s->diags = diags;
   s->origin = o->origin;
+  return s;
 }
 
 static void scan_done(struct scan *s) {
@@ -112,9 +123,8 @@ static enum err scan_main(struct scan *s, struct source *src) {
 }
 
 enum err zonefile_scan(const char *path, const struct zonefile_options *o, struct diags *diags) {
-  struct scan *s = calloc(1, sizeof *s);
+  struct scan *s = scan_new(o, diags);
   if (!s) return ERR_MEMORY;
-  scan_init(s, o, diags);
   struct source src;
   if (!source_open(s, path, (struct place){path, 0, 0}, &src)) {
     enum err e = s->stop ? s->stop : ERR_IO;
@@ -126,9 +136,8 @@ enum err zonefile_scan(const char *path, const struct zonefile_options *o, struc
 
 enum err zonefile_scan_bytes(const char *name, const uint8_t *bytes, size_t n, const struct zonefile_options *o,
                              struct diags *diags) {
-  struct scan *s = calloc(1, sizeof *s);
+  struct scan *s = scan_new(o, diags);
   if (!s) return ERR_MEMORY;
-  scan_init(s, o, diags);
   struct source src;
   if (!source_memory(s, name, bytes, n, &src)) {
     scan_done(s);

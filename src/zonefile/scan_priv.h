@@ -21,18 +21,18 @@ enum mistake {
 
 /* One file. The bytes are followed by a NUL that is not counted, so that the scanner needs no bounds check a byte. */
 struct source {
-  const char *path;         /* as shown in places */
-  struct source *includer;  /* NULL: the file asked for */
+  const char *path;        /* as shown in places */
+  struct source *includer; /* NULL: the file asked for */
   uint8_t *bytes;
   size_t size;
-  bool on_disk;             /* or from memory */
+  bool on_disk; /* or from memory */
   uint64_t device, inode;
 };
 
 /* Where in the text of a source. */
 struct cursor {
   const uint8_t *at;
-  const uint8_t *end;        /* *end is NUL */
+  const uint8_t *end; /* *end is NUL */
   const uint8_t *line_start;
   uint32_t line;
 };
@@ -40,36 +40,36 @@ struct cursor {
 struct scan {
   const struct zonefile_options *o;
   struct diags *diags;
-  struct arena paths;       /* of files, for as long as the scan lasts: places point at them */
-  char *include_root;       /* resolved; NULL until the first $INCLUDE */
+  struct arena paths; /* of files, for as long as the scan lasts: places point at them */
+  char *include_root; /* resolved; NULL until the first $INCLUDE */
   const struct source *src;
-  unsigned depth;           /* of $INCLUDE */
-  uint64_t files_bytes;     /* read so far, for LIMIT_ZONE_FILE_BYTES */
+  unsigned depth;       /* of $INCLUDE */
+  uint64_t files_bytes; /* read so far, for LIMIT_ZONE_FILE_BYTES */
   unsigned files_count;
-  enum err stop;            /* not ERR_OK: end the scan with it */
+  enum err stop; /* not ERR_OK: end the scan with it */
 
   struct cursor cur;
-  struct rr_token *tokens;  /* of the current entry */
+  struct rr_token *tokens; /* of the current entry */
   size_t count, capacity;
-  bool leading_blank;       /* the entry starts with white space: its owner is the last one */
-  bool high;                /* some token holds octets over 127 */
-  bool split;               /* some token ends in = and touches a quoted one */
-  bool binary;              /* the file turned out to be no text */
-  bool bad;                 /* the entry had a mistake that was reported already */
-  unsigned rewinds;         /* how often an open parenthesis was given up (token.c) */
+  bool leading_blank;              /* the entry starts with white space: its owner is the last one */
+  bool high;                       /* some token holds octets over 127 */
+  bool split;                      /* some token ends in = and touches a quoted one */
+  bool binary;                     /* the file turned out to be no text */
+  bool bad;                        /* the entry had a mistake that was reported already */
+  unsigned rewinds;                /* how often an open parenthesis was given up (token.c) */
   const struct rr_token *generate; /* inside $GENERATE: where every mistake is shown; else NULL */
 
   struct name origin;
   struct zonefile_record record; /* the last one; its owner is taken over by lines without one */
   bool has_owner;
-  bool owner_was_bad;       /* the entries that take it over are wrong for that alone: said once */
+  bool owner_was_bad; /* the entries that take it over are wrong for that alone: said once */
   bool has_default_ttl, has_last_ttl;
-  uint32_t default_ttl;     /* $TTL, or the minimum of a SOA without TTL */
-  uint32_t last_ttl;        /* the last explicit one */
-  uint16_t last_type;       /* memo of the last mnemonic */
+  uint32_t default_ttl; /* $TTL, or the minimum of a SOA without TTL */
+  uint32_t last_ttl;    /* the last explicit one */
+  uint16_t last_type;   /* memo of the last mnemonic */
   uint8_t last_type_size;
   char last_type_text[8];
-  uint8_t rdata[65535];
+  uint8_t rdata[65535]; /* last, for it is not cleared */
 };
 
 const char *mistake_name(enum mistake m);

@@ -121,20 +121,32 @@ static const char *directory_of(struct scan *s, const char *path) {
 static const char *include_root(struct scan *s, struct place at) {
   if (s->include_root) return s->include_root;
   const struct source *main_file = s->src;
-  while (main_file->includer) main_file = main_file->includer;
+  while (main_file->includer)
+    main_file = main_file->includer;
   const char *root = s->o->include_root ? s->o->include_root : directory_of(s, main_file->path);
   s->include_root = root ? realpath(root, NULL) : NULL;
-  if (!s->include_root) SCAN_ERROR(s, at, MISTAKE_INCLUDE, "", "the directory of included files can't be used: %s", strerror(errno));
+  if (!s->include_root)
+    SCAN_ERROR(s, at, MISTAKE_INCLUDE, "", "the directory of included files can't be used: %s", strerror(errno));
   return s->include_root;
 }
 
-/* The token's text without its escapes, in the arena; NULL: out of memory. */
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+/* The token's text without its escapes (\X, \DDD), in the arena; NULL: out of memory. */
 static char *plain_text(struct scan *s, const struct rr_token *t) {
   char *out = arena_alloc(&s->paths, (size_t)t->size + 1);
   size_t n = 0;
   for (uint32_t i = 0; out && i < t->size; i++) {
-    if (t->text[i] == '\\' && i + 1 < t->size) i++;
-    out[n++] = t->text[i];
+    const char *p = t->text + i;
+    if (*p == '\\' && t->size - i > 3 && is_digit(p[1]) && is_digit(p[2]) && is_digit(p[3])) {
+      out[n++] = (char)((p[1] - '0') * 100 + (p[2] - '0') * 10 + (p[3] - '0'));
+      i += 3;
+    } else {
+      if (*p == '\\' && t->size - i > 1) i++;
+      out[n++] = t->text[i];
+    }
   }
   if (out) out[n] = 0;
   return out;
@@ -162,7 +174,8 @@ static const char *joined_path(struct scan *s, const char *name) {
 /* Whether the text of a relative name leads out of `root` from a directory inside it. */
 static bool climbs_out(const char *root, const char *from, const char *name) {
   size_t below = 0;
-  for (const char *p = from + strlen(root); *p; p++) below += p[0] == '/' || p == from + 1;
+  for (const char *p = from + strlen(root); *p; p++)
+    below += p[0] == '/' || p == from + 1;
   for (const char *p = name; *p;) {
     size_t n = strcspn(p, "/");
     if (n == 2 && memcmp(p, "..", 2) == 0) {

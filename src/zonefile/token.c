@@ -6,8 +6,8 @@
 #include <strings.h>
 
 enum byte_class {
-  C_WORD = 0,   /* goes on with a word; 0, so that the inner loop is one test */
-  C_HIGH,       /* the same, outside ASCII */
+  C_WORD = 0, /* goes on with a word; 0, so that the inner loop is one test */
+  C_HIGH,     /* the same, outside ASCII */
   C_BACKSLASH,
   C_BLANK,
   C_NEWLINE,
@@ -15,14 +15,14 @@ enum byte_class {
   C_OPEN,
   C_CLOSE,
   C_QUOTE,
-  C_END,        /* NUL: the end of the text, or a sign that it is none */
-  C_CONTROL,    /* no text holds it outside of quotes */
+  C_END,     /* NUL: the end of the text, or a sign that it is none */
+  C_CONTROL, /* no text holds it outside of quotes */
 };
 
 static const uint8_t class_of[256] = {
-    [0] = C_END,          [1 ... 8] = C_CONTROL, ['\t'] = C_BLANK, ['\n'] = C_NEWLINE, [11 ... 12] = C_BLANK,
-    ['\r'] = C_BLANK,     [14 ... 31] = C_CONTROL, [' '] = C_BLANK, ['"'] = C_QUOTE,   ['('] = C_OPEN,
-    [')'] = C_CLOSE,      [';'] = C_COMMENT,     ['\\'] = C_BACKSLASH, [127] = C_CONTROL, [128 ... 255] = C_HIGH,
+    [0] = C_END,      [1 ... 8] = C_CONTROL,   ['\t'] = C_BLANK,     ['\n'] = C_NEWLINE, [11 ... 12] = C_BLANK,
+    ['\r'] = C_BLANK, [14 ... 31] = C_CONTROL, [' '] = C_BLANK,      ['"'] = C_QUOTE,    ['('] = C_OPEN,
+    [')'] = C_CLOSE,  [';'] = C_COMMENT,       ['\\'] = C_BACKSLASH, [127] = C_CONTROL,  [128 ... 255] = C_HIGH,
 };
 
 enum { REWINDS_MAX = 16 }; /* unclosed parentheses after which the rest of the scan is not saved: keeps a scan linear */
@@ -86,7 +86,8 @@ static void take_word(struct scan *s) {
   struct cursor *c = &s->cur;
   const uint8_t *p = c->at;
   for (;;) {
-    while (class_of[*p] == C_WORD) p++;
+    while (class_of[*p] == C_WORD)
+      p++;
     if (class_of[*p] == C_HIGH) {
       s->high = true;
       p++;

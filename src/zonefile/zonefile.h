@@ -19,7 +19,7 @@ struct zonefile_record {
   uint32_t ttl;
   const uint8_t *rdata; /* uncompressed, checked */
   uint16_t rdata_size;
-  struct place place;   /* of the owner (or of the first token when the owner is taken over) */
+  struct place place; /* of the owner (or of the first token when the owner is taken over) */
   struct place rdata_place;
 };
 

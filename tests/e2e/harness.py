@@ -294,7 +294,7 @@ class Knot(Peer):
         for n, origin, zone in self.files():
             text += f'  - domain: "{origin}"\n    file: {self.dir}/zone{n}\n    semantic-checks: off\n'
             text += ("    notify: other\n    acl: out\n" if zone is not None else
-                     "    master: other\n    acl: in\n    refresh-min-interval: 1\n    retry-min-interval: 1\n")
+                     "    master: other\n    acl: in\n    refresh-min-interval: 2\n    retry-min-interval: 2\n")
         (self.dir / "knot.conf").write_text(text)
 
     def start(self):

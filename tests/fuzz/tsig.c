@@ -46,6 +46,21 @@ static void open_exchange(struct tsig_stream *client, struct tsig_stream *server
   if (request_parse(message, n, &req) || tsig_verify_request(keys, &req, NOW_S, server)) abort();
 }
 
+/* Whether a message is whole and holds no TSIG: then it can be signed, and the signature found. */
+static bool is_whole(const uint8_t *data, size_t size) {
+  struct message m;
+  struct message_rr rr;
+  struct rd body;
+  struct name name;
+  uint16_t type, class;
+  if (message_open(data, size, &m, &body)) return false;
+  for (unsigned i = 0; i < m.counts[0]; i++)
+    if (message_question(&m, &body, &name, &type, &class)) return false;
+  for (unsigned i = 0; i < (unsigned)m.counts[1] + m.counts[2] + m.counts[3]; i++)
+    if (message_rr(&m, &body, &rr) || rr.type == RR_TSIG) return false;
+  return rd_left(&body) == 0;
+}
+
 static void as_response(const uint8_t *data, size_t size) {
   struct tsig_stream client, server;
   uint16_t error;
@@ -59,7 +74,7 @@ static void as_response(const uint8_t *data, size_t size) {
   memcpy(buffer, data, size);
   if (tsig_sign_response(&server, true, buffer, &n, sizeof buffer, NOW_S) == ERR_OK) {
     enum err e = tsig_verify_response(&client, buffer, n, true, NOW_S, &error);
-    assert(e == ERR_OK || (e == ERR_REFUSED && error == RCODE_FORMERR)); /* signed garbage is garbage */
+    assert(e == ERR_OK || (e == ERR_REFUSED && !is_whole(data, size)));
   }
   tsig_stream_done(&client);
   tsig_stream_done(&server);

@@ -37,7 +37,7 @@ static bool check_back(void *arg, const struct zonefile_record *r) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  unsigned left = 300;
+  unsigned left = 40;
   struct diags d = {0};
   struct zonefile_options o = {.no_include = true, .record = check_back, .arg = &left};
   if (name_from_text("example.", 8, NULL, &o.origin, NULL, NULL) != ERR_OK) abort();

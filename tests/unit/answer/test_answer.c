@@ -144,10 +144,11 @@ static void test_outside(void **state) {
   expect(a, "www.elsewhere.", RR_A, ASK_EDNS, "REFUSED\nopt 1232 ede=20\n");
 }
 
+/* NS records come in canonical order of RDATA: shorter labels first. */
 #define DELEG                                     \
+  "au deleg.example. 3600 NS ns.sib.example.\n"   \
   "au deleg.example. 3600 NS ns.deleg.example.\n" \
   "au deleg.example. 3600 NS ns.elsewhere.\n"     \
-  "au deleg.example. 3600 NS ns.sib.example.\n"   \
   "au deleg.example. 3600 NS ns1.example.\n"      \
   "ad ns.deleg.example. 3600 A 192.0.2.53\n"      \
   "ad ns.deleg.example. 3600 AAAA 2001:db8::53\n" \

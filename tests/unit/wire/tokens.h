@@ -18,7 +18,8 @@ static inline size_t tokens_split(const char *text, size_t n, bool join_values, 
   const char *p = text, *end = text + n;
   size_t count = 0;
   while (count < TOKENS_MAX) {
-    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t')) p++;
+    while (p < end && (*p == ' ' || *p == '\n' || *p == '\t'))
+      p++;
     if (p == end) break;
     const char *start = p;
     if (*p == '"') {

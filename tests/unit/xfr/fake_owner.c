@@ -19,6 +19,7 @@ static void commit(void *arg, uint64_t id) {
     secondary_committed(o->machine, (uint32_t)id, NULL, ERR_REFUSED, "the test says no", fake_net_now(o->net));
     return;
   }
+  o->served += z->content == NULL;
   zone_snap_unref(z->content);
   z->content = snap;
   z->committed_ns = fake_net_now(o->net).mono_ns;

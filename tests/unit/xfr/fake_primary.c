@@ -1,5 +1,8 @@
 #include "fake_primary.h"
 
+#include "base/hash.h"
+#include "xfr/list_priv.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +75,19 @@ struct tsig_keyring *make_keys(const char *name, enum hmac_algorithm a, const ch
 
 /* ---- answers ---- */
 
+static uint64_t apex_hash(struct name apex) {
+  name_lower(&apex);
+  return hash64(apex.octets, apex.size, 0);
+}
+
+static struct fake_zone *find(const struct fake_primary *p, const struct name *apex) {
+  for (struct map_node *n = map_first(&p->zones, apex_hash(*apex)); n; n = map_next(n)) {
+    struct fake_zone *z = MEMBER_OF(n, struct fake_zone, node);
+    if (name_equal(&z->apex, apex)) return z;
+  }
+  return NULL;
+}
+
 struct query { /* a request as the primary sees it */
   struct request req;
   struct tsig_stream tsig;
@@ -88,8 +104,7 @@ static bool understand(struct fake_primary *p, const uint8_t *bytes, size_t size
   tsig_stream_none(&q->tsig);
   if (request_parse(bytes, size, &q->req)) return false;
   if (q->req.tsig_at) q->refused = tsig_verify_request(p->keys, &q->req, clock_of(p), &q->tsig) != ERR_OK;
-  for (size_t i = 0; i < p->zone_count; i++)
-    if (name_equal(&p->zones[i].apex, &q->req.qname)) q->zone = &p->zones[i];
+  q->zone = find(p, &q->req.qname);
   return true;
 }
 
@@ -226,29 +241,34 @@ void fake_primary_init(struct fake_primary *p, struct fake_net *n, const char *a
   p->host.arg = p;
   p->host.datagram = on_datagram;
   p->host.message = on_message;
-  enum err e = addr_parse(address, 53, &p->host.addr);
+  enum err e = map_init(&p->zones);
+  if (!e) e = addr_parse(address, 53, &p->host.addr);
   assert(!e);
   fake_net_add(n, &p->host);
 }
 
 void fake_primary_serve(struct fake_primary *p, const char *apex_text, struct zone_snap *snap) {
   struct name apex = name_of(apex_text);
-  for (size_t i = 0; i < p->zone_count; i++)
-    if (name_equal(&p->zones[i].apex, &apex)) {
-      zone_snap_unref(p->zones[i].snap);
-      p->zones[i].snap = snap;
-      return;
-    }
-  if ((p->zone_count & (p->zone_count + 1)) == 0) {
-    p->zones = realloc(p->zones, (2 * p->zone_count + 2) * sizeof *p->zones);
-    assert(p->zones);
+  struct fake_zone *z = find(p, &apex);
+  if (!z) {
+    z = calloc(1, sizeof *z);
+    assert(z);
+    z->apex = apex;
+    map_add(&p->zones, &z->node, apex_hash(apex));
   }
-  p->zones[p->zone_count++] = (struct fake_zone){apex, snap};
+  zone_snap_unref(z->snap);
+  z->snap = snap;
 }
 
 void fake_primary_done(struct fake_primary *p) {
   while (p->sending) sending_free(p->sending);
-  for (size_t i = 0; i < p->zone_count; i++) zone_snap_unref(p->zones[i].snap);
-  free(p->zones);
+  size_t from = 0;
+  for (struct map_node *n; (n = map_any(&p->zones, &from));) {
+    struct fake_zone *z = MEMBER_OF(n, struct fake_zone, node);
+    map_remove(&p->zones, n);
+    zone_snap_unref(z->snap);
+    free(z);
+  }
+  map_done(&p->zones);
   tsig_keyring_unref(p->keys);
 }

@@ -5,8 +5,10 @@
 #include "fake_net.h"
 #include "tsig/tsig.h"
 #include "xfr/axfr_out.h"
+#include "xfr/map_priv.h"
 
 struct fake_zone {
+  struct map_node node; /* by apex */
   struct name apex;
   struct zone_snap *snap; /* NULL: answers REFUSED */
 };
@@ -14,8 +16,7 @@ struct fake_zone {
 struct fake_primary {
   struct fake_host host;
   struct fake_net *net;
-  struct fake_zone *zones;
-  size_t zone_count;
+  struct map zones;
   struct tsig_keyring *keys;
   bool need_key; /* REFUSED without */
   /* habits */

@@ -114,7 +114,7 @@ static void test_odd_records_survive(void **state) {
   struct zone_snap *copy = round_trip(&p, snap, &count);
   assert_true(zone_equal(snap, copy));
   assert_int_equal(count.records, 10);
-  assert_int_equal(count.messages, 3); /* the big one alone: the order is canonical */
+  assert_int_equal(count.messages, 2); /* the big one comes early and needs a message longer than the usual */
   zone_snap_unref(snap);
   zone_snap_unref(copy);
 }

@@ -29,17 +29,18 @@ static const struct fault faults[] = {
     {"CNAME and NSEC", "a CNAME b.\na NSEC b.example. CNAME NSEC\n", ""},
     {"CNAME and DNAME", "a CNAME b.\na DNAME b.\n", "cname-and-other-data error a CNAME\n"},
     {"CNAME and delegation", "a CNAME b.\na NS b.\n", "cname-and-other-data error a CNAME\n"},
+    {"CNAME and KEY", "a CNAME b.\na KEY 512 3 13 aGVsbG8=\n", "cname-and-other-data error a CNAME\n"},
     {"two CNAMEs", "a CNAME b.\na CNAME c.\n", "cname-several error a CNAME\n"},
     {"two DNAMEs", "a DNAME b.\na DNAME c.\n", "dname-several error a DNAME\n"},
-    {"DNAME at the apex", "@ DNAME b.\n", "dname-with-children warning ns A\nns-below-dname warning @ NS\n"},
-    {"DNAME and delegation", "a DNAME b.\na NS c.\n", "dname-and-ns error a DNAME\n"},
+    {"DNAME at the apex", "@ DNAME b.\n", "ns-below-dname warning @ NS\ndname-with-children warning ns A\n"},
+    {"DNAME and delegation", "a DNAME b.\na NS c.\n", "dname-and-ns warning a DNAME\n"},
     {"DNAME with children", "a DNAME b.\nb.a A 192.0.2.1\nc.a A 192.0.2.1\nd.c.a TXT x\n", "dname-with-children warning b.a A\n"},
     {"DNAME and its neighbours", "a DNAME b.\naa A 192.0.2.1\nb A 192.0.2.1\n", ""},
     {"wildcard DNAME", "*.a DNAME b.\n", "wildcard-dname warning *.a DNAME\n"},
     {"wildcard NS", "*.a NS b.\n", "wildcard-ns warning *.a NS\n"},
-    {"DS at the apex", "@ DS 1 13 2 00\n", "ds-at-apex error @ DS\n"},
-    {"DS without NS", "a DS 1 13 2 00\n", "ds-without-ns warning a DS\n"},
-    {"DS with NS", "a DS 1 13 2 00\na NS b.\n", ""},
+    {"DS at the apex", "@ DS 1 13 99 00\n", "ds-at-apex error @ DS\n"},
+    {"DS without NS", "a DS 1 13 99 00\n", "ds-without-ns warning a DS\n"},
+    {"DS with NS", "a DS 1 13 99 00\na NS b.\n", ""},
     {"server is an alias", "@ NS a\na CNAME b.\n", "ns-is-cname error @ NS\n"},
     {"server is an alias by wildcard", "@ NS a.w\n*.w CNAME b.\n", "ns-is-cname error @ NS\n"},
     {"server of a delegation is an alias", "sub NS a\na CNAME b.\n", "ns-is-cname warning sub NS\n"},
@@ -68,7 +69,8 @@ static const struct fault faults[] = {
     {"SOA below the apex", "a SOA a. b. 1 3600 600 86400 60\n", "soa-not-at-apex error a SOA\n"},
     {"NSEC3PARAM below the apex", "a NSEC3PARAM 1 0 0 -\n", "nsec3param-not-at-apex warning a NSEC3PARAM\n"},
     {"DNSKEY below the apex", "a DNSKEY 257 3 13 aGVsbG8=\n", "dnskey-not-at-apex warning a DNSKEY\n"},
-    {"CDS below the apex", "a CDS 0 0 0 00\nb CDNSKEY 0 3 0 AA==\n", "cds-not-at-apex warning a CDS\ncds-not-at-apex warning b CDNSKEY\n"},
+    {"CDS below the apex", "a CDS 0 0 0 00\nb CDNSKEY 0 3 0 AA==\n",
+     "cds-not-at-apex warning a CDS\ncds-not-at-apex warning b CDNSKEY\n"},
     {"RRSIG of nothing", "a TXT x\na RRSIG A 13 2 60 20360101000000 20260101000000 1 example. AAAA\n",
      "rrsig-without-set warning a RRSIG\n"},
     {"RRSIG of something", "a TXT x\na RRSIG TXT 13 2 60 20360101000000 20260101000000 1 example. AAAA\n", ""},
@@ -87,7 +89,8 @@ static void add_line(struct zone_edit *e, const char *line, size_t size, uint32_
   size_t count = 0;
   for (size_t at = 0; at < size;) {
     size_t n = 0;
-    while (at + n < size && line[at + n] != ' ') n++;
+    while (at + n < size && line[at + n] != ' ')
+      n++;
     assert_true(count < 32);
     tokens[count++] = (struct rr_token){line + at, (uint32_t)n, 1, (uint32_t)at + 1, false};
     at += n + 1;
@@ -101,7 +104,8 @@ static void add_line(struct zone_edit *e, const char *line, size_t size, uint32_
   assert_true(count >= 2);
   assert_int_equal(name_from_text(tokens[0].text, tokens[0].size, &origin, &owner, NULL, NULL), ERR_OK);
   assert_int_equal(rr_type_from_text(tokens[1].text, tokens[1].size, &type), ERR_OK);
-  if (rr_rdata_from_text(type, tokens + 2, count - 2, &origin, &w, &error) != ERR_OK) fail_msg("%.*s: %s", (int)size, line, error.what);
+  if (rr_rdata_from_text(type, tokens + 2, count - 2, &origin, &w, &error) != ERR_OK)
+    fail_msg("%.*s: %s", (int)size, line, error.what);
   assert_int_equal(zone_edit_add(e, &owner, type, ttl, rdata, (uint16_t)wr_used(&w), &outcome), ERR_OK);
 }
 
@@ -151,7 +155,8 @@ static void expect(const char *title, const char *base, const char *records, boo
   assert_int_equal(zone_check(s, &(struct zone_check_options){.all = all}, print_finding, &got, &totals), ERR_OK);
   if (strcmp(buf_text(&got), found) != 0) fail_msg("%s:\n%s--- wanted\n%s", title, buf_text(&got), found);
   size_t lines = 0;
-  for (const char *p = found; *p; p++) lines += *p == '\n';
+  for (const char *p = found; *p; p++)
+    lines += *p == '\n';
   assert_int_equal(totals.errors + totals.warnings, lines);
   buf_done(&got);
   zone_snap_unref(s);
@@ -198,7 +203,7 @@ static bool stop(void *arg, const struct zone_finding *f) {
 static void sink_stops(void **state) {
   int n = 0;
   struct zone_check_totals totals;
-  struct zone_snap *s = build(BASE, "a MX 10 x\nb MX 10 y\nb DS 1 13 2 00\n");
+  struct zone_snap *s = build(BASE, "a MX 10 x\nb MX 10 y\nb DS 1 13 99 00\n");
   assert_int_equal(zone_check(s, NULL, stop, &n, &totals), ERR_OK);
   assert_int_equal(n, 1);
   zone_snap_unref(s);
@@ -218,14 +223,20 @@ static void rows_are_complete(void **state) {
   for (enum zone_check c = 0; c < ZONE_CHECK_COUNT; c++) {
     const struct zone_check_row *r = zone_check_row(c);
     assert_true(r->name[0] && r->doc[0] && r->hint[0]);
-    for (enum zone_check other = 0; other < c; other++) assert_string_not_equal(r->name, zone_check_row(other)->name);
+    for (enum zone_check other = 0; other < c; other++)
+      assert_string_not_equal(r->name, zone_check_row(other)->name);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_fault),         cmocka_unit_test(apex_without_ns), cmocka_unit_test(timers), cmocka_unit_test(host_names_when_asked_for),
-      cmocka_unit_test(denial_is_no_child), cmocka_unit_test(sink_stops),      cmocka_unit_test(ttls_are_summed),
+      cmocka_unit_test(each_fault),
+      cmocka_unit_test(apex_without_ns),
+      cmocka_unit_test(timers),
+      cmocka_unit_test(host_names_when_asked_for),
+      cmocka_unit_test(denial_is_no_child),
+      cmocka_unit_test(sink_stops),
+      cmocka_unit_test(ttls_are_summed),
       cmocka_unit_test(rows_are_complete),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

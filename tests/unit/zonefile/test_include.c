@@ -40,8 +40,9 @@ static void expect(const char *text, const char *records, const char *diags) {
   scanned_done(&s);
 }
 
-#define OUTSIDE(token) \
-  "zones/a.zone:1:10: error: " token " is outside the tree of %s/zones [include]; included files stay in the directory tree of the zone file\n"
+#define OUTSIDE(token)               \
+  "zones/a.zone:1:10: error: " token \
+  " is outside the tree of %s/zones [include]; included files stay in the directory tree of the zone file\n"
 
 /* The same for texts that name the tree by its absolute path. */
 static void expect_outside(const char *text, const char *format) {
@@ -59,6 +60,7 @@ static void include_works(void **state) {
   put("zones/no end", "b 60 A 192.0.2.2");
   expect("$INCLUDE no\\ end\nc 60 A 192.0.2.3\n", "b.example. 60 IN A 192.0.2.2\nc.example. 60 IN A 192.0.2.3\n", "");
   expect("$INCLUDE \"no end\"\n", "b.example. 60 IN A 192.0.2.2\n", "");
+  expect("$INCLUDE b\\046inc\n", "b.example. 60 IN A 192.0.2.2\n", "");
   put("zones/empty", "");
   expect("$INCLUDE empty\n", "", "");
   char absolute[128];
@@ -155,11 +157,35 @@ static void foreign_files_are_not_quoted(void **state) {
   scanned_done(&s);
 }
 
+/* One whose first entry is understood is read to its end. */
+static void mistakes_of_included_files_are_all_said(void **state) {
+  struct scanned s;
+  put("zones/b.inc", "; x\n$INCLUDE missing\nb 60 A x\nc 60 A y\n");
+  put("zones/c.inc", "b 60 A 192.0.2.1\nb 60 A x\nc 60 A y\n");
+  put("zones/a.zone", "$INCLUDE b.inc\n$INCLUDE c.inc\n");
+  scan_file("zones/a.zone", NULL, &s);
+  assert_int_equal(s.raw.errors, 5);
+  assert_int_equal(s.raw.warnings, 0);
+  scanned_done(&s);
+}
+
+static void included_binaries_are_said_once(void **state) {
+  struct scanned s;
+  put("zones/b.inc", "\x1f\x8b\x08");
+  put("zones/a.zone", "$INCLUDE b.inc\na 60 A 192.0.2.1\n");
+  scan_file("zones/a.zone", NULL, &s);
+  assert_int_equal(s.raw.count, 1);
+  assert_string_equal(s.raw.list[0].check, "binary");
+  assert_int_equal(s.count, 1);
+  scanned_done(&s);
+}
+
 static void loops_are_named(void **state) {
   put("zones/b.inc", "b 60 A 192.0.2.2\n$INCLUDE c.inc\n");
   put("zones/c.inc", "c 60 A 192.0.2.3\n$INCLUDE b.inc\n");
   expect("$INCLUDE b.inc\n", "b.example. 60 IN A 192.0.2.2\nc.example. 60 IN A 192.0.2.3\n",
-         "zones/c.inc:2:10: error: a loop of $INCLUDE: zones/b.inc -> zones/c.inc -> zones/b.inc [include]; a file can't include itself\n");
+         "zones/c.inc:2:10: error: a loop of $INCLUDE: zones/b.inc -> zones/c.inc -> zones/b.inc [include]; a file can't include "
+         "itself\n");
   expect("$INCLUDE a.zone\n", "",
          "zones/a.zone:1:10: error: a loop of $INCLUDE: zones/a.zone -> zones/a.zone [include]; a file can't include itself\n");
 }
@@ -218,6 +244,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(links_inside_the_tree_work, enter, leave),
       cmocka_unit_test_setup_teardown(a_configured_root_widens_the_tree, enter, leave),
       cmocka_unit_test_setup_teardown(foreign_files_are_not_quoted, enter, leave),
+      cmocka_unit_test_setup_teardown(mistakes_of_included_files_are_all_said, enter, leave),
+      cmocka_unit_test_setup_teardown(included_binaries_are_said_once, enter, leave),
       cmocka_unit_test_setup_teardown(loops_are_named, enter, leave),
       cmocka_unit_test_setup_teardown(depth_is_bounded, enter, leave),
       cmocka_unit_test_setup_teardown(files_that_can_not_be_read, enter, leave),

@@ -27,7 +27,8 @@ static uint32_t below(uint32_t n) {
 }
 
 static void random_bytes(struct wr *w, size_t n) {
-  for (size_t i = 0; i < n; i++) wr_u8(w, (uint8_t)random_u32());
+  for (size_t i = 0; i < n; i++)
+    wr_u8(w, (uint8_t)random_u32());
 }
 
 static void random_name(struct wr *w) {
@@ -53,17 +54,41 @@ static void random_types(struct wr *w) {
 static void random_field(struct wr *w, enum rr_field_kind kind) {
   uint8_t n;
   switch (kind) {
-  case FIELD_U8: case FIELD_ALGORITHM: random_bytes(w, 1); break;
-  case FIELD_U16: case FIELD_TYPE: case FIELD_CERT_TYPE: random_bytes(w, 2); break;
-  case FIELD_U32: case FIELD_TTL: case FIELD_TIME: case FIELD_IPV4: random_bytes(w, 4); break;
-  case FIELD_IPV6: random_bytes(w, 16); break;
-  case FIELD_EUI48: random_bytes(w, 6); break;
-  case FIELD_EUI64: case FIELD_NODE64: random_bytes(w, 8); break;
-  case FIELD_NAME: random_name(w); break;
-  case FIELD_STRINGS:
-    for (uint32_t i = 0, count = 1 + below(4); i < count; i++) random_field(w, FIELD_STRING);
+  case FIELD_U8:
+  case FIELD_ALGORITHM:
+    random_bytes(w, 1);
     break;
-  case FIELD_STRING: case FIELD_SALT: case FIELD_HASH32:
+  case FIELD_U16:
+  case FIELD_TYPE:
+  case FIELD_CERT_TYPE:
+    random_bytes(w, 2);
+    break;
+  case FIELD_U32:
+  case FIELD_TTL:
+  case FIELD_TIME:
+  case FIELD_IPV4:
+    random_bytes(w, 4);
+    break;
+  case FIELD_IPV6:
+    random_bytes(w, 16);
+    break;
+  case FIELD_EUI48:
+    random_bytes(w, 6);
+    break;
+  case FIELD_EUI64:
+  case FIELD_NODE64:
+    random_bytes(w, 8);
+    break;
+  case FIELD_NAME:
+    random_name(w);
+    break;
+  case FIELD_STRINGS:
+    for (uint32_t i = 0, count = 1 + below(4); i < count; i++)
+      random_field(w, FIELD_STRING);
+    break;
+  case FIELD_STRING:
+  case FIELD_SALT:
+  case FIELD_HASH32:
     n = (uint8_t)below(below(8) ? 12 : 256);
     wr_u8(w, n);
     random_bytes(w, n);
@@ -73,10 +98,15 @@ static void random_field(struct wr *w, enum rr_field_kind kind) {
     wr_bytes(w, "issue", 5);
     break;
   case FIELD_NAMES:
-    for (uint32_t i = 0, count = below(3); i < count; i++) random_name(w);
+    for (uint32_t i = 0, count = below(3); i < count; i++)
+      random_name(w);
     break;
-  case FIELD_TYPES: random_types(w); break;
-  default: random_bytes(w, below(64)); break;
+  case FIELD_TYPES:
+    random_types(w);
+    break;
+  default:
+    random_bytes(w, below(64));
+    break;
   }
 }
 
@@ -84,7 +114,8 @@ static void random_field(struct wr *w, enum rr_field_kind kind) {
 static bool random_rdata(const struct rr_row *row, uint16_t type, struct original *x) {
   for (int tries = 0; tries < 3000; tries++) {
     struct wr w = wr_make(x->rdata, sizeof x->rdata);
-    for (unsigned i = 0; row && i < row->field_count; i++) random_field(&w, row->fields[i].kind);
+    for (unsigned i = 0; row && i < row->field_count; i++)
+      random_field(&w, row->fields[i].kind);
     if (!row) random_bytes(&w, below(300));
     x->size = wr_used(&w);
     if (rr_rdata_check(type, x->rdata, x->size) == ERR_OK) return true;
@@ -117,7 +148,8 @@ static void check_back(struct original *x) {
   struct zonefile_options o = {.origin = name_of("o.example."), .no_include = true, .record = compare, .arg = x};
   zonefile_print_record(&x->owner, x->ttl, x->type, x->rdata, (uint16_t)x->size, &text);
   assert_false(text.failed);
-  for (size_t i = 0; i + 1 < text.size; i++) assert_in_range(text.data[i], 0x20, 0x7e);
+  for (size_t i = 0; i + 1 < text.size; i++)
+    assert_in_range(text.data[i], 0x20, 0x7e);
   x->seen = 0;
   assert_int_equal(zonefile_scan_bytes("z", text.data, text.size, &o, &d), ERR_OK);
   if (d.count || x->seen != 1) fail_msg("%s%s", buf_text(&text), d.count ? d.list[0].what : "no record");
@@ -155,11 +187,13 @@ static void unknown_types(void **state) {
 static void largest(void **state) {
   static struct original x;
   x = (struct original){.owner = name_root, .type = 65280, .ttl = 1, .size = 65535};
-  for (size_t i = 0; i < x.size; i++) x.rdata[i] = (uint8_t)random_u32();
+  for (size_t i = 0; i < x.size; i++)
+    x.rdata[i] = (uint8_t)random_u32();
   check_back(&x);
   x.type = RR_TXT; /* full strings, all of them escapes */
   x.size = 65535 / 256 * 256;
-  for (size_t i = 0; i < x.size; i++) x.rdata[i] = i % 256 ? 0x80 : 255;
+  for (size_t i = 0; i < x.size; i++)
+    x.rdata[i] = i % 256 ? 0x80 : 255;
   check_back(&x);
   x.size = 65535; /* nothing but empty strings */
   memset(x.rdata, 0, x.size);

@@ -17,11 +17,18 @@ static const struct bad bads[] = {
     {"unclosed quote at the end", "a 60 TXT \"b", {"1:10 quote|opens here"}, 0},
     {"unclosed quote in parentheses", "a 60 TXT ( \"b )\n\"c\" )\na 60 A 192.0.2.1\n", {"1:12 quote"}, 1},
     {"unclosed quote that ate the parenthesis", "a 60 TXT ( \"b )\na 60 A 192.0.2.1\n", {"1:12 quote"}, 1},
-    {"unclosed parenthesis", "@ 60 SOA a b (\n 1 2\n 3 4 60\na 60 A 192.0.2.1\nb 60 A 192.0.2.2\n", {"1:14 parentheses|not closed"}, 2},
-    {"unclosed parenthesis, other mistakes behind", "@ 60 SOA a b (\n 1\na 60 A 192.0.2.300\nb 60 X y\n",
-     {"1:14 parentheses", "3:8 rdata|address", "4:6 type|unknown type X"}, 0},
-    {"unclosed parenthesis twice", "a 60 A ( 192.0.2.1\nb 60 A ( 192.0.2.2\nc 60 A 192.0.2.3\n",
-     {"1:8 parentheses", "2:8 parentheses"}, 1},
+    {"unclosed parenthesis",
+     "@ 60 SOA a b (\n 1 2\n 3 4 60\na 60 A 192.0.2.1\nb 60 A 192.0.2.2\n",
+     {"1:14 parentheses|not closed"},
+     2},
+    {"unclosed parenthesis, other mistakes behind",
+     "@ 60 SOA a b (\n 1\na 60 A 192.0.2.300\nb 60 X y\n",
+     {"1:14 parentheses", "3:8 rdata|address", "4:6 type|unknown type X"},
+     0},
+    {"unclosed parenthesis twice",
+     "a 60 A ( 192.0.2.1\nb 60 A ( 192.0.2.2\nc 60 A 192.0.2.3\n",
+     {"1:8 parentheses", "2:8 parentheses"},
+     1},
     {"closed without being open", "a 60 A 192.0.2.1 )\na 60 A 192.0.2.2\n", {"1:18 parentheses|without"}, 1},
     {"backslash at the end of a line", "a 60 TXT b\\\na 60 A 192.0.2.2\n", {"1:11 escape"}, 1},
     {"backslash at the end of the text", "a 60 TXT b\\", {"1:11 escape"}, 0},
@@ -29,9 +36,15 @@ static const struct bad bads[] = {
     {"owner with an empty label", "a..b 60 A 192.0.2.1\na 60 A 192.0.2.1\n", {"1:3 owner|label"}, 1},
     {"owner with a wrong escape", "a\\300 60 A 192.0.2.1\n", {"1:2 owner"}, 0},
     {"quoted owner", "\"a\" 60 A 192.0.2.1\n", {"1:1 owner|without quotes"}, 0},
-    {"owner that is too long a label", "a123456789a123456789a123456789a123456789a123456789a123456789abcd 60 A 192.0.2.1\n", {"1:64 owner|63"}, 0},
+    {"owner that is too long a label",
+     "a123456789a123456789a123456789a123456789a123456789a123456789abcd 60 A 192.0.2.1\n",
+     {"1:64 owner|63"},
+     0},
     {"blank owner at the start", " 60 A 192.0.2.1\n", {"1:2 owner|takes over"}, 0},
-    {"blank owners after a bad owner", "a..b 60 A 192.0.2.1\n 60 A 192.0.2.2\n 60 A 192.0.2.3\na 60 A 192.0.2.1\n", {"1:3 owner"}, 1},
+    {"blank owners after a bad owner",
+     "a..b 60 A 192.0.2.1\n 60 A 192.0.2.2\n 60 A 192.0.2.3\na 60 A 192.0.2.1\n",
+     {"1:3 owner"},
+     1},
     {"owner and data wrong", "a..b 60 A 192.0.2\n", {"1:3 owner", "1:11 rdata"}, 0},
     {"non-ASCII owner", "b\xc3\xa4r 60 A 192.0.2.1\n", {"1:2 non-ascii-name|xn--"}, 0},
     {"non-ASCII target", "a 60 MX 10 b\xc3\xa4r\n", {"1:13 non-ascii-name|exchange"}, 0},
@@ -83,7 +96,10 @@ static const struct bad bads[] = {
     {"generate modifier unclosed", "$GENERATE 1-2 a$ 60 A 192.0.2.${1\n", {"1:23 generate|modifier"}, 0},
     {"generate modifier width", "$GENERATE 1-2 a${0,256} 60 A 192.0.2.$\n", {"1:15 generate|modifier"}, 0},
     {"generate offset", "$GENERATE 1-2 a${2147483647} 60 A 192.0.2.$\n", {"1:15 generate|offset"}, 0},
-    {"generate stops at the first mistake", "$GENERATE 254-65000 a$ 60 A 192.0.2.$\na 60 A 192.0.2.1\n", {"1:29 rdata|192.0.2.256"}, 3},
+    {"generate stops at the first mistake",
+     "$GENERATE 254-65000 a$ 60 A 192.0.2.$\na 60 A 192.0.2.1\n",
+     {"1:29 rdata|192.0.2.256"},
+     3},
     {"several in one pass", "a 60 A x\nb 60 AAAA y\nc 60 A 192.0.2.1\nd 60 MX\n", {"1:8 rdata", "2:11 rdata", "4:8 rdata"}, 1},
 };
 
@@ -105,16 +121,19 @@ static void check_bad(const struct bad *b, const char *text, size_t size) {
   struct scanned s;
   size_t n = 0;
   scan_text_n(text, size, NULL, &s);
-  while (n < 4 && b->says[n]) n++;
+  while (n < 4 && b->says[n])
+    n++;
   if (s.error != ERR_OK || s.raw.count != n || s.count != b->records)
     wrong++, print_error("%s: error %d, %zu records, %zu diags\n%s%s", b->title, s.error, s.count, s.raw.count, buf_text(&s.diags),
-             buf_text(&s.records));
-  for (size_t i = 0; i < n && i < s.raw.count; i++) check_said(b->title, b->says[i], &s.raw.list[i]);
+                         buf_text(&s.records));
+  for (size_t i = 0; i < n && i < s.raw.count; i++)
+    check_said(b->title, b->says[i], &s.raw.list[i]);
   scanned_done(&s);
 }
 
 static void bad_texts(void **state) {
-  for (size_t i = 0; i < sizeof bads / sizeof *bads; i++) check_bad(&bads[i], bads[i].text, strlen(bads[i].text));
+  for (size_t i = 0; i < sizeof bads / sizeof *bads; i++)
+    check_bad(&bads[i], bads[i].text, strlen(bads[i].text));
   assert_int_equal(wrong, 0);
 }
 
@@ -125,10 +144,14 @@ static void binary_files(void **state) {
   CHECK_BYTES("a 60 A 192.0.2.1\nb\0c\nd\0\n", 1, "2:2 binary|not text");
   CHECK_BYTES("a 60 TXT \"b\0c\"\nx\n", 0, "1:12 binary|not text");
   CHECK_BYTES("a 60 TXT ( b\0c\nx\n", 0, "1:13 binary|not text");
-  CHECK_BYTES("\x7f" "ELF\x02\x01\x01\0", 0, "1:1 binary|not text");
+  CHECK_BYTES("\x7f"
+              "ELF\x02\x01\x01\0",
+              0, "1:1 binary|not text");
   CHECK_BYTES("\x1f\x8b\x08\0\0\0", 0, "1:1 binary|not text");
   CHECK_BYTES("a\0", 0, "1:2 binary|not text");
-  CHECK_BYTES("\xff\xfe" "a\0 \0", 0, "1:1 binary|UTF-16");
+  CHECK_BYTES("\xff\xfe"
+              "a\0 \0",
+              0, "1:1 binary|UTF-16");
   CHECK_BYTES("\xfe\xff\0a\0 ", 0, "1:1 binary|UTF-16");
 }
 
@@ -136,7 +159,8 @@ static void too_long(void **state) {
   struct buf text = {0};
   struct scanned s;
   buf_add_text(&text, "a 60 TXT ");
-  for (int i = 0; i <= LIMIT_TOKEN_BYTES; i++) buf_add_byte(&text, 'x');
+  for (int i = 0; i <= LIMIT_TOKEN_BYTES; i++)
+    buf_add_byte(&text, 'x');
   buf_add_text(&text, "\na 60 A 192.0.2.1\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.count, 1);
@@ -146,7 +170,8 @@ static void too_long(void **state) {
 
   buf_clear(&text);
   buf_add_text(&text, "a 60 TXT ");
-  for (int i = 0; i <= LIMIT_LINE_TOKENS; i++) buf_add_text(&text, "x ");
+  for (int i = 0; i <= LIMIT_LINE_TOKENS; i++)
+    buf_add_text(&text, "x ");
   buf_add_text(&text, "\na 60 A 192.0.2.1\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.count, 1);
@@ -156,7 +181,8 @@ static void too_long(void **state) {
 
   buf_clear(&text);
   buf_add_text(&text, "a 60 TXT ( x\n");
-  for (int i = 0; i <= LIMIT_LINE_TOKENS; i++) buf_add_text(&text, "a 60 A 192.0.2.1\n");
+  for (int i = 0; i <= LIMIT_LINE_TOKENS; i++)
+    buf_add_text(&text, "a 60 A 192.0.2.1\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.count, LIMIT_LINE_TOKENS + 1);
   assert_int_equal(s.raw.count, 1);
@@ -169,7 +195,8 @@ static void too_long(void **state) {
 static void many_open_parentheses(void **state) {
   struct buf text = {0};
   struct scanned s;
-  for (int i = 0; i < 100000; i++) buf_add_text(&text, "a 60 A ( 192.0.2.1 ; and a longer comment behind it to make it slow\n");
+  for (int i = 0; i < 100000; i++)
+    buf_add_text(&text, "a 60 A ( 192.0.2.1 ; and a longer comment behind it to make it slow\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.error, ERR_OK);
   assert_in_range(s.raw.count, 16, 40);
@@ -180,7 +207,8 @@ static void many_open_parentheses(void **state) {
 static void at_most_limit_diags(void **state) {
   struct buf text = {0};
   struct scanned s;
-  for (int i = 0; i < LIMIT_DIAGS + 500; i++) buf_add_text(&text, "a 60 A x\n");
+  for (int i = 0; i < LIMIT_DIAGS + 500; i++)
+    buf_add_text(&text, "a 60 A x\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.raw.count, LIMIT_DIAGS);
   assert_int_equal(s.raw.errors, LIMIT_DIAGS + 500);
@@ -193,12 +221,14 @@ static void quotes_are_tame(void **state) {
   struct buf text = {0};
   struct scanned s;
   buf_add_text(&text, "a 60 ");
-  for (int i = 0; i < 1000; i++) buf_add_text(&text, "\xe2\x80\xae");
+  for (int i = 0; i < 1000; i++)
+    buf_add_text(&text, "\xe2\x80\xae");
   buf_add_text(&text, " x\n");
   scan_text_n(buf_text(&text), text.size, NULL, &s);
   assert_int_equal(s.raw.count, 1);
   assert_true(strlen(s.raw.list[0].what) < 120);
-  for (const char *p = s.raw.list[0].what; *p; p++) assert_in_range((unsigned char)*p, 0x20, 0x7e);
+  for (const char *p = s.raw.list[0].what; *p; p++)
+    assert_in_range((unsigned char)*p, 0x20, 0x7e);
   scanned_done(&s);
   buf_done(&text);
 }
@@ -213,8 +243,13 @@ static void mistakes_are_listed(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(bad_texts),         cmocka_unit_test(binary_files),    cmocka_unit_test(too_long), cmocka_unit_test(many_open_parentheses),
-      cmocka_unit_test(at_most_limit_diags), cmocka_unit_test(quotes_are_tame), cmocka_unit_test(mistakes_are_listed),
+      cmocka_unit_test(bad_texts),
+      cmocka_unit_test(binary_files),
+      cmocka_unit_test(too_long),
+      cmocka_unit_test(many_open_parentheses),
+      cmocka_unit_test(at_most_limit_diags),
+      cmocka_unit_test(quotes_are_tame),
+      cmocka_unit_test(mistakes_are_listed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,10 @@ static const struct good goods[] = {
     {"no newline at the end", "a 60 IN A 192.0.2.1", A1},
     {"CRLF", "a 60 IN A 192.0.2.1\r\n\r\na 60 IN A 192.0.2.2\r\n", A1 A2},
     {"CRLF in parentheses", "a 60 IN A (\r\n192.0.2.1 ) ; x\r\na 60 A 192.0.2.2\r\n", A1 A2},
-    {"byte order mark", "\xef\xbb\xbf" "a 60 IN A 192.0.2.1\n", A1},
+    {"byte order mark",
+     "\xef\xbb\xbf"
+     "a 60 IN A 192.0.2.1\n",
+     A1},
     {"byte order mark alone", "\xef\xbb\xbf", ""},
     {"class before TTL", "a IN 60 A 192.0.2.1\n", A1},
     {"no class", "a 60 A 192.0.2.1\n", A1},
@@ -64,7 +67,8 @@ static const struct good goods[] = {
     {"parentheses from the first column", "( a 60 A\n192.0.2.1 )\n", A1},
     {"parentheses around nothing", "( \n ) a 60 A 192.0.2.1 ( )\n", A1},
     {"parentheses and leading blank", "a 60 A 192.0.2.1\n ( 60\nA 192.0.2.2 )\n", A1 A2},
-    {"owner in column one inside parentheses", "@ 60 SOA a b (\n1\n2\n3\n4\n60 )\n", "example. 60 IN SOA a.example. b.example. 1 2 3 4 60\n"},
+    {"owner in column one inside parentheses", "@ 60 SOA a b (\n1\n2\n3\n4\n60 )\n",
+     "example. 60 IN SOA a.example. b.example. 1 2 3 4 60\n"},
     {"quoted string", "a 60 TXT \"b c\"\n", "a.example. 60 IN TXT \"b c\"\n"},
     {"unquoted string", "a 60 TXT b\n", "a.example. 60 IN TXT \"b\"\n"},
     {"several strings", "a 60 TXT b \"c\" d\n", "a.example. 60 IN TXT \"b\" \"c\" \"d\"\n"},
@@ -88,7 +92,8 @@ static const struct good goods[] = {
     {"generate offset", "$GENERATE 1-1 h${10} 60 A 192.0.2.${-1,0}\n", "h11.example. 60 IN A 192.0.2.0\n"},
     {"generate width", "$GENERATE 9-10 h${0,3} 60 A 192.0.2.$\n",
      "h009.example. 60 IN A 192.0.2.9\nh010.example. 60 IN A 192.0.2.10\n"},
-    {"generate bases", "$GENERATE 29-29 ${0,0,d}-${0,4,o}-${0,4,x}-${0,4,X} 60 A 192.0.2.1\n", "29-0035-001d-001D.example. 60 IN A 192.0.2.1\n"},
+    {"generate bases", "$GENERATE 29-29 ${0,0,d}-${0,4,o}-${0,4,x}-${0,4,X} 60 A 192.0.2.1\n",
+     "29-0035-001d-001D.example. 60 IN A 192.0.2.1\n"},
     {"generate nibbles", "$GENERATE 419-419 ${0,0,n} 60 A 192.0.2.1\n", "3.a.1.example. 60 IN A 192.0.2.1\n"},
     {"generate nibbles filled", "$GENERATE 419-419 ${0,8,N} 60 A 192.0.2.1\n", "3.A.1.0.example. 60 IN A 192.0.2.1\n"},
     {"generate below zero", "$GENERATE 1-1 ${-3}-${-3,0,x} 60 A 192.0.2.1\n", "-2-fffffffe.example. 60 IN A 192.0.2.1\n"},
@@ -106,12 +111,14 @@ static void check_good(const char *title, const char *text, const char *records,
   struct scanned s;
   scan_text_n(text, strlen(text), o, &s);
   if (s.error != ERR_OK || s.raw.count || strcmp(buf_text(&s.records), records) != 0)
-    wrong++, print_error("%s: error %d\n%s--- diags\n%s--- wanted\n%s", title, s.error, buf_text(&s.records), buf_text(&s.diags), records);
+    wrong++, print_error("%s: error %d\n%s--- diags\n%s--- wanted\n%s", title, s.error, buf_text(&s.records), buf_text(&s.diags),
+                         records);
   scanned_done(&s);
 }
 
 static void good_texts(void **state) {
-  for (size_t i = 0; i < sizeof goods / sizeof *goods; i++) check_good(goods[i].title, goods[i].text, goods[i].records, NULL);
+  for (size_t i = 0; i < sizeof goods / sizeof *goods; i++)
+    check_good(goods[i].title, goods[i].text, goods[i].records, NULL);
   assert_int_equal(wrong, 0);
 }
 

@@ -1,0 +1,318 @@
+#include "io_test.h"
+
+#include "base/buf.h"
+#include "io/stream_client.h"
+#include "io/thread.h"
+#include "io/udp_client.h"
+#include "io/unix_socket.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- what came, for UDP and streams ---- */
+
+struct seen {
+  uint64_t token;
+  int inputs, errors, opens, closes;
+  enum err why;
+  uint8_t last[65535];
+  size_t last_size;
+  struct stream_client *reopens; /* closes and opens its token again inside the first input */
+  struct addr to;
+};
+
+static struct seen seen;
+static struct loop *loop;
+
+static void on_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
+  seen.token = token;
+  seen.inputs++;
+  memcpy(seen.last, bytes, n);
+  seen.last_size = n;
+  if (!seen.reopens) return;
+  struct addr any = {0};
+  stream_client_close(seen.reopens, token);
+  assert_int_equal(stream_client_connect(seen.reopens, token, &any, &seen.to), ERR_OK);
+  seen.reopens = NULL;
+}
+
+static void on_error(void *arg, uint64_t token, struct instant now) {
+  seen.token = token;
+  seen.errors++;
+}
+
+static void on_open(void *arg, uint64_t token, struct instant now) {
+  seen.opens++;
+}
+
+static void on_closed(void *arg, uint64_t token, enum err why, struct instant now) {
+  seen.closes++;
+  seen.why = why;
+}
+
+static const struct udp_client_events udp_events = {NULL, on_input, on_error};
+static const struct stream_client_events stream_events = {NULL, on_open, on_input, on_closed};
+
+/* Turns the loop until the condition holds. */
+#define TURN_UNTIL(condition)                               \
+  do {                                                      \
+    struct instant now_ = clock_read();                     \
+    uint64_t end_ = now_.mono_ns + PATIENCE_MS * NS_PER_MS; \
+    while (!(condition) && now_.mono_ns < end_)             \
+      loop_turn(loop, end_, &now_);                         \
+    assert_true(condition);                                 \
+  } while (0)
+
+static int setup(void **state) {
+  memset(&seen, 0, sizeof seen);
+  return loop_new(&loop) != ERR_OK;
+}
+
+static int teardown(void **state) {
+  loop_free(loop);
+  return 0;
+}
+
+/* ---- UDP ---- */
+
+/* Receives at `fd` and sends the text back; gives the sender. */
+static struct addr serve_once(int fd, const char *text) {
+  uint8_t got[100];
+  struct sockaddr_storage sa;
+  socklen_t size = sizeof sa;
+  assert_true(test_readable(fd, PATIENCE_MS));
+  assert_true(recvfrom(fd, got, sizeof got, 0, (struct sockaddr *)&sa, &size) > 0);
+  if (text) assert_int_equal(sendto(fd, text, strlen(text), 0, (struct sockaddr *)&sa, size), (int)strlen(text));
+  struct addr from;
+  assert_true(addr_from_sockaddr((struct sockaddr *)&sa, &from));
+  return from;
+}
+
+static void udp_exchanges(void **state) {
+  struct udp_client *u;
+  struct addr at, any = {0}, source = test_addr("127.0.0.5");
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  assert_int_equal(udp_client_send(u, 9, &any, &at, (const uint8_t *)"q", 1), ERR_OK);
+  struct addr first = serve_once(fd, NULL);
+  assert_int_equal(udp_client_send(u, 9, &any, &at, (const uint8_t *)"q", 1), ERR_OK); /* again, from the same port */
+  struct addr second = serve_once(fd, "answer");
+  assert_true(addr_equal(&first, &second));
+  TURN_UNTIL(seen.inputs == 1);
+  assert_int_equal(seen.token, 9);
+  assert_memory_equal(seen.last, "answer", 6);
+  assert_int_equal(udp_client_send(u, 10, &source, &at, (const uint8_t *)"q", 1), ERR_OK);
+  struct addr third = serve_once(fd, "b");
+  assert_true(addr_same_host(&third, &source));
+  assert_int_not_equal(third.port, first.port);
+  TURN_UNTIL(seen.inputs == 2);
+  udp_client_close(u, 9);
+  udp_client_close(u, 9);
+  udp_client_free(u);
+  close(fd);
+}
+
+static void udp_takes_nothing_from_others(void **state) {
+  struct udp_client *u;
+  struct addr at, any = {0}, elsewhere;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at), forger = test_listen(SOCKET_UDP, "127.0.0.2", &elsewhere);
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  assert_int_equal(udp_client_send(u, 1, &any, &at, (const uint8_t *)"q", 1), ERR_OK);
+  struct addr client = serve_once(fd, NULL);
+  struct sockaddr_storage sa;
+  socklen_t size = addr_to_sockaddr(&client, &sa);
+  sendto(forger, "forged", 6, 0, (struct sockaddr *)&sa, size);
+  sendto(fd, "true", 4, 0, (struct sockaddr *)&sa, size);
+  TURN_UNTIL(seen.inputs == 1);
+  assert_memory_equal(seen.last, "true", 4);
+  udp_client_free(u);
+  close(fd);
+  close(forger);
+}
+
+static void udp_unreachable_is_an_error(void **state) {
+  struct udp_client *u;
+  struct addr at, any = {0};
+  close(test_listen(SOCKET_UDP, "127.0.0.1", &at));
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  assert_int_equal(udp_client_send(u, 3, &any, &at, (const uint8_t *)"q", 1), ERR_OK);
+  TURN_UNTIL(seen.errors == 1);
+  assert_int_equal(seen.token, 3);
+  udp_client_free(u);
+}
+
+/* ---- streams ---- */
+
+static int accept_client(int listener) {
+  assert_true(test_readable(listener, PATIENCE_MS));
+  return accept(listener, NULL, NULL);
+}
+
+static void streams_carry_messages(void **state) {
+  struct stream_client *s;
+  struct addr at, any = {0};
+  static uint8_t got[65535], big[65535];
+  int listener = test_listen(SOCKET_TCP, "::1", &at);
+  memset(big, 'b', sizeof big);
+  assert_int_equal(stream_client_new(loop, &stream_events, &s), ERR_OK);
+  assert_int_equal(stream_client_connect(s, 5, &any, &at), ERR_OK);
+  assert_int_equal(stream_client_send(s, 5, (const uint8_t *)"early", 5), ERR_OK);
+  TURN_UNTIL(seen.opens == 1);
+  int fd = accept_client(listener);
+  assert_int_equal(test_read_message(fd, got), 5);
+  assert_memory_equal(got, "early", 5);
+  assert_int_equal(stream_client_send(s, 5, (const uint8_t *)"later", 5), ERR_OK);
+  loop_turn(loop, LOOP_NEVER, &(struct instant){0});
+  assert_int_equal(test_read_message(fd, got), 5);
+  test_write(fd, "\0", 1); /* in pieces, then two at once */
+  struct instant now;
+  loop_turn(loop, LOOP_NEVER, &now);
+  test_write(fd, "\1x\0\2yz", 6);
+  TURN_UNTIL(seen.inputs == 2);
+  assert_memory_equal(seen.last, "yz", 2);
+  test_write_message(fd, big, sizeof big);
+  TURN_UNTIL(seen.inputs == 3);
+  assert_int_equal(seen.last_size, sizeof big);
+  close(fd);
+  TURN_UNTIL(seen.closes == 1);
+  assert_int_equal(seen.why, ERR_CLOSED);
+  assert_int_equal(stream_client_send(s, 5, (const uint8_t *)"x", 1), ERR_NOT_FOUND);
+  stream_client_free(s);
+  close(listener);
+}
+
+static void stream_refused_is_told(void **state) {
+  struct stream_client *s;
+  struct addr at, any = {0};
+  close(test_listen(SOCKET_TCP, "127.0.0.1", &at));
+  assert_int_equal(stream_client_new(loop, &stream_events, &s), ERR_OK);
+  assert_int_equal(stream_client_connect(s, 5, &any, &at), ERR_OK);
+  TURN_UNTIL(seen.closes == 1);
+  assert_int_equal(seen.why, ERR_REFUSED);
+  assert_int_equal(seen.opens, 0);
+  stream_client_free(s);
+}
+
+/* A token that is closed and opened again inside a callback is another connection: nothing of the first is told any more. */
+static void reopened_token_starts_anew(void **state) {
+  struct stream_client *s;
+  struct addr any = {0};
+  int listener = test_listen(SOCKET_TCP, "127.0.0.1", &seen.to);
+  assert_int_equal(stream_client_new(loop, &stream_events, &s), ERR_OK);
+  assert_int_equal(stream_client_connect(s, 5, &any, &seen.to), ERR_OK);
+  int fd = accept_client(listener);
+  test_write(fd, "\0\1a\0\1b", 6);
+  seen.reopens = s;
+  TURN_UNTIL(seen.opens == 2);
+  assert_int_equal(seen.inputs, 1);
+  int again = accept_client(listener);
+  test_write(again, "\0\1c", 3);
+  TURN_UNTIL(seen.inputs == 2);
+  assert_memory_equal(seen.last, "c", 1);
+  stream_client_free(s);
+  close(fd);
+  close(again);
+  close(listener);
+}
+
+/* ---- the control socket ---- */
+
+static struct unix_server *control;
+static int commands, gone;
+static bool ended;
+
+static void on_command(void *arg, uint64_t token, const char *line, size_t n, struct instant now) {
+  commands++;
+  if (n == 4 && memcmp(line, "wait", 4) == 0) return;
+  char piece[64];
+  for (int i = 0; i < 3; i++) {
+    int used = snprintf(piece, sizeof piece, "%d:%.*s", i, (int)n, line);
+    unix_server_reply(control, token, piece, (size_t)used);
+  }
+  unix_server_reply(control, token, "end", 3);
+}
+
+static void on_gone(void *arg, uint64_t token) {
+  gone++;
+}
+
+struct call {
+  const char *path, *command;
+  unsigned timeout_ms;
+  struct buf lines;
+  enum err result;
+};
+
+static bool keep_line(void *arg, const char *text, size_t n) {
+  struct call *c = arg;
+  buf_add(&c->lines, text, n);
+  buf_add_byte(&c->lines, '|');
+  return n != 3;
+}
+
+static void *run_call(void *arg) {
+  struct call *c = arg;
+  c->result = unix_client_call(c->path, c->command, strlen(c->command), c->timeout_ms, keep_line, c);
+  ended = true;
+  loop_wake(loop);
+  return NULL;
+}
+
+static void call_while_turning(struct call *c) {
+  pthread_t thread;
+  struct instant now = clock_read();
+  ended = false;
+  assert_int_equal(thread_start(&thread, "caller", -1, run_call, c), ERR_OK);
+  while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
+    loop_turn(loop, now.mono_ns + PATIENCE_MS * NS_PER_MS, &now);
+  pthread_join(thread, NULL);
+}
+
+/* Also with a path that is longer than a Unix address holds. */
+static void commands_get_their_lines(void **state) {
+  char base[] = "/tmp/tandem-unix-XXXXXX", deep[300], path[340];
+  assert_non_null(mkdtemp(base));
+  snprintf(deep, sizeof deep, "%s/%0200d", base, 7);
+  assert_int_equal(mkdir(deep, 0700), 0);
+  for (int round = 0; round < 2; round++) {
+    snprintf(path, sizeof path, "%s/control.sock", round ? deep : base);
+    commands = gone = 0;
+    assert_int_equal(unix_server_new(loop, path, &(struct unix_server_events){NULL, on_command, on_gone}, &control), ERR_OK);
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    struct call c = {.path = path, .command = "hello", .timeout_ms = PATIENCE_MS};
+    call_while_turning(&c);
+    assert_int_equal(c.result, ERR_OK);
+    assert_string_equal(buf_text(&c.lines), "0:hello|1:hello|2:hello|end|");
+    TURN_UNTIL(gone == 1);
+    buf_done(&c.lines);
+    struct call late = {.path = path, .command = "wait", .timeout_ms = 30};
+    call_while_turning(&late);
+    assert_int_equal(late.result, ERR_TIMEOUT);
+    TURN_UNTIL(gone == 2);
+    assert_int_equal(commands, 2);
+    buf_done(&late.lines);
+    unix_server_free(control);
+    struct call none = {.path = path, .command = "x", .timeout_ms = 1000};
+    assert_int_equal(unix_client_call(path, "x", 1, 1000, keep_line, &none), ERR_NOT_FOUND);
+  }
+  rmdir(deep);
+  rmdir(base);
+}
+
+int main(void) {
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+  const struct CMUnitTest tests[] = {
+      TEST(udp_exchanges),
+      TEST(udp_takes_nothing_from_others),
+      TEST(udp_unreachable_is_an_error),
+      TEST(streams_carry_messages),
+      TEST(stream_refused_is_told),
+      TEST(reopened_token_starts_anew),
+      TEST(commands_get_their_lines),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

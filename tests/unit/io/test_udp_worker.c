@@ -1,0 +1,167 @@
+#include "io_test.h"
+
+#include "io/udp_worker.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+/* Answers with the tag in front of the request; "drop" is not answered. */
+static void echo(void *arg, struct udp_packet *packets, size_t count) {
+  assert_in_range(count, 1, LIMIT_BATCH);
+  atomic_fetch_add((_Atomic size_t *)arg, count);
+  for (size_t i = 0; i < count; i++) {
+    struct udp_packet *p = &packets[i];
+    assert_int_equal(p->out_size, 0);
+    if (p->size == 4 && memcmp(p->bytes, "drop", 4) == 0) continue;
+    size_t n = p->size < LIMIT_UDP_RESPONSE_BYTES - 1 ? p->size : LIMIT_UDP_RESPONSE_BYTES - 1;
+    p->out[0] = (uint8_t)p->tag;
+    memcpy(p->out + 1, p->bytes, n);
+    p->out_size = (uint32_t)n + 1;
+  }
+}
+
+static _Atomic size_t handled;
+
+static struct udp_worker *start(const struct udp_socket *sockets, size_t count) {
+  struct udp_worker *w;
+  struct udp_handler handler = {&handled, NULL, NULL, echo};
+  handled = 0;
+  assert_int_equal(udp_worker_start(sockets, count, &handler, "test", -1, &w), ERR_OK);
+  return w;
+}
+
+static void expect_echo(const struct addr *to, uint8_t tag, const char *text) {
+  int fd = test_connect(SOCKET_UDP, to);
+  uint8_t got[2000];
+  test_write(fd, text, strlen(text));
+  assert_true(test_readable(fd, PATIENCE_MS));
+  ssize_t n = recv(fd, got, sizeof got, 0);
+  assert_int_equal(n, strlen(text) + 1);
+  assert_int_equal(got[0], tag);
+  assert_memory_equal(got + 1, text, strlen(text));
+  close(fd);
+}
+
+static void one_socket(void **state) {
+  struct addr at;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  struct udp_worker *w = start(&(struct udp_socket){fd, false, 7}, 1);
+  expect_echo(&at, 7, "hello");
+  expect_echo(&at, 7, "again");
+  struct udp_counters c;
+  udp_worker_counters(w, &c);
+  assert_int_equal(c.received, 2);
+  udp_worker_stop(w);
+  close(fd);
+}
+
+static void many_sockets(void **state) {
+  static const char *const hosts[] = {"127.0.0.1", "::1", "127.0.0.9"};
+  struct addr at[3];
+  struct udp_socket sockets[3];
+  for (int i = 0; i < 3; i++)
+    sockets[i] = (struct udp_socket){test_listen(SOCKET_UDP, hosts[i], &at[i]), false, (uint32_t)i + 1};
+  struct udp_worker *w = start(sockets, 3);
+  for (int round = 0; round < 3; round++)
+    for (int i = 0; i < 3; i++)
+      expect_echo(&at[i], (uint8_t)(i + 1), hosts[i]);
+  udp_worker_stop(w);
+  for (int i = 0; i < 3; i++)
+    close(sockets[i].fd);
+}
+
+/* The client's socket is connected: it takes nothing that comes from another address than it asked. */
+static void wildcards_answer_from_the_address_asked(void **state) {
+  struct addr at4, at6;
+  struct udp_socket sockets[2];
+  sockets[0] = (struct udp_socket){test_listen(SOCKET_UDP, "0.0.0.0", &at4), true, 1};
+  sockets[1] = (struct udp_socket){test_listen(SOCKET_UDP, "::", &at6), true, 2};
+  for (size_t count = 1; count <= 2; count++) {
+    struct udp_worker *w = start(sockets, count);
+    static const char *const hosts[] = {"127.0.0.1", "127.0.0.77", "127.200.3.4"};
+    for (int i = 0; i < 3; i++) {
+      struct addr to = test_addr(hosts[i]);
+      to.port = at4.port;
+      expect_echo(&to, 1, hosts[i]);
+    }
+    if (count == 2) {
+      struct addr to = test_addr("::1");
+      to.port = at6.port;
+      expect_echo(&to, 2, "six");
+    }
+    udp_worker_stop(w);
+  }
+  close(sockets[0].fd);
+  close(sockets[1].fd);
+}
+
+static void what_has_arrived_is_answered_before_the_end(void **state) {
+  enum { PACKETS = 100 };
+  struct addr at[2];
+  struct udp_socket sockets[2];
+  for (int i = 0; i < 2; i++)
+    sockets[i] = (struct udp_socket){test_listen(SOCKET_UDP, "127.0.0.1", &at[i]), false, (uint32_t)i};
+  int client = test_connect(SOCKET_UDP, &at[1]);
+  for (int i = 0; i < PACKETS; i++)
+    test_write(client, &i, sizeof i);
+  udp_worker_stop(start(sockets, 2));
+  assert_int_equal(handled, PACKETS);
+  for (int i = 0; i < PACKETS; i++) {
+    uint8_t got[100];
+    assert_int_equal(recv(client, got, sizeof got, MSG_DONTWAIT), sizeof i + 1);
+    assert_memory_equal(got + 1, &i, sizeof i);
+  }
+  close(client);
+  close(sockets[0].fd);
+  close(sockets[1].fd);
+}
+
+/* Unanswered and oversized requests in the middle of a batch do not shift the answers of the others. */
+static void gaps_in_a_batch(void **state) {
+  struct addr at;
+  int fd = test_listen(SOCKET_UDP, "0.0.0.0", &at);
+  int client = test_connect(SOCKET_UDP, &at);
+  static uint8_t huge[LIMIT_UDP_REQUEST_BYTES + 1], most[LIMIT_UDP_REQUEST_BYTES];
+  test_write(client, "drop", 4);
+  test_write(client, "a", 1);
+  test_write(client, huge, sizeof huge);
+  test_write(client, "drop", 4);
+  test_write(client, "b", 1);
+  test_write(client, most, sizeof most);
+  struct udp_worker *w = start(&(struct udp_socket){fd, true, 3}, 1);
+  uint8_t got[2000];
+  assert_int_equal(recv(client, got, sizeof got, 0), 2);
+  assert_int_equal(got[1], 'a');
+  assert_int_equal(recv(client, got, sizeof got, 0), 2);
+  assert_int_equal(got[1], 'b');
+  assert_int_equal(recv(client, got, sizeof got, 0), LIMIT_UDP_RESPONSE_BYTES);
+  struct udp_counters c;
+  udp_worker_counters(w, &c);
+  assert_int_equal(c.too_long, 1);
+  assert_int_equal(c.received, 6);
+  udp_worker_stop(w);
+  close(client);
+  close(fd);
+}
+
+static void stops_when_idle(void **state) {
+  for (int round = 0; round < 50; round++) { /* the signal must not get lost, wherever the thread is */
+    struct addr at;
+    int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+    udp_worker_stop(start(&(struct udp_socket){fd, false, 0}, 1));
+    close(fd);
+  }
+  udp_worker_stop(start(NULL, 0));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(one_socket),
+      cmocka_unit_test(many_sockets),
+      cmocka_unit_test(wildcards_answer_from_the_address_asked),
+      cmocka_unit_test(what_has_arrived_is_answered_before_the_end),
+      cmocka_unit_test(gaps_in_a_batch),
+      cmocka_unit_test(stops_when_idle),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,234 @@
+/* Changeset bodies: from one version to the other and back, and that nothing damaged is taken for one. */
+#include "model.h"
+#include "zone/delta.h"
+
+#include <stdlib.h>
+
+/* A next version: some records go, some come, some change their TTL, and the serial rises. */
+static void change(struct model *m, struct dice *d, uint32_t serial) {
+  for (unsigned i = dice_below(d, 8); i > 0 && m->count > 1; i--) {
+    struct model_record r = m->records[1 + dice_below(d, (unsigned)m->count - 1)];
+    if (r.type != RR_SOA) model_remove(m, &r);
+  }
+  for (unsigned i = dice_below(d, 3); i > 0; i--) {
+    const struct model_record *r = &m->records[dice_below(d, (unsigned)m->count)];
+    uint32_t ttl = 50 * dice_below(d, 8);
+    for (size_t k = 0; k < m->count && r->type != RR_RRSIG; k++)
+      if (m->records[k].type == r->type && name_equal(&m->records[k].owner, &r->owner)) m->records[k].ttl = ttl;
+  }
+  for (unsigned i = dice_below(d, 8); i > 0; i--) {
+    struct name n = random_name(d, &m->apex, 4);
+    struct model_record r = record_a(&n, dice_below(d, 5));
+    if (dice_below(d, 6) == 0) r = record_rrsig(&n, RR_A, dice_below(d, 4));
+    r.ttl = 100 + 100 * dice_below(d, 3);
+    model_add(m, &r);
+  }
+  for (size_t i = 0; i < m->count; i++) {
+    if (m->records[i].type != RR_SOA) continue;
+    struct model_record soa = record_soa(&m->apex, serial);
+    soa.ttl = m->records[i].ttl;
+    m->records[i] = soa;
+  }
+}
+
+struct tally {
+  uint64_t removed, added;
+};
+
+static bool count_record(void *arg, bool added, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                         uint16_t size) {
+  struct tally *t = arg;
+  t->removed += !added;
+  t->added += added;
+  return true;
+}
+
+static void assert_goes(const struct zone_snap *from, const struct zone_snap *to, const struct model *m) {
+  struct buf body = {0};
+  struct delta_size size;
+  struct tally t = {0};
+  struct zone_snap *got;
+  buf_add_text(&body, "kept");
+  assert_int_equal(zone_delta_make(from, to, SIZE_MAX / 2, &body, &size), ERR_OK);
+  assert_memory_equal(body.data, "kept", 4);
+  const uint8_t *bytes = body.data + 4;
+  size_t n = body.size - 4;
+  assert_int_equal(zone_delta_each(bytes, n, count_record, &t), ERR_OK);
+  assert_int_equal(t.removed, size.removed);
+  assert_int_equal(t.added, size.added);
+  assert_int_equal(zone_delta_apply(from, bytes, n, &got), ERR_OK);
+  assert_true(zone_equal(got, to));
+  if (m) check_content(got, m);
+  zone_snap_unref(got);
+
+  /* exactly so many octets are enough */
+  struct buf exact = {0};
+  assert_int_equal(zone_delta_make(from, to, n, &exact, &size), ERR_OK);
+  assert_int_equal(exact.size, n);
+  size.removed = 77;
+  buf_clear(&exact);
+  assert_int_equal(zone_delta_make(from, to, n - 1, &exact, &size), ERR_SPACE);
+  assert_int_equal(exact.size, 0);
+  assert_int_equal(size.removed, 77);
+  buf_done(&exact);
+  buf_done(&body);
+}
+
+static void random_versions_go_there_and_back(void **state) {
+  struct dice d = {42};
+  for (unsigned round = 0; round < 60; round++) {
+    struct model m;
+    model_start(&m, round % 7 ? "example.com." : ".");
+    model_fill(&m, &d, 1 + dice_below(&d, 150));
+    struct zone_snap *now = model_build(&m);
+    for (uint32_t serial = 2; serial < 12; serial++) {
+      change(&m, &d, serial);
+      struct zone_snap *alone = model_build(&m), *next;
+      struct buf body = {0};
+      struct delta_size size;
+      assert_goes(now, alone, &m);
+      assert_goes(alone, now, NULL);
+      /* the next round starts from what was applied: it shares with its base */
+      assert_int_equal(zone_delta_make(now, alone, SIZE_MAX / 2, &body, &size), ERR_OK);
+      assert_int_equal(zone_delta_apply(now, body.data, body.size, &next), ERR_OK);
+      assert_goes(now, next, &m);
+      buf_done(&body);
+      zone_snap_unref(alone);
+      zone_snap_unref(now);
+      now = next;
+    }
+    zone_snap_unref(now);
+    model_done(&m);
+  }
+}
+
+static void no_difference_is_a_short_body(void **state) {
+  struct model m;
+  struct buf body = {0};
+  struct delta_size size;
+  struct zone_snap *got;
+  model_start(&m, "example.");
+  struct model_record soa = record_soa(&m.apex, 1);
+  model_add(&m, &soa);
+  struct zone_snap *s = model_build(&m);
+  assert_int_equal(zone_delta_make(s, s, 0, &body, &size), ERR_SPACE);
+  assert_int_equal(zone_delta_make(s, s, 1, &body, &size), ERR_OK);
+  assert_int_equal(body.size, 1);
+  assert_int_equal(size.removed + size.added, 0);
+  assert_int_equal(zone_delta_apply(s, body.data, 1, &got), ERR_OK);
+  assert_true(zone_equal(s, got));
+  zone_snap_unref(got);
+  zone_snap_unref(s);
+  buf_done(&body);
+  model_done(&m);
+}
+
+/* ---- damage ---- */
+
+static void put(struct buf *b, uint8_t op, const char *owner, uint16_t type, uint32_t ttl, const void *rdata, uint16_t size) {
+  struct name n = name_of(owner);
+  uint8_t fixed[8];
+  put_u16(fixed, type);
+  put_u32(fixed + 2, ttl);
+  put_u16(fixed + 6, size);
+  buf_add_byte(b, op);
+  buf_add(b, n.octets, n.size);
+  buf_add(b, fixed, sizeof fixed);
+  buf_add(b, rdata, size);
+}
+
+static struct buf one_record(uint8_t format, uint8_t op, const char *owner, uint16_t type, uint32_t ttl, const void *rdata,
+                             uint16_t size) {
+  struct buf b = {0};
+  buf_add_byte(&b, format);
+  put(&b, op, owner, type, ttl, rdata, size);
+  return b;
+}
+
+static void assert_applies(const struct zone_snap *base, struct buf body, enum err expected, enum err read) {
+  struct zone_snap *got = NULL;
+  struct tally t = {0};
+  assert_int_equal(zone_delta_apply(base, body.data, body.size, &got), expected);
+  assert_int_equal(zone_delta_each(body.data, body.size, count_record, &t), read);
+  zone_snap_unref(got);
+  buf_done(&body);
+}
+
+static bool stop(void *arg, bool added, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                 uint16_t size) {
+  return false;
+}
+
+static void what_does_not_fit_is_damage(void **state) {
+  static const uint8_t one[4] = {192, 0, 2, 1}, two[4] = {192, 0, 2, 2};
+  struct model m;
+  struct zone_snap *got;
+  model_start(&m, "example.");
+  struct name www = name_of("www.example.");
+  struct model_record soa = record_soa(&m.apex, 1), a = record_of(&www, RR_A, 300, one, 4);
+  model_add(&m, &soa);
+  model_add(&m, &a);
+  struct zone_snap *s = model_build(&m);
+  assert_applies(s, one_record(1, 1, "www.example.", RR_A, 300, two, 4), ERR_OK, ERR_OK);
+  assert_applies(s, one_record(1, 0, "www.example.", RR_A, 300, one, 4), ERR_OK, ERR_OK);
+  assert_applies(s, one_record(2, 1, "www.example.", RR_A, 300, two, 4), ERR_VERSION, ERR_VERSION);
+  assert_applies(s, one_record(0, 1, "www.example.", RR_A, 300, two, 4), ERR_CORRUPT, ERR_CORRUPT);
+  assert_applies(s, one_record(1, 2, "www.example.", RR_A, 300, two, 4), ERR_CORRUPT, ERR_CORRUPT);
+  assert_applies(s, one_record(1, 0, "www.example.", RR_A, 300, two, 4), ERR_CORRUPT, ERR_OK); /* not there */
+  assert_applies(s, one_record(1, 1, "www.example.", RR_A, 300, one, 4), ERR_CORRUPT, ERR_OK); /* there already */
+  assert_applies(s, one_record(1, 1, "www.example.", RR_A, 200, two, 4), ERR_CORRUPT, ERR_OK); /* another TTL than its set */
+  assert_applies(s, one_record(1, 1, "www.example.net.", RR_A, 300, two, 4), ERR_CORRUPT, ERR_OK);
+  assert_applies(s, one_record(1, 1, "www.example.", RR_A, 0x80000000, two, 4), ERR_CORRUPT, ERR_CORRUPT);
+  assert_applies(s, one_record(1, 1, "www.example.", RR_A, 300, two, 3), ERR_CORRUPT, ERR_CORRUPT);
+  assert_applies(s, one_record(1, 1, "www.example.", RR_ANY, 300, two, 4), ERR_CORRUPT, ERR_CORRUPT);
+  assert_applies(s, one_record(1, 0, "example.", RR_SOA, soa.ttl, soa.rdata, soa.size), ERR_CORRUPT,
+                 ERR_OK); /* a zone without SOA */
+  assert_int_equal(zone_delta_apply(s, NULL, 0, &got), ERR_CORRUPT);
+  struct buf body = one_record(1, 1, "www.example.", RR_A, 300, two, 4);
+  assert_int_equal(zone_delta_each(body.data, body.size, stop, NULL), ERR_REFUSED);
+  buf_done(&body);
+  check_content(s, &m);
+  zone_snap_unref(s);
+  model_done(&m);
+}
+
+/* Every body cut short is refused, but where a whole record ends; and then it is shorter by that record. */
+static void a_body_cut_short_is_damage(void **state) {
+  struct dice d = {7};
+  struct model m;
+  struct buf body = {0};
+  struct delta_size size;
+  model_start(&m, "example.");
+  model_fill(&m, &d, 40);
+  struct zone_snap *from = model_build(&m);
+  change(&m, &d, 2);
+  change(&m, &d, 3);
+  struct zone_snap *to = model_build(&m);
+  assert_int_equal(zone_delta_make(from, to, SIZE_MAX / 2, &body, &size), ERR_OK);
+  uint64_t whole = 0;
+  for (size_t n = 0; n < body.size; n++) {
+    struct tally t = {0};
+    uint8_t *cut = malloc(n ? n : 1); /* its own memory: a read past the end is seen */
+    assert_non_null(cut);
+    memcpy(cut, body.data, n);
+    enum err err = zone_delta_each(cut, n, count_record, &t);
+    free(cut);
+    if (err == ERR_OK) assert_int_equal(t.removed + t.added, whole++);
+    else assert_int_equal(err, ERR_CORRUPT);
+  }
+  assert_int_equal(whole, size.removed + size.added);
+  buf_done(&body);
+  zone_snap_unref(from);
+  zone_snap_unref(to);
+  model_done(&m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(random_versions_go_there_and_back),
+      cmocka_unit_test(no_difference_is_a_short_body),
+      cmocka_unit_test(what_does_not_fit_is_damage),
+      cmocka_unit_test(a_body_cut_short_is_damage),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

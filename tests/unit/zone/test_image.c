@@ -1,0 +1,330 @@
+/* Images: what was written opens to the same zone at any address, edits go on on top of it, and no damage passes. */
+#include "model.h"
+
+#include "base/hash.h"
+#include "zone/image_priv.h"
+#include "zone/zone_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct bytes {
+  uint8_t *data; /* 8-byte aligned */
+  size_t size, capacity;
+  size_t fail_after; /* bytes taken before the sink says no */
+};
+
+static bool take(void *arg, const void *bytes, size_t n) {
+  struct bytes *b = arg;
+  if (b->size + n > b->fail_after) return false;
+  if (b->size + n > b->capacity) {
+    b->capacity = 2 * (b->size + n);
+    b->data = realloc(b->data, b->capacity);
+    assert_non_null(b->data);
+  }
+  memcpy(b->data + b->size, bytes, n);
+  b->size += n;
+  return true;
+}
+
+static struct bytes write_image(const struct zone_snap *s) {
+  struct bytes b = {.fail_after = SIZE_MAX};
+  uint64_t n;
+  assert_int_equal(zone_image_write(s, take, &b, &n), ERR_OK);
+  assert_int_equal(n, b.size);
+  assert_int_equal(n % 8, 0);
+  return b;
+}
+
+/* A block of exactly n bytes, so that the sanitizer sees a read behind it. */
+static uint8_t *exact_copy(const uint8_t *data, size_t n) {
+  uint8_t *p = malloc(n ? n : 1);
+  assert_non_null(p);
+  memcpy(p, data, n);
+  return p;
+}
+
+struct backing {
+  struct image_backing base;
+  uint8_t *data;
+  unsigned released;
+};
+
+static void release(struct image_backing *base) {
+  struct backing *b = (struct backing *)base;
+  free(b->data);
+  b->data = NULL;
+  b->released++;
+}
+
+static void nsec3_zone(struct model *m, struct dice *d, unsigned owners) {
+  struct model_record param = record_nsec3param(&m->apex, 0, "s");
+  model_add(m, &param);
+  for (unsigned i = 0; i < owners; i++) {
+    uint8_t label[32];
+    struct name n;
+    for (unsigned j = 0; j < sizeof label; j++)
+      label[j] = (uint8_t)"0123456789abcdefghijklmnopqrstuv"[dice_below(d, 32)];
+    name_prepend(label, sizeof label, &m->apex, &n);
+    struct model_record r = record_nsec3(&n, 0, "s");
+    model_add(m, &r);
+  }
+}
+
+static void test_round_trip(void **state) {
+  (void)state;
+  static const char *const apexes[] = {"Test.", ".", "a.B.c.test."};
+  for (uint64_t seed = 1; seed <= 30; seed++) {
+    struct dice d = {seed};
+    struct model m;
+    model_start(&m, apexes[seed % 3]);
+    model_fill(&m, &d, dice_below(&d, 120));
+    if (seed % 2) nsec3_zone(&m, &d, dice_below(&d, 40));
+    struct zone_snap *s = model_build(&m), *opened, *edited;
+    struct bytes b = write_image(s);
+    struct backing backing = {{release}, exact_copy(b.data, b.size), 0};
+    assert_int_equal(zone_image_open(backing.data, b.size, &backing.base, &opened), ERR_OK);
+    check_content(opened, &m);
+    assert_true(zone_equal(s, opened));
+    assert_true(name_identical(zone_apex(opened), &m.apex));
+    assert_int_equal(zone_serial(opened), zone_serial(s));
+    assert_int_equal(zone_has_nsec3(opened), zone_has_nsec3(s));
+    struct bytes again = write_image(opened); /* canonical: the same bytes */
+    assert_int_equal(again.size, b.size);
+    assert_memory_equal(again.data, b.data, b.size);
+    free(again.data);
+
+    struct zone_edit *e; /* changes on top, of which some come back into an image */
+    assert_int_equal(zone_edit_begin(opened, NULL, &e), ERR_OK);
+    for (int i = 0; i < 40 && m.count > 1; i++) {
+      struct model_record r = m.records[1 + dice_below(&d, (unsigned)m.count - 1)];
+      if (r.type == RR_SOA) continue;
+      model_remove(&m, &r);
+      edit_remove(e, &r);
+      if (i % 3 == 0) continue;
+      r.owner = random_name(&d, &m.apex, 4);
+      if (r.type == RR_NSEC3) r.type = RR_TXT;
+      if (r.type == RR_RRSIG || r.type == RR_TXT) r = record_a(&r.owner, dice_below(&d, 9));
+      model_add(&m, &r);
+      edit_add(e, &r);
+    }
+    assert_int_equal(zone_edit_finish(e, &edited), ERR_OK);
+    zone_snap_unref(opened);
+    zone_snap_unref(s);
+    zone_grace_barrier();
+    assert_int_equal(backing.released, 0);
+    check_content(edited, &m);
+    again = write_image(edited);
+    assert_int_equal(zone_image_open(again.data, again.size, NULL, &opened), ERR_OK);
+    check_content(opened, &m);
+    zone_snap_unref(opened);
+    zone_snap_unref(edited);
+    zone_grace_barrier();
+    assert_int_equal(backing.released, 1);
+    free(again.data);
+    free(b.data);
+    model_done(&m);
+  }
+}
+
+static enum err open_only(const uint8_t *data, size_t n) {
+  struct zone_snap *s;
+  enum err e = zone_image_open(data, n, NULL, &s);
+  if (e == ERR_OK) zone_snap_unref(s);
+  return e;
+}
+
+static struct bytes small_image(struct dice *d, unsigned owners) {
+  struct model m;
+  model_start(&m, "test.");
+  model_fill(&m, d, owners);
+  nsec3_zone(&m, d, owners / 4);
+  struct zone_snap *s = model_build(&m);
+  struct bytes b = write_image(s);
+  zone_snap_unref(s);
+  model_done(&m);
+  return b;
+}
+
+static void test_every_bit(void **state) {
+  (void)state;
+  struct dice d = {1};
+  struct bytes b = small_image(&d, 20);
+  assert_int_equal(open_only(b.data, b.size), ERR_OK);
+  for (size_t bit = 0; bit < 8 * b.size; bit++) {
+    b.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    assert_int_equal(open_only(b.data, b.size), ERR_CORRUPT);
+    b.data[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+  }
+  for (size_t n = 0; n < b.size; n++) {
+    uint8_t *cut = exact_copy(b.data, n);
+    assert_int_equal(open_only(cut, n), ERR_CORRUPT);
+    free(cut);
+  }
+  free(b.data);
+}
+
+/* Seals a changed image as its writer would. */
+static void reseal(struct bytes *b) {
+  struct image_header *h = (struct image_header *)b->data;
+  uint64_t hash = 0;
+  for (size_t at = sizeof *h; at < b->size; at += IMAGE_BLOCK_BYTES)
+    hash = hash64(b->data + at, b->size - at < IMAGE_BLOCK_BYTES ? b->size - at : IMAGE_BLOCK_BYTES, hash);
+  h->mark = hash64(h, offsetof(struct image_header, mark), 0);
+  h->checksum = hash64(b->data + offsetof(struct image_header, bytes), sizeof *h - offsetof(struct image_header, bytes), hash);
+}
+
+/* Whatever passes must be good for reading: all of it is read. */
+static void read_all(const struct zone_snap *s) {
+  struct zone_cursor c;
+  const struct zone_node *n;
+  assert_int_equal(zone_cursor_open(s, &c), ERR_OK);
+  while ((n = zone_cursor_next(&c))) {
+    struct name owner;
+    uint8_t key[NAME_KEY_BYTES];
+    zone_node_owner(s, n, &owner);
+    struct zone_lookup l = {.snap = s, .key = key, .key_size = (uint16_t)name_key(&owner, key)};
+    zone_lookup(&l);
+    (void)zone_nsec_cover(s, key, l.key_size);
+    for (unsigned i = 0; i < zone_rrset_count(n); i++) {
+      struct zone_rrset set;
+      zone_rrset_at(n, i, &set);
+      const uint8_t *at = set.rrs, *rdata;
+      uint16_t size;
+      unsigned sum = 0;
+      for (unsigned j = 0; j < set.count + set.sig_count; j++) {
+        if (j == set.count) at = set.sigs;
+        zone_rr_next(&at, &rdata, &size);
+        for (unsigned k = 0; k < size; k++)
+          sum += rdata[k];
+      }
+      assert_true(sum < UINT32_MAX);
+    }
+  }
+  zone_cursor_close(&c);
+}
+
+/* A forger who knows the checksum: every bit, and random bytes, with a right seal. Nothing may be read out of bounds. */
+static void test_forged(void **state) {
+  (void)state;
+  struct dice d = {2};
+  struct bytes b = small_image(&d, 30);
+  unsigned opened = 0;
+  for (size_t bit = 8 * offsetof(struct image_header, bytes); bit < 8 * b.size; bit++) {
+    uint8_t *p = b.data + bit / 8, was = *p;
+    *p ^= (uint8_t)(1u << (bit % 8));
+    if (bit % 3 == 0) *p = (uint8_t)dice_next(&d);
+    reseal(&b);
+    struct zone_snap *s;
+    uint8_t *copy = exact_copy(b.data, b.size);
+    enum err e = zone_image_open(copy, b.size, NULL, &s);
+    assert_true(e == ERR_OK || e == ERR_CORRUPT);
+    if (e == ERR_OK) {
+      opened++;
+      read_all(s);
+      zone_snap_unref(s);
+      if (opened % 64 == 0) zone_grace_barrier();
+    }
+    zone_grace_barrier();
+    free(copy);
+    *p = was;
+  }
+  assert_true(opened > 0); /* an octet of an address, or the like */
+  free(b.data);
+}
+
+static void test_other_formats(void **state) {
+  (void)state;
+  struct dice d = {3};
+  struct bytes b = small_image(&d, 3);
+  struct image_header *h = (struct image_header *)b.data;
+  h->format = IMAGE_FORMAT + 1;
+  reseal(&b);
+  assert_int_equal(open_only(b.data, b.size), ERR_VERSION);
+  h->format = __builtin_bswap32(IMAGE_FORMAT);
+  h->byte_order = __builtin_bswap32(IMAGE_BYTE_ORDER);
+  reseal(&b);
+  h->mark = __builtin_bswap64(h->mark); /* as a machine of the other byte order wrote it */
+  assert_int_equal(open_only(b.data, b.size), ERR_VERSION);
+  free(b.data);
+}
+
+static void test_full_disk(void **state) {
+  (void)state;
+  struct dice d = {4};
+  struct model m;
+  model_start(&m, "test.");
+  model_fill(&m, &d, 50);
+  struct zone_snap *s = model_build(&m);
+  struct bytes whole = write_image(s);
+  for (size_t n = 0; n < whole.size; n += 97) {
+    struct bytes b = {.fail_after = n};
+    uint64_t bytes = 12345;
+    assert_int_equal(zone_image_write(s, take, &b, &bytes), ERR_IO);
+    assert_int_equal(bytes, 12345);
+    free(b.data);
+  }
+  free(whole.data);
+  zone_snap_unref(s);
+  model_done(&m);
+}
+
+/* Several chunks, an object larger than a chunk across their borders, and RAM chunks behind them. */
+static void test_large(void **state) {
+  (void)state;
+  enum { NAMES = 40000, TEXTS = 6000 };
+  struct name apex = name_of("test."), n;
+  struct zone_edit *e;
+  struct zone_snap *s, *opened, *edited;
+  assert_int_equal(zone_edit_begin(NULL, &apex, &e), ERR_OK);
+  struct model_record soa = record_soa(&apex, 1), r;
+  edit_add(e, &soa);
+  for (unsigned i = 0; i < NAMES; i++) {
+    uint8_t label[8];
+    for (unsigned j = 0; j < sizeof label; j++)
+      label[j] = (uint8_t)('a' + (i >> (2 * j) & 3));
+    name_prepend(label, sizeof label, &apex, &n);
+    r = record_a(&n, i);
+    edit_add(e, &r);
+  }
+  struct name large = name_of("bbbbbbb.test.");
+  for (unsigned i = 0; i < TEXTS; i++) {
+    uint8_t rdata[256] = {255};
+    put_u32(rdata + 1, i);
+    r = record_of(&large, RR_TXT, 60, rdata, sizeof rdata);
+    edit_add(e, &r);
+  }
+  assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+  struct bytes b = write_image(s);
+  assert_true(b.size > 3u << 20);
+  assert_int_equal(zone_image_open(b.data, b.size, NULL, &opened), ERR_OK);
+  assert_true(zone_equal(s, opened));
+  assert_int_equal(zone_edit_begin(opened, NULL, &e), ERR_OK);
+  edit_remove(e, &r); /* rewrites the large one */
+  assert_int_equal(zone_edit_finish(e, &edited), ERR_OK);
+  assert_int_equal(zone_record_count(edited), 1 + NAMES + TEXTS - 1);
+  read_all(edited);
+  assert_false(zone_equal(s, edited));
+  b.data[b.size - 1] ^= 1;
+  assert_int_equal(open_only(b.data, b.size), ERR_CORRUPT);
+  b.data[b.size - 1] ^= 1;
+  zone_snap_unref(edited);
+  zone_snap_unref(opened);
+  zone_snap_unref(s);
+  zone_grace_barrier();
+  free(b.data);
+}
+
+static int finish(void **state) {
+  (void)state;
+  zone_grace_barrier();
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_every_bit), cmocka_unit_test(test_forged),
+      cmocka_unit_test(test_other_formats), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_large),
+  };
+  return cmocka_run_group_tests(tests, NULL, finish);
+}
