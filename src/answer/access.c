@@ -21,10 +21,6 @@ bool access_sees(const struct zone_entry *entry, const struct answer_job *job) {
   return !entry->policy->hidden || allows(&entry->policy->answer_to, job);
 }
 
-bool access_zone_ready(const struct zone_entry *entry, struct instant now) {
-  return entry->state == ZONE_READY && entry->snap && (entry->expires_mono_ns == 0 || now.mono_ns < entry->expires_mono_ns);
-}
-
 static bool is_transfer(uint16_t qtype) {
   return qtype == RR_AXFR || qtype == RR_IXFR;
 }

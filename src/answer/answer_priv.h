@@ -104,7 +104,9 @@ static inline void reply_zone(struct answer_job *job, const struct zone_entry *e
 bool access_tls(const struct answer_job *job);
 /* Whether the zone answers this client's questions: it is not hidden, or not from this client. */
 bool access_sees(const struct zone_entry *entry, const struct answer_job *job);
-bool access_zone_ready(const struct zone_entry *entry, struct instant now);
+static inline bool access_zone_ready(const struct zone_entry *entry, struct instant now) {
+  return entry->state == ZONE_READY && entry->snap && (entry->expires_mono_ns == 0 || now.mono_ns < entry->expires_mono_ns);
+}
 /* Whether the listener takes this kind of request. */
 bool access_listener(const struct answer_job *job);
 /* The zone that answers a QUERY, from the one with the longest apex. When none does, the response is made and false returned. */

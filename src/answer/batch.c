@@ -34,7 +34,7 @@ static void make_key(struct query *q) {
   q->lookup.key_size = (uint16_t)name_key(&q->job->request.qname, q->key);
 }
 
-/* Types that no zone holds. */
+/* Types that say something of the message or ask for a zone. Other types that no zone holds are only not there. */
 static void answer_meta_type(const struct server *s, struct query *q) {
   uint16_t qtype = q->job->request.qtype;
   if (qtype == RR_AXFR || qtype == RR_IXFR) {
@@ -45,7 +45,7 @@ static void answer_meta_type(const struct server *s, struct query *q) {
 }
 
 static bool is_meta_type(uint16_t type) {
-  return type == RR_OPT || (type >= RR_TKEY && type < RR_ANY);
+  return type == RR_OPT || (type >= RR_TKEY && type <= RR_AXFR);
 }
 
 static enum verdict judge_opcode(const struct server *s, struct query *q) {

@@ -76,7 +76,7 @@ void reply_start(struct reply *r, const struct server *s, struct answer_job *job
   r->dnssec = req->edns.present && req->edns.dnssec_ok;
   r->truncated = false;
   r->options_size = 0;
-  size_t reserve = tsig_reserve(&job->tsig);
+  size_t reserve = req->tsig_at ? tsig_reserve(&job->tsig) : 0;
   if (req->edns.present) {
     if (req->edns.options_size) add_asked_options(r, entry);
     reserve += OPT_FIXED_BYTES + r->options_size;

@@ -58,34 +58,38 @@ static void take_answer(struct reply *r, const struct zone_node *node, const str
 
 /* ---- what a name that exists says ---- */
 
-/* ANY: one RRset over UDP (RFC 8482 §4.1), always the same one; everything over streams. */
-static bool put_any(struct reply *r, const struct zone_node *node) {
-  bool all = r->job->client.transport != TRANSPORT_UDP, some = false;
-  unsigned count = zone_rrset_count(node);
-  for (unsigned i = 0; i < count && (all || !some); i++) {
+/* ANY and RRSIG gather what has little to do with each other; over UDP one RRset has to do (RFC 8482 §4.1), always the same
+ * one. Streams get everything. */
+static bool gathers_all(const struct reply *r) {
+  return r->job->client.transport != TRANSPORT_UDP;
+}
+
+static bool put_signatures(struct reply *r, const struct zone_node *node) {
+  unsigned count = zone_rrset_count(node), some = 0;
+  for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
     struct zone_rrset set;
     zone_rrset_at(node, i, &set);
-    if (set.count == 0) continue;
-    resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
-    some = true;
+    if (set.sig_count == 0) continue;
+    struct zone_rrset sigs = {.type = RR_RRSIG, .count = set.sig_count, .ttl = set.sig_ttl, .rrs = set.sigs};
+    resolve_must_put(r, SECTION_ANSWER, r->owner, &sigs);
+    some++;
   }
   return some;
 }
 
-/* RRSIG asked for by name: those of every RRset here. */
-static bool put_signatures(struct reply *r, const struct zone_node *node) {
-  bool some = false;
-  unsigned count = zone_rrset_count(node);
-  for (unsigned i = 0; i < count; i++) {
-    struct zone_rrset set;
+static bool put_any(struct reply *r, const struct zone_node *node) {
+  struct zone_rrset set;
+  unsigned count = zone_rrset_count(node), some = 0;
+  for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
     zone_rrset_at(node, i, &set);
-    if (set.sig_count == 0) continue;
-    struct zone_rrset sigs = {
-        .type = RR_RRSIG, .count = set.sig_count, .ttl = set.sig_ttl, .rrs = set.sigs, .sig_count = 0, .sigs = NULL};
-    resolve_must_put(r, SECTION_ANSWER, r->owner, &sigs);
-    some = true;
+    if (set.count == 0 || (set.type == RR_NSEC && !gathers_all(r))) continue;
+    resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
+    some++;
   }
-  return some;
+  if (some && gathers_all(r) && !r->dnssec) put_signatures(r, node); /* RFC 4035 §3.1: records like others */
+  if (some || !find(node, RR_NSEC, &set)) return some;
+  resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
+  return true;
 }
 
 /* Notes the target as the next name, unless the chain is long enough or comes back to where it was. */
@@ -189,7 +193,7 @@ static enum step put_dname(struct reply *r) {
   if (r->truncated) return STEP_END;
   if (!message_put_rr(&r->writer, SECTION_ANSWER, r->owner, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size))
     r->truncated = true;
-  return r->qtype == RR_CNAME || r->qtype == RR_ANY ? STEP_END : follow(r, link.octets);
+  return r->qtype == RR_CNAME ? STEP_END : follow(r, link.octets);
 }
 
 /* ---- the walk ---- */

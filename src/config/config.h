@@ -146,6 +146,10 @@ MUST_CHECK enum err config_load(const char *path, struct diags *diags, struct co
 /* The same from memory, and without touching the file system: include, secret-file and zone-lists are errors. `name` is
  * what findings call it, and relative file names stay relative. */
 MUST_CHECK enum err config_load_bytes(const char *name, const uint8_t *bytes, size_t n, struct diags *diags, struct config **out);
+/* Only where the state directory is, for talking to a server whose configuration is half edited or whose secrets are not ours to
+ * read: nothing else is judged. Replaces what `out` holds. ERR_FORMAT: the file can't be read, as `diags` says; it may also hold
+ * findings about included files after ERR_OK. */
+MUST_CHECK enum err config_find_state(const char *path, struct diags *diags, struct buf *out);
 struct config *config_ref(struct config *c);
 void config_free(struct config *c); /* gives one reference back; NULL is fine */
 

@@ -360,6 +360,37 @@ enum err config_load_bytes(const char *name, const uint8_t *bytes, size_t n, str
   return finish(&l, errors, out);
 }
 
+/* The first file that names a state directory; NULL: none does. */
+static const struct node *state_node(const struct loader *l) {
+  for (size_t i = 0; i < l->tree_count; i++) {
+    const struct node *root = l->trees[i]->root;
+    for (const struct node *n = root ? root->child : NULL; n; n = n->next)
+      for (const struct node *m = n->key && strcmp(n->key, "server") == 0 ? n->child : NULL; m; m = m->next)
+        if (m->key && strcmp(m->key, "state") == 0 && m->kind == NODE_TEXT && m->size) return m;
+  }
+  return NULL;
+}
+
+enum err config_find_state(const char *path, struct diags *diags, struct buf *out) {
+  struct loader l;
+  if (!begin(&l, diags, true)) return ERR_MEMORY;
+  l.config->path = absolute(&l, path);
+  load_file(&l, config_keep_text(&l, path, strlen(path)), l.config->path, NULL, NULL);
+  bool readable = l.tree_count > 0 && l.trees[0]->root && l.trees[0]->root->kind == NODE_MAP;
+  if (readable) {
+    const struct node *n = state_node(&l);
+    const char *text = n ? n->text : config_option_find(SCOPE_SERVER, "state")->default_text;
+    const char *state = config_path_beside(&l, n ? n->source : &l.trees[0]->source, text);
+    buf_clear(out);
+    if (state) buf_add_text(out, state);
+  }
+  enum err e = l.exhausted || out->failed ? ERR_MEMORY : readable ? ERR_OK : ERR_FORMAT;
+  struct config *c = l.config;
+  loader_done(&l);
+  config_free(c);
+  return e;
+}
+
 struct config *config_ref(struct config *c) {
   atomic_fetch_add(&((struct config_whole *)c)->references, 1);
   return c;

@@ -1,11 +1,10 @@
 /* One run of config_load: what its parts share.
  *
- *   load.c     files and includes, and the order of everything
- *   scope.c    one map read by its rows of options.def; unknown keys; did you mean
- *   values.c   single values: texts, numbers, times, addresses
- *   keys.c     keys and their secrets          peers.c   peers, and lists of them
- *   access.c   access lists                    options of zones: zone_options.c
- *   zones.c    templates and zones             lists.c   zone lists and directories
+ *   load.c    files and includes, and the order of everything        peers.c         peers, and lists of peers and keys
+ *   scope.c   one map by its rows of options.def; did you mean       access.c        access lists
+ *   values.c  single values: texts, numbers, times, addresses        zone_options.c  options of a zone, resolved
+ *   server.c  server, log, history                                   zones.c         templates and zones
+ *   keys.c    keys and their secrets                                 lists.c         zone lists and directories
  *
  * Everything that the result needs is in `arena`, the rest in `scratch`. A part that finds a mistake says so and goes on;
  * the count of errors in `diags` decides in the end. Out of memory is `exhausted`, reported once at the end. */
@@ -140,7 +139,7 @@ const struct node *config_items(struct loader *l, const struct node *n, size_t *
 bool config_need_text(struct loader *l, const struct node *n);
 bool config_need_map(struct loader *l, const struct node *n);
 
-/* ---- values.c and the rooms' own kinds; each reads the value `n` of option `o` into `at` ---- */
+/* ---- values.c, and kinds that live with their section; each reads the value `n` of option `o` into `at` ---- */
 void config_value(struct loader *l, const struct option *o, const struct node *n, void *at);
 void config_value_listen(struct loader *l, const struct node *n, struct config_listens *at);
 void config_value_keys(struct loader *l, const struct node *n, struct config_key_refs *at);

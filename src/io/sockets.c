@@ -136,14 +136,30 @@ enum err socket_listen(enum socket_kind kind, const struct addr *at, bool share,
   return ERR_OK;
 }
 
-enum err socket_listen_again(enum socket_kind kind, const struct addr *at, int fd, int *out, struct socket_error *error) {
+/* Whether further sockets can be bound to its address; not so for one that was passed to us by somebody who does not share. */
+static bool is_shared(int fd) {
   int shared = 0;
   socklen_t size = sizeof shared;
-  if (getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared) return socket_listen(kind, at, true, out, error);
-  int s = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* passed to us by somebody who does not share: the workers take turns on it */
+  return getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shared, &size) == 0 && shared;
+}
+
+enum err socket_listen_again(enum socket_kind kind, const struct addr *at, int fd, int *out, struct socket_error *error) {
+  if (is_shared(fd)) return socket_listen(kind, at, true, out, error);
+  int s = fcntl(fd, F_DUPFD_CLOEXEC, 0); /* the workers take turns on it */
   if (s < 0) return explain(kind, at, errno, error);
   *out = s;
   return ERR_OK;
+}
+
+/* A connected socket takes datagrams from its peer alone, and is passed over when the system chooses among those that share an
+ * address. Its peer is itself. */
+void socket_retire(int fd) {
+  if (!is_shared(fd)) return;
+  struct sockaddr_storage self;
+  socklen_t size = sizeof self;
+  if (getsockname(fd, (struct sockaddr *)&self, &size) != 0) return;
+  int r = connect(fd, (struct sockaddr *)&self, size);
+  (void)r; /* then it is simply closed while it still takes */
 }
 
 enum err socket_connect(enum socket_kind kind, const struct addr *source, const struct addr *to, int *fd) {

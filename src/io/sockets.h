@@ -24,6 +24,10 @@ MUST_CHECK enum err socket_listen(enum socket_kind kind, const struct addr *at, 
 /* One more socket of the address that `fd` listens on: for a further worker. */
 MUST_CHECK enum err socket_listen_again(enum socket_kind kind, const struct addr *at, int fd, int *out, struct socket_error *error);
 
+/* Nothing new comes to this UDP socket from now on, but to those that share its address; what waits in it can still be read and
+ * answered. Closing it without that would lose what comes between the last read and the close. */
+void socket_retire(int fd);
+
 /* Non-blocking, with a fresh random port; `source` of family 0: the system chooses. A TCP connection is under way on return. */
 MUST_CHECK enum err socket_connect(enum socket_kind kind, const struct addr *source, const struct addr *to, int *fd);
 

@@ -243,7 +243,7 @@ enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const 
   return ERR_OK;
 }
 
-void udp_worker_stop(struct udp_worker *w) {
+void udp_worker_stop(struct udp_worker *w, struct udp_counters *sum) {
   if (!w) return;
   atomic_store(&w->stop, true);
   /* The signal may come just before the thread starts to wait, and be lost: it is sent until the thread has ended. */
@@ -258,13 +258,14 @@ void udp_worker_stop(struct udp_worker *w) {
     }
     if (pthread_timedjoin_np(w->thread, NULL, &until) == 0) break;
   }
+  if (sum) udp_worker_counters(w, sum);
   release(w);
 }
 
-void udp_worker_counters(const struct udp_worker *w, struct udp_counters *out) {
-  out->received = atomic_load_explicit(&w->received, memory_order_relaxed);
-  out->sent = atomic_load_explicit(&w->sent, memory_order_relaxed);
-  out->batches = atomic_load_explicit(&w->batches, memory_order_relaxed);
-  out->too_long = atomic_load_explicit(&w->too_long, memory_order_relaxed);
-  out->send_failed = atomic_load_explicit(&w->send_failed, memory_order_relaxed);
+void udp_worker_counters(const struct udp_worker *w, struct udp_counters *sum) {
+  sum->received += atomic_load_explicit(&w->received, memory_order_relaxed);
+  sum->sent += atomic_load_explicit(&w->sent, memory_order_relaxed);
+  sum->batches += atomic_load_explicit(&w->batches, memory_order_relaxed);
+  sum->too_long += atomic_load_explicit(&w->too_long, memory_order_relaxed);
+  sum->send_failed += atomic_load_explicit(&w->send_failed, memory_order_relaxed);
 }

@@ -52,8 +52,10 @@ struct udp_worker;
 /* `sockets` is copied. `cpu` < 0: not pinned. */
 MUST_CHECK enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const struct udp_handler *handler,
                                      const char *name, int cpu, struct udp_worker **out);
-/* Answers what has arrived already, ends the thread and frees. The sockets stay open. NULL is fine. */
-void udp_worker_stop(struct udp_worker *w);
-void udp_worker_counters(const struct udp_worker *w, struct udp_counters *out);
+/* Answers what has arrived already, ends the thread and frees; the sockets stay open. What it counted is added to `*sum` (may be
+ * NULL). A NULL worker is fine. */
+void udp_worker_stop(struct udp_worker *w, struct udp_counters *sum);
+/* Adds what it has counted up to now. */
+void udp_worker_counters(const struct udp_worker *w, struct udp_counters *sum);
 
 #endif

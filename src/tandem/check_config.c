@@ -1,11 +1,9 @@
-#include "tandem/check_config.h"
+#include "tandem/commands.h"
 
 #include "config/config.h"
 
 #include <getopt.h>
 #include <stdio.h>
-
-static const char usage[] = "usage: tandem check-config FILE [--json]\n";
 
 static void print_text(const char *path, const struct diags *diags, const struct config *c, struct buf *out) {
   diags_print(diags, out);
@@ -44,9 +42,6 @@ int cmd_check_config(int argc, char **argv) {
     if (c == 'j') json = true;
     else good = false;
   }
-  if (!good || argc - optind != 1) {
-    fputs(usage, stderr);
-    return 1;
-  }
+  if (!good || argc - optind != 1) return command_misused(argv[0], "the configuration file is wanted");
   return check(argv[optind], json);
 }

@@ -1,6 +1,7 @@
 /* `tandem check-zone ORIGIN FILE`: a zone file is read, built and checked as the server would. */
 #include "control/zone_load.h"
 #include "tandem/commands.h"
+#include "tandem/names.h"
 #include "zone/zone_set.h"
 
 #include <inttypes.h>
@@ -63,7 +64,7 @@ int cmd_check_zone(int argc, char **argv) {
   enum err e = zone_load_file(c.file, &apex, &(struct zone_load_options){0}, &diags, &loaded);
   if (e == ERR_MEMORY) fprintf(stderr, "tandem check-zone: out of memory\n");
   else if (c.json) print_json(&diags, loaded.snap);
-  else print_text(&diags, loaded.snap, name_text(&apex, zone));
+  else print_text(&diags, loaded.snap, zone_text(&apex, zone));
   zone_loaded_done(&loaded);
   diags_done(&diags);
   zone_grace_barrier();

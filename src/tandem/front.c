@@ -36,6 +36,7 @@ struct front {
   struct worker **workers; /* as many as there ever were at once: their counters stay */
   struct udp_worker **threads;
   size_t worker_count;
+  struct udp_counters past; /* of threads that have ended */
   struct streamer *streamer;
   struct stream_server *streams;
 };
@@ -71,7 +72,7 @@ static struct listener *set_find(struct listener_set *s, const struct addr *at) 
 static bool set_covers(const struct listener_set *s, const struct addr *at) {
   for (size_t i = 0; i < s->count; i++) {
     const struct addr *a = &s->list[i].addr;
-    if (a->family != at->family || a->port != at->port) continue;
+    if (s->list[i].opened == 0 || a->family != at->family || a->port != at->port) continue;
     if (addr_same_host(a, at) || addr_is_any(a) || addr_is_any(at)) return true;
   }
   return false;
@@ -87,17 +88,6 @@ static size_t count_workers(const struct config_server *server) {
 static uint32_t make_tag(const struct config_listen *c, size_t index) {
   return (uint32_t)(index & TAG_INDEX_MASK) | (c->transfers ? 0u : (uint32_t)TAG_QUERIES_ONLY) |
          (c->queries ? 0u : (uint32_t)TAG_TRANSFERS_ONLY);
-}
-
-/* Opens what `l` still lacks. */
-static enum err listener_open(struct listener *l, size_t workers, bool share, struct socket_error *error) {
-  while (l->opened < workers) {
-    enum err e = l->opened == 0 ? socket_listen(SOCKET_UDP, &l->addr, share, &l->udp[0], error)
-                                : socket_listen_again(SOCKET_UDP, &l->addr, l->udp[0], &l->udp[l->opened], error);
-    if (e) return e;
-    l->opened++;
-  }
-  return l->tcp >= 0 ? ERR_OK : socket_listen(SOCKET_TCP, &l->addr, share, &l->tcp, error);
 }
 
 /* Takes over what `old` has open. Lending is undone by set_return. */
@@ -122,29 +112,44 @@ void front_abandon(struct front *f) {
   set_close(&f->next);
 }
 
-static enum err open_one(struct front *f, const struct config_listen *c, struct socket_error *error) {
+/* The next set as the configuration has it, with what is there already. */
+static enum err describe(struct front *f, const struct config_server *server) {
   struct listener_set *s = &f->next;
-  bool share = set_covers(&f->now, &c->addr) || set_covers(s, &c->addr);
-  struct listener *l = &s->list[s->count];
-  *l = (struct listener){.addr = c->addr, .tag = make_tag(c, s->count), .tcp = -1, .udp = calloc(s->workers, sizeof *l->udp)};
-  if (!l->udp) {
-    snprintf(error->what, sizeof error->what, "out of memory");
-    return ERR_MEMORY;
+  s->workers = count_workers(server);
+  s->list = calloc(server->listen.count + 1, sizeof *s->list);
+  if (!s->list) return ERR_MEMORY;
+  for (size_t i = 0; i < server->listen.count; i++) {
+    const struct config_listen *c = &server->listen.list[i];
+    struct listener *l = &s->list[i], *old = set_find(&f->now, &c->addr);
+    *l = (struct listener){.addr = c->addr, .tag = make_tag(c, i), .tcp = -1, .udp = calloc(s->workers, sizeof *l->udp)};
+    if (!l->udp) return ERR_MEMORY;
+    s->count++;
+    if (old) listener_borrow(l, old, s->workers);
   }
-  s->count++;
-  struct listener *old = set_find(&f->now, &c->addr);
-  if (old) listener_borrow(l, old, s->workers);
-  return listener_open(l, s->workers, share, error);
+  return ERR_OK;
+}
+
+/* Opens what `l` still lacks. */
+static enum err listener_open(struct front *f, struct listener *l, struct socket_error *error) {
+  bool share = set_covers(&f->now, &l->addr) || set_covers(&f->next, &l->addr);
+  while (l->opened < f->next.workers) {
+    enum err e = l->opened == 0 ? socket_listen(SOCKET_UDP, &l->addr, share, &l->udp[0], error)
+                                : socket_listen_again(SOCKET_UDP, &l->addr, l->udp[0], &l->udp[l->opened], error);
+    if (e) return e;
+    l->opened++;
+  }
+  return l->tcp >= 0 ? ERR_OK : socket_listen(SOCKET_TCP, &l->addr, share, &l->tcp, error);
 }
 
 enum err front_open(struct front *f, const struct config_server *server, struct buf *why) {
   front_abandon(f);
-  f->next.workers = count_workers(server);
-  f->next.list = calloc(server->listen.count + 1, sizeof *f->next.list);
   struct socket_error error = {"out of memory", ""};
-  enum err e = f->next.list ? ERR_OK : ERR_MEMORY;
-  for (size_t i = 0; !e && i < server->listen.count; i++)
-    e = open_one(f, &server->listen.list[i], &error);
+  enum err e = describe(f, server);
+  /* Further sockets of a served address come last: as soon as one is there it gets its share of the questions, so nothing must
+   * go wrong any more. */
+  for (int served = 0; served <= 1; served++)
+    for (size_t i = 0; !e && i < f->next.count; i++)
+      if ((set_find(&f->now, &f->next.list[i].addr) != NULL) == served) e = listener_open(f, &f->next.list[i], &error);
   if (!e) return ERR_OK;
   buf_printf(why, "%s%s%s", error.what, error.hint[0] ? "; " : "", error.hint);
   front_abandon(f);
@@ -156,6 +161,16 @@ bool front_has_low_ports(const struct front *f) {
   for (size_t i = 0; i < s->count; i++)
     if (s->list[i].addr.port < LOW_PORTS) return true;
   return false;
+}
+
+enum err front_chown(struct front *f, unsigned uid, unsigned gid) {
+  for (size_t i = 0; i < f->next.count; i++) {
+    const struct listener *l = &f->next.list[i];
+    for (size_t k = 0; k < l->opened; k++)
+      if (fchown(l->udp[k], uid, gid) != 0) return ERR_IO;
+    if (fchown(l->tcp, uid, gid) != 0) return ERR_IO;
+  }
+  return ERR_OK;
 }
 
 /* ---- going over ---- */
@@ -189,11 +204,15 @@ static enum err start_worker(struct front *f, size_t i) {
   return e;
 }
 
-/* One after the other, so that at any moment all but one are at work. */
+/* One after the other, so that at any moment all but one are at work. What waits in a socket that goes is answered by the worker
+ * that ends. */
 static enum err switch_workers(struct front *f) {
   enum err e = ERR_OK;
+  for (size_t i = 0; i < f->now.count; i++)
+    for (size_t k = f->now.list[i].lent; k < f->now.list[i].opened; k++)
+      socket_retire(f->now.list[i].udp[k]);
   for (size_t i = 0; i < f->worker_count; i++) {
-    udp_worker_stop(f->threads[i]);
+    udp_worker_stop(f->threads[i], &f->past);
     f->threads[i] = NULL;
     enum err failed = i < f->next.workers ? start_worker(f, i) : ERR_OK;
     if (failed) e = failed;
@@ -252,7 +271,7 @@ enum err front_switch(struct front *f, struct control *control, struct note_queu
 void front_stop(struct front *f) {
   if (!f) return;
   for (size_t i = 0; i < f->worker_count; i++) {
-    udp_worker_stop(f->threads[i]);
+    udp_worker_stop(f->threads[i], &f->past);
     f->threads[i] = NULL;
   }
   stream_server_stop(f->streams, STOP_GRACE_MS);
@@ -279,14 +298,11 @@ static void add_number(struct buf *b, const char *name, uint64_t v) {
 
 void front_status(const struct front *f, struct buf *out) {
   struct observed all = {0};
-  struct udp_counters udp = {0};
+  struct udp_counters udp = f->past;
   struct stream_counters streams = {0};
   for (size_t i = 0; i < f->worker_count; i++) {
-    struct udp_counters u = {0};
     observer_add(&f->workers[i]->observer, &all);
-    if (f->threads[i]) udp_worker_counters(f->threads[i], &u);
-    udp.too_long += u.too_long;
-    udp.send_failed += u.send_failed;
+    if (f->threads[i]) udp_worker_counters(f->threads[i], &udp);
   }
   if (f->streamer) observer_add(&f->streamer->observer, &all);
   if (f->streams) stream_server_counters(f->streams, &streams);

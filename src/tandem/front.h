@@ -25,6 +25,8 @@ void front_abandon(struct front *f); /* closes what the last front_open opened; 
 /* `control` answers the questions. The first switch starts the threads. */
 MUST_CHECK enum err front_switch(struct front *f, struct control *control, struct note_queue *notes, struct loop *control_loop);
 
+/* The sockets opened last become the user's, as whom others will be opened later: only sockets of one owner share an address. */
+MUST_CHECK enum err front_chown(struct front *f, unsigned uid, unsigned gid);
 bool front_has_low_ports(const struct front *f); /* below 1024, in what was opened last */
 /* Appends "queries":1,"udp-received":2 ... */
 void front_status(const struct front *f, struct buf *json_members);

@@ -1,14 +1,11 @@
-#include "tandem/keygen.h"
+#include "tandem/commands.h"
 
-#include "base/buf.h"
 #include "base/diag.h"
 #include "crypto/digest.h"
 #include "tsig/tsig.h"
 
 #include <getopt.h>
 #include <stdio.h>
-
-static const char usage[] = "usage: tandem keygen NAME [--algorithm hmac-sha256] [--json]\n";
 
 enum { SECRET_TEXT_BYTES = 4 * ((HMAC_BYTES_MAX + 2) / 3) + 1 };
 
@@ -108,10 +105,7 @@ int cmd_keygen(int argc, char **argv) {
     else if (c == 'j') json = true;
     else good = false;
   }
-  if (!good || argc - optind != 1) {
-    fputs(usage, stderr);
-    return 1;
-  }
+  if (!good || argc - optind != 1) return command_misused(argv[0], "the name of the key is wanted");
   struct new_key k = {0};
   if (!set_name(&k, argv[optind]) || !set_secret(&k, algorithm)) return 1;
   struct buf out = {0};

@@ -126,8 +126,8 @@ static int find_socket(struct remote *r, struct buf *path) {
   if (!config_path && access(default_config, R_OK) == 0) config_path = default_config;
   if (!config_path) return misused(r, "which server? name its configuration or its state directory%s", "");
   struct diags diags = {0};
-  struct config *config;
-  enum err e = config_load(config_path, &diags, &config);
+  struct buf state = {0};
+  enum err e = config_find_state(config_path, &diags, &state);
   if (e) {
     struct buf text = {0};
     diags_print(&diags, &text);
@@ -135,9 +135,9 @@ static int find_socket(struct remote *r, struct buf *path) {
             buf_text(&text), r->command->name);
     buf_done(&text);
   } else {
-    buf_printf(path, "%s/control.sock", config->server.state);
-    config_free(config);
+    buf_printf(path, "%s/control.sock", buf_text(&state));
   }
+  buf_done(&state);
   diags_done(&diags);
   return e ? EXIT_REFUSED : 0;
 }

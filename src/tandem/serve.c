@@ -9,6 +9,7 @@
 #include "io/unix_socket.h"
 #include "tandem/commands.h"
 #include "tandem/front.h"
+#include "tandem/names.h"
 #include "tandem/network.h"
 #include "tandem/note_queue.h"
 
@@ -59,7 +60,7 @@ static void take_note(struct server *s, const struct note *n, struct instant now
     control_notified(s->control, &n->name, &n->from, n->serial_known, n->serial, now);
     return;
   }
-  name_text(&n->name, name);
+  zone_text(&n->name, name);
   addr_text(&n->from, from);
   if (n->kind == NOTE_TSIG_FAILED)
     log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name), LOG_TEXT("error", tsig_error_text(n->code)));
@@ -205,6 +206,7 @@ static int drop_privileges(struct server *s) {
   int status = choose_user(s, &user, &found);
   if (status) return status;
   if (found && store_chown(s->store, user.uid, user.gid, &error)) return failed("store", error.what);
+  if (found && front_chown(s->front, user.uid, user.gid)) return failed("sockets", strerror(errno));
   if (found) unix_server_chown(s->commands, user.uid, user.gid);
   if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front), &what))
     return failed("privileges could not be dropped", what);

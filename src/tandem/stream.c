@@ -1,6 +1,7 @@
 #include "tandem/stream.h"
 
 #include "base/log.h"
+#include "tandem/names.h"
 #include "tandem/worker.h"
 #include "xfr/axfr_out.h"
 
@@ -26,7 +27,7 @@ static void transfer_end(void *arg, bool whole, struct instant now) {
   struct transfer *t = arg;
   struct axfr_out_count c = axfr_out_count(t->axfr);
   char zone[NAME_TEXT_BYTES], peer[ADDR_TEXT_BYTES];
-  log_event(whole ? EV_TRANSFER_OUT_DONE : EV_TRANSFER_OUT_FAILED, LOG_TEXT("zone", name_text(&t->zone, zone)),
+  log_event(whole ? EV_TRANSFER_OUT_DONE : EV_TRANSFER_OUT_FAILED, LOG_TEXT("zone", zone_text(&t->zone, zone)),
             LOG_TEXT("peer", addr_text(&t->peer, peer)), LOG_NUMBER("serial", t->serial), LOG_NUMBER("records", c.records),
             LOG_NUMBER("messages", c.messages), LOG_NUMBER("bytes", c.bytes),
             LOG_NUMBER("ms", (now.mono_ns - t->begun_ns) / NS_PER_MS));

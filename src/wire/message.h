@@ -135,14 +135,14 @@ unsigned message_rcode(const struct message *m); /* header part only */
 
 /* ---- writing ---- */
 
-enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two */
+enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two; slots stand in pairs */
 
 /* A message being written. `reserve` octets at the end are kept for OPT and TSIG: set it before the records.
  *
  * Names are compressed against what stands there already. The message itself is the dictionary: a slot holds the offset of a
  * label that was written, found by hash of the label and of the offset of the name behind it, and is proved by looking at the
- * message. So a slot may be lost (the newer of two wins; the question's labels stay) but never lies. The table is cleared when
- * the first name needs it: an answer that repeats only the question's name never does.
+ * message. So a slot may be lost (two stand together and the older goes; the question's labels stay) but never lies. The table is
+ * cleared when the first name needs it: an answer that repeats only the question's name never does.
  *
  * Case: names in RDATA and owners are pointed at only where the octets are the same, so that the loaded case goes out, with one
  * exception: an owner may end in the question's name as it was asked in any case, which is what RFC 4343 §4.1 allows and resolvers

@@ -60,8 +60,9 @@ static inline uint32_t load32(const uint8_t *p) {
   return x | 0x20202020; /* folds the case of letters, and other octets with them: only a hash */
 }
 
-/* Slot of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well enough. */
-static inline unsigned slot_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
+/* The pair of slots of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well
+ * enough. */
+static inline unsigned pair_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
   unsigned n = label[0];
   uint32_t a, b;
   if (n >= 4) {
@@ -73,7 +74,7 @@ static inline unsigned slot_of(const struct message_writer *w, const uint8_t *la
   }
   uint64_t h = ((uint64_t)a << 32 | b) * 0x9e3779b97f4a7c15u;
   h = (h ^ (h >> 32) ^ (parent << 7) ^ n) * 0xff51afd7ed558ccdu;
-  return (unsigned)(h >> 40) & w->slot_mask;
+  return (unsigned)(h >> 40) & w->slot_mask & ~1u;
 }
 
 /* Offset of the name behind the label at `at`: right there, or where a pointer leads; 0 for the root. */
@@ -93,8 +94,27 @@ static bool same_folded(const uint8_t *a, const uint8_t *b) {
 /* Remembers the label at offset `at`, in front of the name at `parent`. */
 static inline void remember(struct message_writer *w, size_t at, size_t parent) {
   if (at > POINTER_MAX) return;
-  uint16_t *slot = &w->slots[slot_of(w, w->out.base + at, parent)];
-  if (*slot == 0 || *slot >= w->question_end) *slot = (uint16_t)at;
+  uint16_t *pair = &w->slots[pair_of(w, w->out.base + at, parent)];
+  if (pair[0] > 0 && pair[0] < w->question_end) {
+    pair[1] = (uint16_t)at;
+  } else {
+    pair[1] = pair[0];
+    pair[0] = (uint16_t)at;
+  }
+}
+
+/* Offset at which a label stands in front of the name at `parent`; 0: it does not. */
+static inline size_t find(const struct message_writer *w, const uint8_t *label, size_t parent, bool is_owner) {
+  const uint8_t *message = w->out.base;
+  const uint16_t *pair = &w->slots[pair_of(w, label, parent)];
+  size_t folded = 0;
+  for (unsigned i = 0; i < 2; i++) {
+    size_t at = pair[i];
+    if (at == 0 || message[at] != label[0] || behind_label(message, at) != parent) continue;
+    if (memcmp(message + at + 1, label + 1, label[0]) == 0) return at;
+    if (is_owner && at < w->question_end && same_folded(message + at, label)) folded = at;
+  }
+  return folded;
 }
 
 /* Offsets of the labels of an uncompressed name; returns how many. */
@@ -123,7 +143,6 @@ static void clear_slots(struct message_writer *w) {
 /* Writes a name of which the longest known suffix becomes a pointer. */
 static bool put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
   uint8_t at[LIMIT_NAME_LABELS];
-  const uint8_t *message = w->out.base;
   unsigned left = label_offsets(name, at);
   size_t parent = 0;
   if (left == 0) {
@@ -133,12 +152,8 @@ static bool put_name(struct message_writer *w, const uint8_t *name, bool is_owne
   }
   if (!w->has_slots) clear_slots(w);
   for (; left > 0; left--) {
-    const uint8_t *label = name + at[left - 1];
-    size_t known = w->slots[slot_of(w, label, parent)];
-    if (known == 0 || behind_label(message, known) != parent) break;
-    if (message[known] != label[0]) break;
-    bool same = memcmp(message + known + 1, label + 1, label[0]) == 0;
-    if (!same && (!is_owner || known >= w->question_end || !same_folded(message + known, label))) break;
+    size_t known = find(w, name + at[left - 1], parent, is_owner);
+    if (known == 0) break;
     parent = known;
   }
   size_t literal = left ? at[left - 1] + name[at[left - 1]] + 1u : 0;

@@ -21,7 +21,10 @@ static enum err take_string(struct text_in *in, const char *hint) {
   uint8_t *length = in->out.at;
   wr_u8(&in->out, 0);
   if (!unescape(t, &in->out)) return rr_in_invalid(in, "a backslash is followed by a character or by 000 to 255");
-  if (wr_failed(&in->out)) return ERR_OK;
+  if (wr_failed(&in->out)) { /* over the end: there is no place for the length either */
+    in->at++;
+    return ERR_OK;
+  }
   size_t n = (size_t)(in->out.at - length - 1);
   if (n > 255)
     return rr_in_fail(in, "split it into several quoted strings of at most 255 octets each",

@@ -96,7 +96,7 @@ static enum err parse_fields(const struct rr_row *row, struct text_in *in) {
   for (unsigned i = 0; i < row->field_count; i++) {
     in->field = &row->fields[i];
     enum err e = field_codecs[in->field->kind].parse(in);
-    if (e != ERR_OK) return e;
+    if (e != ERR_OK || wr_failed(&in->out)) return e; /* running over is told as that */
   }
   return rr_in_peek(in) ? set_error(in, "the record should end here", "unexpected token after") : ERR_OK;
 }

@@ -76,7 +76,6 @@ static void check_soa_timers(struct check_walk *w, const struct zone_rrset *set)
   uint32_t refresh = get_u32(rdata + size - 16), retry = get_u32(rdata + size - 12), expire = get_u32(rdata + size - 8);
   const char *what = NULL;
   if (expire <= refresh) what = "expires before it is refreshed: expire is not above refresh";
-  else if (expire <= retry) what = "expires before it is tried again: expire is not above retry";
   else if (retry > refresh) what = "is tried again later than it is refreshed: retry is above refresh";
   if (what) report(w, ZONE_CHECK_SOA_TIMERS, RR_SOA, what);
 }

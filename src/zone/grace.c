@@ -22,6 +22,8 @@ static _Atomic unsigned shown;
 #endif
 
 static _Atomic size_t deferred; /* calls that have not run yet */
+static pthread_mutex_t idle_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t idle = PTHREAD_COND_INITIALIZER; /* `deferred` fell to 0 */
 static _Thread_local unsigned registrations;
 static pthread_once_t caller_once = PTHREAD_ONCE_INIT;
 
@@ -56,7 +58,10 @@ static void grace_over(struct rcu_head *head) {
   if (registrations == 0) registrations = 1; /* this is liburcu's own thread, which registered itself */
   SHOW_ORDER();
   g->f(g->arg);
-  atomic_fetch_sub(&deferred, 1);
+  if (atomic_fetch_sub(&deferred, 1) > 1) return;
+  pthread_mutex_lock(&idle_lock);
+  pthread_cond_broadcast(&idle);
+  pthread_mutex_unlock(&idle_lock);
 }
 
 void grace_defer(struct grace *g, void (*f)(void *arg), void *arg) {
@@ -95,6 +100,8 @@ void zone_after_grace(void (*f)(void *), void *arg) {
 }
 
 void zone_grace_barrier(void) {
-  while (atomic_load(&deferred)) /* a call may defer another */
-    urcu_memb_barrier();
+  pthread_mutex_lock(&idle_lock);
+  while (atomic_load(&deferred)) /* what a call defers is counted before the call is over */
+    pthread_cond_wait(&idle, &idle_lock);
+  pthread_mutex_unlock(&idle_lock);
 }

@@ -93,15 +93,11 @@ static bool refuse_non_ascii(struct scan *s, const struct rr_token *t, const cha
 }
 
 bool name_from_token(struct scan *s, const struct rr_token *t, enum mistake m, const char *what, struct name *out) {
-  if (t->quoted) {
-    SCAN_ERROR(s, place_of_token(s, t), m, "names stand without quotes", "%s is a quoted string", what);
-    return false;
-  }
   if (refuse_non_ascii(s, t, what)) return false;
   size_t bad = 0;
   const char *why = "malformed";
   if (name_from_text(t->text, t->size, &s->origin, out, &bad, &why) == ERR_OK) return true;
-  struct place at = place_at(s, t->line, t->column + (uint32_t)bad);
+  struct place at = place_at(s, t->line, t->column + t->quoted + (uint32_t)bad);
   SCAN_ERROR(s, at, m, "", "invalid %s %s: %s", what, token_shown(t).text, why);
   return false;
 }

@@ -78,14 +78,17 @@ static bool take_modifier(const char **p, const char *end, struct modifier *out)
   return take_char(p, end, '}');
 }
 
-/* Hexadecimal digits from the lowest up with dots between; the width counts the dots. */
+/* Hexadecimal digits from the lowest up with dots between. The width counts digits and dots, so an even one ends in a dot. */
 static void add_nibbles(struct buf *out, uint32_t number, uint32_t width, bool upper) {
   uint32_t used = 0;
   do {
-    if (used) buf_add_byte(out, '.');
     buf_add_byte(out, (uint8_t)(upper ? "0123456789ABCDEF" : "0123456789abcdef")[number & 15]);
     number >>= 4;
-    used += 2;
+    used++;
+    if (number || used < width) {
+      buf_add_byte(out, '.');
+      used++;
+    }
   } while (number || used < width);
 }
 

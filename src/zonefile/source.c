@@ -188,15 +188,13 @@ static bool climbs_out(const char *root, const char *from, const char *name) {
   return false;
 }
 
-/* By text first, so that nobody learns from our words what stands outside the tree; then by where links really lead. */
+/* By where links really lead; by text what is not there, so that nobody learns from our words what stands outside the tree. */
 static bool leaves_tree(struct scan *s, const char *root, const char *name, const char *path) {
   bool inside_by_text = name[0] == '/' && is_under(name, root) && !strstr(name, "/..");
   if (name[0] != '/') {
     char *from = realpath(include_base(s), NULL);
-    bool from_inside = from && is_under(from, root);
-    inside_by_text = from_inside && !climbs_out(root, from, name);
+    inside_by_text = from && is_under(from, root) && !climbs_out(root, from, name);
     free(from);
-    if (from_inside && !inside_by_text) return true;
   }
   char *real = realpath(path, NULL);
   bool leaves = real ? !is_under(real, root) : !inside_by_text;

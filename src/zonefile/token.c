@@ -167,10 +167,12 @@ static bool starts_entry(const struct cursor *c) {
 }
 
 /* Reports a parenthesis that swallowed what follows, and goes back to the first line behind it that looks like an entry. */
-static void give_up_parentheses(struct scan *s, const struct parentheses *par, const char *format) {
-  if (!s->bad)
-    SCAN_ERROR(s, place_of(s, &par->opened), s->count >= LIMIT_LINE_TOKENS ? MISTAKE_TOO_LONG : MISTAKE_PARENTHESES,
-               "close it with )", format, LIMIT_LINE_TOKENS);
+static void give_up_parentheses(struct scan *s, const struct parentheses *par) {
+  struct place at = place_of(s, &par->opened);
+  if (!s->bad && s->count > LIMIT_LINE_TOKENS)
+    SCAN_ERROR(s, at, MISTAKE_TOO_LONG, "close it with )", "a ( opens here and more than %d tokens follow without a )",
+               LIMIT_LINE_TOKENS);
+  else if (!s->bad) SCAN_ERROR(s, at, MISTAKE_PARENTHESES, "close it with )", "a ( opens here and is not closed");
   s->bad = true;
   if (s->binary || s->rewinds++ >= REWINDS_MAX) return;
   s->cur = par->opened;
@@ -202,12 +204,8 @@ static bool ends_entry(struct scan *s, struct parentheses *par) {
   bool at_end = c->at >= c->end;
   if (!at_end) next_line(c);
   if (par->depth == 0) return true;
-  if (at_end) {
-    give_up_parentheses(s, par, "a ( opens here and is not closed");
-    return true;
-  }
-  /* An entry that is wrong already may well have lost its ). */
-  return s->bad && starts_entry(c);
+  if (at_end) give_up_parentheses(s, par);
+  return at_end;
 }
 
 enum gathered gather_entry(struct scan *s) {
@@ -250,7 +248,7 @@ enum gathered gather_entry(struct scan *s) {
     }
     if (s->count > LIMIT_LINE_TOKENS) {
       if (par.depth) {
-        give_up_parentheses(s, &par, "a ( opens here and more than %d tokens follow without a )");
+        give_up_parentheses(s, &par);
         return GATHERED_NOTHING;
       }
       if (!s->bad) SCAN_ERROR(s, place_at(s, c->line, 1), MISTAKE_TOO_LONG, "", "a line of more than %d tokens", LIMIT_LINE_TOKENS);

@@ -75,7 +75,7 @@ class Zone:
 
     def wildcard(self):
         parent = self.name()
-        if self.covered(parent) or parent.startswith("*"):
+        if self.covered("*." + parent):
             return
         r = self.rng
         rdtype, rdata = r.choice([("A", "192.0.2.99"), ("CNAME", self.target()), ("MX", f"5 {self.target()}"), ("TXT", '"wild"')])

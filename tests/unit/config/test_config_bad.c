@@ -287,11 +287,31 @@ static void bounds_findings(void **state) {
   diags_done(&d);
 }
 
+/* A map with many keys is checked another way than a small one. */
+static void finds_doubles_among_many_keys(void **state) {
+  struct buf yaml = {0};
+  buf_add_text(&yaml, "templates:\n");
+  for (int i = 0; i < 200; i++)
+    buf_printf(&yaml, "  t%d: {}\n", i == 150 || i == 170 ? 42 : i);
+  struct diags d = {0};
+  struct config *c = NULL;
+  assert_int_equal(config_load_bytes("t.yaml", yaml.data, yaml.size, &d, &c), ERR_FORMAT);
+  assert_int_equal(d.count, 2);
+  assert_true(has_finding(&d, "t.yaml:152:3", "`t42` is given twice; first in line 44"));
+  assert_true(has_finding(&d, "t.yaml:172:3", "`t42` is given twice; first in line 44"));
+  buf_done(&yaml);
+  diags_done(&d);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(names_each_mistake),      cmocka_unit_test(names_all_in_one_pass),
-      cmocka_unit_test(tells_no_secret),         cmocka_unit_test(warns),
-      cmocka_unit_test(takes_what_holds_anyway), cmocka_unit_test(bounds_findings),
+      cmocka_unit_test(names_each_mistake),
+      cmocka_unit_test(names_all_in_one_pass),
+      cmocka_unit_test(tells_no_secret),
+      cmocka_unit_test(warns),
+      cmocka_unit_test(takes_what_holds_anyway),
+      cmocka_unit_test(bounds_findings),
+      cmocka_unit_test(finds_doubles_among_many_keys),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

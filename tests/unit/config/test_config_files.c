@@ -37,6 +37,24 @@ static void joins_included_lists(void **state) {
   files_end(&f);
 }
 
+/* The same words in two files name different directories, though zones that say the same share their options. */
+static void tells_files_apart(void **state) {
+  struct files f;
+  char path[512];
+  files_begin(&f);
+  files_mkdir(&f, "x");
+  files_mkdir(&f, "y");
+  files_write(&f, "t.yaml", "include: [x/z.yaml, y/z.yaml]\n");
+  files_write(&f, "x/z.yaml", "zones: [{name: x, file: f, include-root: r}, {name: x2, file: f2, include-root: r}]\n");
+  files_write(&f, "y/z.yaml", "zones: [{name: y, file: f, include-root: r}]\n");
+  struct config *c = files_load_good(&f, "t.yaml");
+  assert_string_equal(zone_called(c, "x")->options->include_root, files_path(&f, "x/r", path));
+  assert_string_equal(zone_called(c, "y")->options->include_root, files_path(&f, "y/r", path));
+  assert_ptr_equal(zone_called(c, "x")->options, zone_called(c, "x2")->options);
+  config_free(c);
+  files_end(&f);
+}
+
 static void names_both_places(void **state) {
   struct files f;
   files_begin(&f);
@@ -145,11 +163,33 @@ static void leaves_zone_files_alone(void **state) {
   files_end(&f);
 }
 
+static void finds_only_the_state(void **state) {
+  struct files f;
+  char path[512], want[512];
+  struct diags d = {0};
+  struct buf out = {0};
+  files_begin(&f);
+  files_write(&f, "t.yaml", "include: [\"i*.yaml\"]\nkeys: [{name: k, secret-file: none}]\nzones: nonsense\nunknown: 1\n");
+  files_write(&f, "i1.yaml", "zones: [{\n");
+  assert_int_equal(config_find_state(files_path(&f, "t.yaml", path), &d, &out), ERR_OK);
+  assert_string_equal(buf_text(&out), files_path(&f, "state", want));
+  files_write(&f, "i2.yaml", "server: {state: deep/st, listen: [nowhere]}\n");
+  assert_int_equal(config_find_state(path, &d, &out), ERR_OK);
+  assert_string_equal(buf_text(&out), files_path(&f, "deep/st", want));
+  files_write(&f, "t.yaml", "server: {\n");
+  assert_int_equal(config_find_state(path, &d, &out), ERR_FORMAT);
+  assert_true(has_finding(&d, "t.yaml:2:1", "cannot be read as YAML"));
+  assert_int_equal(config_find_state(files_path(&f, "none.yaml", path), &d, &out), ERR_FORMAT);
+  buf_done(&out);
+  diags_done(&d);
+  files_end(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(joins_included_lists),      cmocka_unit_test(names_both_places),  cmocka_unit_test(bounds_includes),
-      cmocka_unit_test(reports_every_broken_file), cmocka_unit_test(reads_secret_files), cmocka_unit_test(takes_odd_directories),
-      cmocka_unit_test(leaves_zone_files_alone),
+      cmocka_unit_test(joins_included_lists),  cmocka_unit_test(names_both_places),         cmocka_unit_test(tells_files_apart),
+      cmocka_unit_test(bounds_includes),       cmocka_unit_test(reports_every_broken_file), cmocka_unit_test(reads_secret_files),
+      cmocka_unit_test(takes_odd_directories), cmocka_unit_test(leaves_zone_files_alone),   cmocka_unit_test(finds_only_the_state),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -70,7 +70,15 @@ static void names_bad_lines(void **state) {
 
 /* The quick way to turn a name into wire form against the careful one. */
 static void agrees_with_name_from_text(void **state) {
-  static const char *const texts[] = {"a", "a2.", "A.b-C_d.0", "a.b.c.d.e.f", "xn--abc.example", "-.-", "a\\065.x", "*.a"};
+  static const char *const texts[] = {"a",
+                                      "a2.",
+                                      "A.b-C_d.0",
+                                      "a.b.c.d.e.f",
+                                      "xn--abc.example",
+                                      "-.-",
+                                      "a\\065.x",
+                                      "*.a",
+                                      "123456789012345678901234567890123456789012345678901234567890123.x.y"};
   struct files f;
   struct buf list = {0};
   char name[256];

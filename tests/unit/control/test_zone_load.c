@@ -152,6 +152,10 @@ static void check_round_trip(const char *apex_text, const struct zone_snap *s) {
   struct zone_loaded again = {0};
   struct name apex = name_of(apex_text);
   export_text(s, &text);
+  uint64_t lines = 0;
+  for (size_t i = 0; i < text.size; i++)
+    lines += text.data[i] == '\n';
+  assert_int_equal(lines, zone_record_count(s));
   enum err e = zone_load_bytes("again", text.data, text.size, &apex, NULL, &d, &again);
   if (e != ERR_OK) {
     struct buf said = {0};

@@ -6,6 +6,7 @@
 #include "io/udp_client.h"
 #include "io/unix_socket.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -221,7 +222,7 @@ static void reopened_token_starts_anew(void **state) {
 
 static struct unix_server *control;
 static int commands, gone;
-static bool ended;
+static atomic_bool ended;
 
 static void on_command(void *arg, uint64_t token, const char *line, size_t n, struct instant now) {
   commands++;
@@ -265,7 +266,7 @@ static void call_while_turning(struct call *c) {
   struct instant now = clock_read();
   ended = false;
   assert_int_equal(thread_start(&thread, "caller", -1, run_call, c), ERR_OK);
-  while (!__atomic_load_n(&ended, __ATOMIC_ACQUIRE))
+  while (!ended)
     loop_turn(loop, now.mono_ns + PATIENCE_MS * NS_PER_MS, &now);
   pthread_join(thread, NULL);
 }

@@ -41,6 +41,37 @@ static void foreign_address_is_said(void **state) {
   assert_int_equal(fd, -1);
 }
 
+/* Of two that share an address, one is retired: what it has can be read, everything new goes to the other. */
+static void retired_socket_takes_nothing_new(void **state) {
+  enum { CLIENTS = 64 };
+  static const char *const hosts[] = {"127.0.0.1", "0.0.0.0", "::1", "::"};
+  for (size_t h = 0; h < 4; h++) {
+    struct addr at;
+    struct socket_error error;
+    int clients[CLIENTS], sockets[2], had = 0, left = 0;
+    sockets[0] = test_listen(SOCKET_UDP, hosts[h], &at);
+    assert_int_equal(socket_listen_again(SOCKET_UDP, &at, sockets[0], &sockets[1], &error), ERR_OK);
+    for (int i = 0; i < CLIENTS; i++) {
+      clients[i] = test_connect(SOCKET_UDP, &at);
+      test_write(clients[i], "1", 1);
+    }
+    socket_retire(sockets[0]);
+    for (int i = 0; i < CLIENTS; i++) {
+      test_write(clients[i], "2", 1);
+      close(clients[i]);
+    }
+    char got;
+    for (; recv(sockets[0], &got, 1, MSG_DONTWAIT) == 1; had++)
+      assert_int_equal(got, '1');
+    while (recv(sockets[1], &got, 1, MSG_DONTWAIT) == 1)
+      left++;
+    assert_in_range(had, 1, CLIENTS);
+    assert_int_equal(had + left, 2 * CLIENTS);
+    close(sockets[0]);
+    close(sockets[1]);
+  }
+}
+
 /* "::" leaves IPv4 alone. */
 static void wildcard_six_is_six_only(void **state) {
   struct addr six, four = test_addr("0.0.0.0");
@@ -125,9 +156,10 @@ static void unknown_user_is_not_found(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(address_in_use_is_said),       cmocka_unit_test(foreign_address_is_said),
-      cmocka_unit_test(wildcard_six_is_six_only),     cmocka_unit_test(service_manager_is_told),
-      cmocka_unit_test(privileges_are_gone_for_good), cmocka_unit_test(unknown_user_is_not_found),
+      cmocka_unit_test(address_in_use_is_said),    cmocka_unit_test(foreign_address_is_said),
+      cmocka_unit_test(wildcard_six_is_six_only),  cmocka_unit_test(retired_socket_takes_nothing_new),
+      cmocka_unit_test(service_manager_is_told),   cmocka_unit_test(privileges_are_gone_for_good),
+      cmocka_unit_test(unknown_user_is_not_found),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

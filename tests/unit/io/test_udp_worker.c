@@ -48,10 +48,10 @@ static void one_socket(void **state) {
   struct udp_worker *w = start(&(struct udp_socket){fd, false, 7}, 1);
   expect_echo(&at, 7, "hello");
   expect_echo(&at, 7, "again");
-  struct udp_counters c;
+  struct udp_counters c = {0};
   udp_worker_counters(w, &c);
   assert_int_equal(c.received, 2);
-  udp_worker_stop(w);
+  udp_worker_stop(w, NULL);
   close(fd);
 }
 
@@ -65,7 +65,7 @@ static void many_sockets(void **state) {
   for (int round = 0; round < 3; round++)
     for (int i = 0; i < 3; i++)
       expect_echo(&at[i], (uint8_t)(i + 1), hosts[i]);
-  udp_worker_stop(w);
+  udp_worker_stop(w, NULL);
   for (int i = 0; i < 3; i++)
     close(sockets[i].fd);
 }
@@ -89,7 +89,7 @@ static void wildcards_answer_from_the_address_asked(void **state) {
       to.port = at6.port;
       expect_echo(&to, 2, "six");
     }
-    udp_worker_stop(w);
+    udp_worker_stop(w, NULL);
   }
   close(sockets[0].fd);
   close(sockets[1].fd);
@@ -104,7 +104,9 @@ static void what_has_arrived_is_answered_before_the_end(void **state) {
   int client = test_connect(SOCKET_UDP, &at[1]);
   for (int i = 0; i < PACKETS; i++)
     test_write(client, &i, sizeof i);
-  udp_worker_stop(start(sockets, 2));
+  struct udp_counters c = {0};
+  udp_worker_stop(start(sockets, 2), &c);
+  assert_int_equal(c.sent, PACKETS);
   assert_int_equal(handled, PACKETS);
   for (int i = 0; i < PACKETS; i++) {
     uint8_t got[100];
@@ -135,11 +137,11 @@ static void gaps_in_a_batch(void **state) {
   assert_int_equal(recv(client, got, sizeof got, 0), 2);
   assert_int_equal(got[1], 'b');
   assert_int_equal(recv(client, got, sizeof got, 0), LIMIT_UDP_RESPONSE_BYTES);
-  struct udp_counters c;
+  struct udp_counters c = {0};
   udp_worker_counters(w, &c);
   assert_int_equal(c.too_long, 1);
   assert_int_equal(c.received, 6);
-  udp_worker_stop(w);
+  udp_worker_stop(w, NULL);
   close(client);
   close(fd);
 }
@@ -148,10 +150,10 @@ static void stops_when_idle(void **state) {
   for (int round = 0; round < 50; round++) { /* the signal must not get lost, wherever the thread is */
     struct addr at;
     int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
-    udp_worker_stop(start(&(struct udp_socket){fd, false, 0}, 1));
+    udp_worker_stop(start(&(struct udp_socket){fd, false, 0}, 1), NULL);
     close(fd);
   }
-  udp_worker_stop(start(NULL, 0));
+  udp_worker_stop(start(NULL, 0), NULL);
 }
 
 int main(void) {

@@ -44,7 +44,9 @@ struct faults {
   unsigned count, at;
   enum fault_mode mode;
   int error; /* errno: EIO or ENOSPC */
-  bool syncs_only;
+  /* A letter a call. Ours: create, write, sync, rename, sync of a directory = d, remove = x. SQLite's: Write, Sync, Truncate,
+   * Xdelete. */
+  char trace[512];
 };
 extern struct faults faults;
 extern const struct store_env faulty_env;

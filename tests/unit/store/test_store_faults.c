@@ -105,6 +105,36 @@ static void assert_no_litter(struct store *s, unsigned at) {
     if (!s->segments.list[i].named) fail_msg("call %u: segment %d is nobody's", at, (int)s->segments.list[i].number);
 }
 
+/* What a power loss would show: nothing is renamed before it is synced, nothing is named in the log before its directory is synced,
+ * and nothing is called durable before the log is synced. */
+static void everything_is_synced_before_it_is_relied_on(void **state) {
+  struct test_directory d;
+  struct store_error error = {""};
+  prepare(&d);
+  struct store *s = open_faulty(&d);
+  no_faults();
+  assert_int_equal(run_batch(s, &error), ERR_OK);
+  const char *p = faults.trace, *directory = strrchr(p, 'd'), *log = strrchr(p, 'S');
+  assert_non_null(directory);
+  assert_non_null(log);
+  unsigned synced = 0, renamed = 0;
+  for (; *p; p++) {
+    if (*p == 's') synced++;
+    if (*p == 'r') assert_true(++renamed <= synced);
+    if (*p == 'r') assert_true(p < directory);
+  }
+  assert_int_equal(renamed, 2);
+  assert_true(strchr(faults.trace, 'W') > directory); /* the first frame of the transaction */
+  assert_true(strrchr(faults.trace, 'W') < log);
+  no_faults();
+  test_delta(s, 2, 3, "one change, one sync");
+  assert_int_equal(strspn(faults.trace, "W"), strlen(faults.trace) - 1);
+  assert_int_equal(faults.trace[strlen(faults.trace) - 1], 'S');
+  no_faults();
+  store_close(s);
+  test_directory_done(&d);
+}
+
 /* One call fails. The caller hears of it and has the old state, in memory and on the disk; then the same batch works. Or the store
  * recovered by itself, and all of it is there. */
 static void fail_once_at(batch *run, unsigned at, int error_number, struct texts *t) {
@@ -351,6 +381,7 @@ static void a_full_disk_is_told_in_words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(everything_is_synced_before_it_is_relied_on),
       cmocka_unit_test(one_failing_call_of_a_mixed_batch),
       cmocka_unit_test(one_failing_call_of_deltas),
       cmocka_unit_test(a_disk_that_breaks_in_a_mixed_batch),

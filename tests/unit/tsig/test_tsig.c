@@ -244,7 +244,7 @@ static void see_tsig(const uint8_t *bytes, size_t n, const char *key, const char
   assert_true(name_identical(&rr.owner, &key_name));
   assert_int_equal(name_read_plain(&rr.rdata, &seen), ERR_OK);
   assert_true(name_identical(&seen, &algorithm_name));
-  uint16_t fudge;
+  uint16_t fudge = 0;
   assert_true(rd_u48(&rr.rdata, &out->time_signed) && rd_u16(&rr.rdata, &fudge) && rd_u16(&rr.rdata, &out->mac_size));
   assert_int_equal(fudge, TSIG_FUDGE_S);
   assert_true(rd_skip(&rr.rdata, out->mac_size) && rd_u16(&rr.rdata, &out->original_id) && rd_u16(&rr.rdata, &out->error));

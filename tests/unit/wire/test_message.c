@@ -92,9 +92,9 @@ static void test_case(void **state) {
   assert_true(put(SECTION_AUTHORITY, "example.com.", "NS", "Ns.example.com."));
   assert_true(put(SECTION_ADDITIONAL, "ns.example.com.", "A", "192.0.2.1"));
   assert_true(put(SECTION_ADDITIONAL, "Ns.example.com.", "A", "192.0.2.1"));
-  /* the second owner is new, as n is not N; the third is the NS's name */
-  assert_message(QUESTION_BYTES + 12 + 13 + 2 + (3 + 2 + 14) + 16,
-                 "eXample.com. NS Ns.example.com.\nns.eXample.com. A 192.0.2.1\nNs.example.com. A 192.0.2.1\n");
+  /* the first owner takes its case from the question; ns is not Ns; the third is the name in the NS */
+  assert_message(QUESTION_BYTES + 12 + 13 + (3 + 2 + 14) + 16,
+                 "eXample.com. NS Ns.example.com.\nns.example.com. A 192.0.2.1\nNs.example.com. A 192.0.2.1\n");
 }
 
 /* Only the types of RFC 1035 are compressed (RFC 3597 §4). */

@@ -94,7 +94,7 @@ static void test_formerr(void **state) {
   assert_formerr(QUERY "03575757076578616D706C6500"
                        "0001",
                  false);
-  assert_formerr(QUERY "0357575", false);
+  assert_formerr(QUERY "035757", false);
   assert_formerr(QUERY "03575757C00C00010001", false);
   assert_formerr(QUERY "C00C00010001", false);
   assert_formerr(QUERY "C00000010001", false);

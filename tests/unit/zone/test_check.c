@@ -77,9 +77,11 @@ static const struct fault faults[] = {
     {"no host names", "a_b A 192.0.2.1\n", ""},
 };
 
+static const char *apex_text = "example.";
+
 static struct name apex(void) {
   struct name n;
-  assert_int_equal(name_from_text("example.", 8, NULL, &n, NULL, NULL), ERR_OK);
+  assert_int_equal(name_from_text(apex_text, strlen(apex_text), NULL, &n, NULL, NULL), ERR_OK);
   return n;
 }
 
@@ -172,6 +174,13 @@ static void apex_without_ns(void **state) {
   expect("no NS but others", SOA, "a TXT x\n", false, "no-apex-ns error @ SOA\n");
 }
 
+/* The root's own name is a host nowhere. */
+static void root_zone(void **state) {
+  apex_text = ".";
+  expect("root", "@ SOA ns h 1 3600 600 86400 60\n@ NS ns\nns A 192.0.2.1\n", "@ MX 0 .\na SRV 0 0 0 .\n", false, "");
+  apex_text = "example.";
+}
+
 static void timers(void **state) {
   static const char *const odd[] = {"3600 600 3600", "3600 600 60", "600 3600 86400", "1 5 5"};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
@@ -230,14 +239,9 @@ static void rows_are_complete(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(each_fault),
-      cmocka_unit_test(apex_without_ns),
-      cmocka_unit_test(timers),
-      cmocka_unit_test(host_names_when_asked_for),
-      cmocka_unit_test(denial_is_no_child),
-      cmocka_unit_test(sink_stops),
-      cmocka_unit_test(ttls_are_summed),
-      cmocka_unit_test(rows_are_complete),
+      cmocka_unit_test(each_fault), cmocka_unit_test(apex_without_ns),           cmocka_unit_test(root_zone),
+      cmocka_unit_test(timers),     cmocka_unit_test(host_names_when_asked_for), cmocka_unit_test(denial_is_no_child),
+      cmocka_unit_test(sink_stops), cmocka_unit_test(ttls_are_summed),           cmocka_unit_test(rows_are_complete),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

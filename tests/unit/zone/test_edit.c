@@ -369,7 +369,7 @@ static void test_full_rrset(void **state) {
   assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
   assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
   for (uint32_t i = 0; i < UINT16_MAX; i++) {
-    struct model_record r = record_a(&n, i < 2000 ? i * 2654435761u | 1 : 2 * i);
+    struct model_record r = record_a(&n, i < 200 ? i * 2654435761u | 1 : 2 * i);
     assert_int_equal(zone_edit_add(e, &n, RR_A, 60, r.rdata, r.size, &outcome), ERR_OK);
   }
   struct model_record more = record_a(&n, 7);

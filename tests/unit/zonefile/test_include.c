@@ -56,6 +56,7 @@ static void include_works(void **state) {
   expect("$INCLUDE b.inc\n", "b.example. 60 IN A 192.0.2.2\n", "");
   expect("$INCLUDE \"b.inc\" ; x\n", "b.example. 60 IN A 192.0.2.2\n", "");
   expect("$INCLUDE ./sub/../b.inc\n", "b.example. 60 IN A 192.0.2.2\n", "");
+  expect("$INCLUDE ../zones/b.inc\n", "b.example. 60 IN A 192.0.2.2\n", "");
   expect("$INCLUDE b.inc sub\n", "b.sub.example. 60 IN A 192.0.2.2\n", "");
   put("zones/no end", "b 60 A 192.0.2.2");
   expect("$INCLUDE no\\ end\nc 60 A 192.0.2.3\n", "b.example. 60 IN A 192.0.2.2\nc.example. 60 IN A 192.0.2.3\n", "");
@@ -74,6 +75,14 @@ static void include_keeps_origin_and_owner(void **state) {
          "a.example. 60 IN A 192.0.2.1\na.example. 60 IN A 192.0.2.2\nb.x. 60 IN A 192.0.2.3\na.example. 7 IN A 192.0.2.4\n"
          "c.example. 7 IN A 192.0.2.5\n",
          "");
+}
+
+static void include_gives_no_owner(void **state) {
+  put("zones/b.inc", "b 60 A 192.0.2.2\n");
+  expect("$INCLUDE b.inc\n 60 A 192.0.2.3\n", "b.example. 60 IN A 192.0.2.2\n",
+         "zones/a.zone:2:2: error: the line takes over the owner of the last record, and there is none [owner]; start the first "
+         "record of "
+         "a file with its owner\n");
 }
 
 static void include_is_relative_to_its_file(void **state) {
@@ -238,6 +247,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(include_works, enter, leave),
       cmocka_unit_test_setup_teardown(include_keeps_origin_and_owner, enter, leave),
+      cmocka_unit_test_setup_teardown(include_gives_no_owner, enter, leave),
       cmocka_unit_test_setup_teardown(include_is_relative_to_its_file, enter, leave),
       cmocka_unit_test_setup_teardown(mistakes_name_the_included_file, enter, leave),
       cmocka_unit_test_setup_teardown(include_stays_in_the_tree, enter, leave),

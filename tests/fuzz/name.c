@@ -1,0 +1,64 @@
+/* Any bytes as a name in text, in wire form and in a message: what reads makes the round trip through text, wire and key. */
+#include "wire/name.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_name(const struct name *n) {
+  struct name again, lower;
+  char text[NAME_TEXT_BYTES];
+  uint8_t key[NAME_KEY_BYTES];
+  assert(n->size >= 1 && n->octets[n->size - 1] == 0 && name_wire_size(n->octets) == n->size);
+  name_text(n, text);
+  assert(name_from_text(text, strlen(text), NULL, &again, NULL, NULL) == ERR_OK);
+  assert(name_identical(n, &again) && n->labels == again.labels);
+  struct rd r = rd_make(n->octets, n->size);
+  assert(name_read_plain(&r, &again) == ERR_OK && rd_left(&r) == 0 && name_identical(n, &again) && n->labels == again.labels);
+  name_copy(&lower, n);
+  name_lower(&lower);
+  name_from_key(key, name_key(n, key), &again);
+  assert(name_identical(&lower, &again) && lower.labels == again.labels);
+  assert(name_equal(n, &lower) && name_compare(n, &lower) == 0 && name_is_under(n, &lower));
+  for (unsigned i = 0; i <= n->labels; i++) {
+    name_strip(n, i, &again);
+    assert(name_is_under(n, &again));
+    struct name joined;
+    assert(name_join(n, i, &again, &joined) == ERR_OK && name_identical(&joined, n) && joined.labels == n->labels);
+  }
+}
+
+static int sign(int d) {
+  return (d > 0) - (d < 0);
+}
+
+static void check_order(const struct name *a, const struct name *b) {
+  uint8_t ka[NAME_KEY_BYTES], kb[NAME_KEY_BYTES];
+  size_t na = name_key(a, ka), nb = name_key(b, kb);
+  int d = memcmp(ka, kb, na < nb ? na : nb);
+  if (d == 0) d = (na > nb) - (na < nb);
+  assert(sign(d) == sign(name_compare(a, b)) && sign(d) == -sign(name_compare(b, a)) && name_equal(a, b) == (d == 0));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct name n, first;
+  size_t bad = 0;
+  const char *why = NULL;
+  if (name_from_text((const char *)data, size, &name_root, &n, &bad, &why) == ERR_OK) check_name(&n);
+  else assert(why && bad <= size);
+  bool have_first = false;
+  for (struct rd r = rd_make(data, size); name_read_plain(&r, &n) == ERR_OK;) {
+    check_name(&n);
+    if (have_first) check_order(&first, &n);
+    else name_copy(&first, &n);
+    have_first = true;
+  }
+  for (size_t at = 0; at < size && at < 64; at++) {
+    struct rd r = {data + at, data + size};
+    if (name_read(&r, data, &n) == ERR_OK) {
+      assert(r.at > data + at && r.at <= data + size);
+      check_name(&n);
+    }
+  }
+  return 0;
+}
