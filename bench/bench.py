@@ -40,7 +40,7 @@ def make_queries(path, names, count, missing=False):
     with open(path, "w") as f:
         for _ in range(count):
             n = rng.randrange(names)
-            f.write(f"{'no' if missing else ''}host{n}.{ORIGIN} A\n")
+            f.write(f"host{n}{'x' if missing else ''}.{ORIGIN} A\n")
 
 
 class Dummy:
@@ -118,7 +118,7 @@ def load(server, queries, seconds):
 def bench_answers(kinds, work, results, rounds, seconds, name, zone, queries):
     servers = {}
     for kind in kinds:
-        servers[kind] = make_server(kind, work / f"{name}-{kind}", zone)
+        servers[kind] = make_server(kind, work / f"{name.replace(chr(32), chr(45))}-{kind}", zone)
         first = start(servers[kind])
         rss = rss_bytes(servers[kind])
         results[kind].update({f"{name}: start, s": first, f"{name}: memory, MB": rss / 1e6})

@@ -65,15 +65,16 @@ static size_t parent_size(const uint8_t *key, size_t size) {
   return size;
 }
 
-/* The next zone upwards. Entries don't know their apex while they are not loaded, so it is found by looking. */
+/* The next zone upwards. Entries don't know their apex while they are not loaded, so it is found by looking; `*size` says how
+ * much of the key is left and only shrinks. */
 static const struct zone_entry *zone_above(const struct server *s, const struct zone_entry *entry, const uint8_t *key,
-                                           size_t size) {
-  const struct zone_entry *above = entry;
-  while (above == entry && size > 0) {
-    size = parent_size(key, size);
-    above = zone_set_find(s->zones, key, size);
+                                           size_t *size) {
+  while (*size > 0) {
+    *size = parent_size(key, *size);
+    const struct zone_entry *above = zone_set_find(s->zones, key, *size);
+    if (above != entry) return above;
   }
-  return above == entry ? NULL : above;
+  return NULL;
 }
 
 static bool at_apex(const struct server *s, const struct query *q) {
@@ -87,18 +88,20 @@ static bool may_ask(const struct server *s, const struct query *q) {
 
 /* RFC 4035 §3.1.4.1: DS at an apex is the parent's to answer, if we serve it. */
 static void choose_parent(const struct server *s, struct query *q) {
-  if (q->lookup.key_size == 0 || !at_apex(s, q)) return;
-  const struct zone_entry *above = zone_above(s, q->entry, q->key, q->lookup.key_size);
+  if (!at_apex(s, q)) return;
+  size_t size = q->lookup.key_size;
+  const struct zone_entry *above = zone_above(s, q->entry, q->key, &size);
   while (above && !access_sees(above, q->job))
-    above = zone_above(s, above, q->key, q->lookup.key_size);
+    above = zone_above(s, above, q->key, &size);
   if (above) q->entry = above;
 }
 
 /* For a stranger the hidden zone is not here, so the zone above it (which may delegate it) answers. */
 static bool choose_visible(const struct server *s, struct query *q) {
   const struct zone_entry *hidden = q->entry;
+  size_t size = q->lookup.key_size;
   while (q->entry && !may_ask(s, q))
-    q->entry = zone_above(s, q->entry, q->key, q->lookup.key_size);
+    q->entry = zone_above(s, q->entry, q->key, &size);
   if (q->entry) return true;
   stranger(s, q->job, hidden);
   return false;

@@ -60,7 +60,10 @@ static void on_failed(void *arg, uint32_t zone_id, const char *what, const char 
   struct zone_slot *z = slot_of(c, zone_id);
   if (!z) return;
   char name[NAME_TEXT_BYTES];
-  log_event(EV_REFRESH_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
+  struct secondary_status s;
+  bool transfer = secondary_status(c->secondaries, zone_id, &s) && s.phase == SECONDARY_TRANSFERRING;
+  log_event(transfer ? EV_TRANSFER_IN_FAILED : EV_REFRESH_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer),
+            LOG_TEXT("what", what));
 }
 
 /* Every primary was asked, or one had what we wanted. Success of a transfer is told by arrival_done. */

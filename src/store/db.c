@@ -136,7 +136,7 @@ static enum err query_number(struct db *db, const char *sql, int64_t missing, in
 
 /* 0: a new, empty database. */
 static enum err schema_of(struct db *db, int64_t *schema, struct store_error *error) {
-  int64_t tables, meta;
+  int64_t tables = 0, meta = 0;
   enum err err = query_number(db, "SELECT count(*) FROM sqlite_master", 0, &tables, error);
   if (!err) err = query_number(db, "SELECT count(*) FROM sqlite_master WHERE name = 'meta'", 0, &meta, error);
   if (err) return err;

@@ -57,24 +57,23 @@ bool message_put_question(struct message_writer *w, const struct name *qname, ui
 static inline uint32_t load32(const uint8_t *p) {
   uint32_t x;
   memcpy(&x, p, 4);
-  return x | 0x20202020; /* folds the case of letters, and other octets with them: only a hash */
+  return x;
 }
 
 /* The pair of slots of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well
- * enough. */
+ * enough; setting 0x20 folds the case of letters, and other octets with them. */
 static inline unsigned pair_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
   unsigned n = label[0];
   uint32_t a, b;
   if (n >= 4) {
-    a = load32(label + 1);
-    b = load32(label + n - 3);
+    a = load32(label + 1) | 0x20202020;
+    b = load32(label + n - 3) | 0x20202020;
   } else {
     a = label[1] | 0x20u;
     b = (label[n] | 0x20u) << 8 | (label[n / 2 + 1] | 0x20u);
   }
-  uint64_t h = ((uint64_t)a << 32 | b) * 0x9e3779b97f4a7c15u;
-  h = (h ^ (h >> 32) ^ (parent << 7) ^ n) * 0xff51afd7ed558ccdu;
-  return (unsigned)(h >> 40) & w->slot_mask & ~1u;
+  uint32_t h = (a ^ (b << 9 | b >> 23) ^ ((uint32_t)parent << 16 | n)) * 0x9e3779b1u;
+  return (h ^ h >> 15) >> 4 & w->slot_mask & ~1u;
 }
 
 /* Offset of the name behind the label at `at`: right there, or where a pointer leads; 0 for the root. */
@@ -85,45 +84,52 @@ static inline size_t behind_label(const uint8_t *message, size_t at) {
 }
 
 /* Two labels of the same length. */
+static inline bool same_label(const uint8_t *a, const uint8_t *b) {
+  unsigned n = a[0];
+  if (n > 8) return memcmp(a + 1, b + 1, n) == 0;
+  if (n >= 4) return load32(a + 1) == load32(b + 1) && load32(a + n - 3) == load32(b + n - 3);
+  return a[1] == b[1] && a[n] == b[n] && a[n / 2 + 1] == b[n / 2 + 1];
+}
+
 static bool same_folded(const uint8_t *a, const uint8_t *b) {
   for (unsigned i = 1; i <= a[0]; i++)
     if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
   return true;
 }
 
-/* Remembers the label at offset `at`, in front of the name at `parent`. */
-static inline void remember(struct message_writer *w, size_t at, size_t parent) {
+/* Remembers the label at offset `at` in its pair of slots. */
+static inline void remember(struct message_writer *w, size_t at, unsigned pair) {
   if (at > POINTER_MAX) return;
-  uint16_t *pair = &w->slots[pair_of(w, w->out.base + at, parent)];
-  if (pair[0] > 0 && pair[0] < w->question_end) {
-    pair[1] = (uint16_t)at;
+  uint16_t *slot = &w->slots[pair];
+  if (slot[0] > 0 && slot[0] < w->question_end) {
+    slot[1] = (uint16_t)at;
   } else {
-    pair[1] = pair[0];
-    pair[0] = (uint16_t)at;
+    slot[1] = slot[0];
+    slot[0] = (uint16_t)at;
   }
 }
 
 /* Offset at which a label stands in front of the name at `parent`; 0: it does not. */
-static inline size_t find(const struct message_writer *w, const uint8_t *label, size_t parent, bool is_owner) {
+static inline size_t find(const struct message_writer *w, const uint8_t *label, size_t parent, unsigned pair, bool is_owner) {
   const uint8_t *message = w->out.base;
-  const uint16_t *pair = &w->slots[pair_of(w, label, parent)];
   size_t folded = 0;
   for (unsigned i = 0; i < 2; i++) {
-    size_t at = pair[i];
+    size_t at = w->slots[pair + i];
     if (at == 0 || message[at] != label[0] || behind_label(message, at) != parent) continue;
-    if (memcmp(message + at + 1, label + 1, label[0]) == 0) return at;
+    if (same_label(message + at, label)) return at;
     if (is_owner && at < w->question_end && same_folded(message + at, label)) folded = at;
   }
   return folded;
 }
 
-/* Offsets of the labels of an uncompressed name; returns how many. */
+/* Offsets of the labels of an uncompressed name and of the root behind them; returns how many. */
 static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_LABELS]) {
-  unsigned labels = 0;
-  for (unsigned i = 0; name[i]; i += name[i] + 1u) {
-    assert(labels < LIMIT_NAME_LABELS - 1 && name[i] <= LIMIT_LABEL_BYTES);
+  unsigned labels = 0, i = 0;
+  for (; name[i]; i += name[i] + 1u) {
     at[labels++] = (uint8_t)i;
+    assert(labels < LIMIT_NAME_LABELS);
   }
+  at[labels] = (uint8_t)i;
   return labels;
 }
 
@@ -135,29 +141,26 @@ static void clear_slots(struct message_writer *w) {
   size_t parent = 0;
   for (unsigned i = label_offsets(w->out.base + MESSAGE_HEADER_BYTES, at); i-- > 0;) {
     size_t offset = MESSAGE_HEADER_BYTES + (size_t)at[i];
-    remember(w, offset, parent);
+    remember(w, offset, pair_of(w, w->out.base + offset, parent));
     parent = offset;
   }
 }
 
-/* Writes a name of which the longest known suffix becomes a pointer. */
-static bool put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
+/* Writes a name of which the longest known suffix becomes a pointer; returns the octets of `name`, 0 if it does not fit. */
+static size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
   uint8_t at[LIMIT_NAME_LABELS];
-  unsigned left = label_offsets(name, at);
+  unsigned labels = label_offsets(name, at), left = labels, pair = 0;
   size_t parent = 0;
-  if (left == 0) {
-    if (!has_room(w, 1)) return false;
-    *w->out.at++ = 0;
-    return true;
-  }
   if (!w->has_slots) clear_slots(w);
   for (; left > 0; left--) {
-    size_t known = find(w, name + at[left - 1], parent, is_owner);
+    const uint8_t *label = name + at[left - 1];
+    pair = pair_of(w, label, parent);
+    size_t known = find(w, label, parent, pair, is_owner);
     if (known == 0) break;
     parent = known;
   }
-  size_t literal = left ? at[left - 1] + name[at[left - 1]] + 1u : 0;
-  if (!has_room(w, literal + (parent ? 2 : 1))) return false;
+  size_t literal = at[left];
+  if (!has_room(w, literal + (parent ? 2 : 1))) return 0;
   size_t start = offset_of(w, w->out.at);
   memcpy(w->out.at, name, literal);
   w->out.at += literal;
@@ -167,15 +170,16 @@ static bool put_name(struct message_writer *w, const uint8_t *name, bool is_owne
   } else {
     *w->out.at++ = 0;
   }
-  for (; left > 0; left--) {
-    remember(w, start + at[left - 1], parent);
-    parent = start + at[left - 1];
+  while (left > 0) {
+    size_t offset = start + at[--left];
+    remember(w, offset, pair);
+    if (left > 0) pair = pair_of(w, name + at[left - 1], offset);
   }
-  return true;
+  return at[labels] + 1u;
 }
 
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire) {
-  return put_name(w, name_wire, true);
+  return put_name(w, name_wire, true) > 0;
 }
 
 /* ---- records ---- */
@@ -188,7 +192,7 @@ static inline bool put_pointer(struct message_writer *w, uint16_t pointer) {
 }
 
 static inline bool put_owner(struct message_writer *w, const uint8_t *owner_wire) {
-  if (owner_wire) return put_name(w, owner_wire, true);
+  if (owner_wire) return put_name(w, owner_wire, true) > 0;
   assert(w->question_end);
   return put_pointer(w, QNAME_POINTER);
 }
@@ -208,8 +212,9 @@ static bool put_compressed(struct message_writer *w, uint16_t type, size_t prefi
   memcpy(w->out.at, rdata, prefix);
   w->out.at += prefix;
   for (unsigned names = rr_compress_count(type); names > 0; names--) {
-    if (!put_name(w, p, false)) return false;
-    p += name_wire_size(p);
+    size_t n = put_name(w, p, false);
+    if (n == 0) return false;
+    p += n;
   }
   size_t rest = (size_t)(end - p);
   assert(p <= end);

@@ -188,51 +188,34 @@ static uint8_t *key_label_bytewise(const uint8_t *label, unsigned n, uint8_t *to
   return to;
 }
 
-static const uint64_t ones = 0x0101010101010101u, highs = 0x8080808080808080u;
+enum { WORD_BYTES = 16, FAST_NAME_BYTES = LIMIT_NAME_BYTES - WORD_BYTES + 1 };
+typedef uint8_t word __attribute__((vector_size(WORD_BYTES)));
+typedef uint64_t halves __attribute__((vector_size(WORD_BYTES)));
 
-/* Eight octets at once: ASCII upper case to lower. Bit 7 of each lane says "between A and Z". */
-static uint64_t lower8(uint64_t x) {
-  uint64_t low = x & ~highs;
-  uint64_t upper = (low + ones * (0x80 - 'A')) & ~(low + ones * (0x7f - 'Z')) & ~x & highs;
-  return x | upper >> 2;
-}
-
-/* Does any octet of x fall below 2? (May say yes for a lane above one that does; never a wrong no.) */
-static bool below2(uint64_t x) {
-  return ((x - 2 * ones) & ~x & highs) != 0;
-}
-
-/* Selects the first `n` (1 to 7) octets in memory order. */
-static uint64_t first_octets(unsigned n) {
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  return ~(UINT64_MAX << 8 * n);
-#else
-  return ~(UINT64_MAX >> 8 * n);
-#endif
+/* A label folded a word at a time: reads and writes up to WORD_BYTES - 1 octets past its end. False if it holds octets that need
+ * an escape; then what was written is of no use. */
+static inline bool key_label_words(const uint8_t *label, unsigned n, uint8_t *to) {
+  static const word first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  word escapes = {0};
+  for (unsigned done = 0; done < n; done += WORD_BYTES) {
+    word w;
+    memcpy(&w, label + done, sizeof w);
+    escapes |= (word)(w <= KEY_ESCAPE) & (word)(first < (uint8_t)(n - done));
+    w |= (word)(w - 'A' < 26) & 0x20;
+    memcpy(to + done, &w, sizeof w);
+  }
+  halves h = (halves)escapes;
+  return (h[0] | h[1]) == 0;
 }
 
 size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
   uint8_t at[LIMIT_NAME_LABELS], *to = out;
+  bool fast = n->size <= FAST_NAME_BYTES; /* reading past the last label stays inside the name's room */
   for (unsigned i = label_offsets(n, at); i-- > 0;) {
     const uint8_t *label = n->octets + at[i] + 1;
     unsigned length = label[-1];
-    /* Whole words may be read and written past the label while they stay inside both arrays. */
-    if (at[i] + 1u + length + 7 <= LIMIT_NAME_BYTES && to + length + 8 <= out + NAME_KEY_BYTES) {
-      unsigned done = 0;
-      bool escape = false;
-      for (; done < length; done += 8) {
-        uint64_t word;
-        memcpy(&word, label + done, 8);
-        unsigned left = length - done;
-        uint64_t mask = left < 8 ? first_octets(left) : UINT64_MAX;
-        escape |= below2((word & mask) | (ones * 2 & ~mask));
-        word = lower8(word);
-        memcpy(to + done, &word, 8);
-      }
-      to = escape ? key_label_bytewise(label, length, to) : to + length;
-    } else {
-      to = key_label_bytewise(label, length, to);
-    }
+    if (fast && key_label_words(label, length, to)) to += length;
+    else to = key_label_bytewise(label, length, to);
     *to++ = 0;
   }
   return (size_t)(to - out);

@@ -21,7 +21,10 @@ struct name {
   uint8_t octets[LIMIT_NAME_BYTES];
 };
 
-enum { NAME_TEXT_BYTES = 4 * LIMIT_NAME_BYTES + 2, NAME_KEY_BYTES = 2 * LIMIT_NAME_BYTES + 2 };
+enum {
+  NAME_TEXT_BYTES = 4 * LIMIT_NAME_BYTES + 2,
+  NAME_KEY_BYTES = 2 * LIMIT_NAME_BYTES + 18, /* the longest has 508; name_key may write into the rest */
+};
 
 extern const struct name name_root;
 

@@ -4,6 +4,13 @@
 
 #include <stdio.h>
 
+/* What was written since `at` may be nothing when the token was "". */
+static enum err not_empty(struct text_in *in, const uint8_t *at, const char *hint) {
+  if (in->out.at > at || wr_failed(&in->out)) return ERR_OK;
+  in->at--;
+  return rr_in_invalid(in, hint);
+}
+
 /* ---- base64 ---- */
 
 /* Takes all tokens left. */
@@ -19,7 +26,10 @@ static enum err take_base64(struct text_in *in) {
 }
 
 enum err field_base64_parse(struct text_in *in) {
-  return rr_in_peek(in) ? take_base64(in) : rr_in_missing(in, "base64");
+  if (!rr_in_peek(in)) return rr_in_missing(in, "base64");
+  const uint8_t *at = in->out.at;
+  enum err e = take_base64(in);
+  return e == ERR_OK ? not_empty(in, at, "base64") : e;
 }
 
 bool field_base64_scan(struct rd *r, const uint8_t *rdata) {
@@ -72,7 +82,10 @@ static enum err take_hex(struct text_in *in) {
 }
 
 enum err field_hex_parse(struct text_in *in) {
-  return rr_in_peek(in) ? take_hex(in) : rr_in_missing(in, "hex digits");
+  if (!rr_in_peek(in)) return rr_in_missing(in, "hex digits");
+  const uint8_t *at = in->out.at;
+  enum err e = take_hex(in);
+  return e == ERR_OK ? not_empty(in, at, "hex digits") : e;
 }
 
 bool field_hex_scan(struct rd *r, const uint8_t *rdata) {
@@ -109,9 +122,8 @@ static size_t fingerprint_size(uint8_t type) { /* RFC 4255 §3.1.2, RFC 6594 §4
 }
 
 static enum err take_digest(struct text_in *in, size_t (*size_of)(uint8_t type)) {
-  if (!rr_in_peek(in)) return rr_in_missing(in, "hex digits");
   const uint8_t *at = in->out.at;
-  enum err e = take_hex(in);
+  enum err e = field_hex_parse(in);
   if (e != ERR_OK || wr_failed(&in->out)) return e;
   size_t n = (size_t)(in->out.at - at), want = size_of(at[-1]);
   if (want == 0 || n == want) return ERR_OK;
@@ -156,9 +168,8 @@ void field_fingerprint_print(const uint8_t *at, size_t n, const uint8_t *rdata, 
 enum { ZONE_DIGEST_BYTES_MIN = 12 };
 
 enum err field_zone_digest_parse(struct text_in *in) {
-  if (!rr_in_peek(in)) return rr_in_missing(in, "hex digits");
   const uint8_t *at = in->out.at;
-  enum err e = take_hex(in);
+  enum err e = field_hex_parse(in);
   if (e != ERR_OK || wr_failed(&in->out)) return e;
   size_t n = (size_t)(in->out.at - at);
   if (n >= ZONE_DIGEST_BYTES_MIN) return ERR_OK;

@@ -105,7 +105,8 @@ static bool keep(struct axfr_in *a, const struct message_rr *rr, size_t size) {
   enum zone_add outcome;
   a->content_bytes += rr->owner.size + 10u + size;
   if (a->content_bytes > a->max_bytes) {
-    xfr_what_set(&a->what, "sends more than the limit of %llu octets for one transfer: raise the limit if the zone is meant to be so big",
+    xfr_what_set(&a->what,
+                 "sends more than the limit of %llu octets for one transfer: raise the limit if the zone is meant to be so big",
                  (unsigned long long)a->max_bytes);
     return false;
   }

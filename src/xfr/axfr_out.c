@@ -146,7 +146,8 @@ static void fill(struct axfr_out *a, struct message_writer *w) {
   if (a->stage == STAGE_FIRST_SOA && put_soa(a, w)) a->stage = a->soa_only ? STAGE_DONE : STAGE_RECORDS;
   if (a->stage == STAGE_RECORDS) {
     bool left;
-    while ((left = more(a)) && put_record(a, w)) continue;
+    while ((left = more(a)) && put_record(a, w))
+      continue;
     if (!left) a->stage = STAGE_LAST_SOA;
   }
   if (a->stage == STAGE_LAST_SOA && put_soa(a, w)) a->stage = STAGE_DONE;

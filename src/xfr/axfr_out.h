@@ -14,7 +14,9 @@ MUST_CHECK enum err axfr_out_begin(const struct zone_snap *snap, const struct re
                                    struct axfr_out **out);
 /* The next message into `buffer` (capacity >= 65535). `*done`: it is the last. */
 MUST_CHECK enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int64_t now_s, size_t *size, bool *done);
-struct axfr_out_count { uint64_t messages, records, bytes; };
+struct axfr_out_count {
+  uint64_t messages, records, bytes;
+};
 struct axfr_out_count axfr_out_count(const struct axfr_out *a);
 void axfr_out_free(struct axfr_out *a); /* NULL is fine */
 

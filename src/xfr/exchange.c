@@ -75,7 +75,8 @@ bool xfr_verify(const struct xfr_exchange *x, const struct message *m, bool last
     xfr_what_set(out, "signed with a time more than %d s off ours (BADTIME): set the clocks of both servers", TSIG_FUDGE_S);
   else if (error == RCODE_BADKEY) xfr_what_set(out, "signed with another key than %.80s (BADKEY)", name);
   else if (error == RCODE_BADSIG)
-    xfr_what_set(out, "sent a wrong signature (BADSIG): the answer was changed on its way, or the secret of %.80s differs there", name);
+    xfr_what_set(out, "sent a wrong signature (BADSIG): the answer was changed on its way, or the secret of %.80s differs there",
+                 name);
   else xfr_what_set(out, "sent a malformed signature (%s)", rcode_text(error));
   return false;
 }

@@ -11,7 +11,7 @@ struct list {
 };
 
 /* The struct of `type` whose `member` is at `ptr`. */
-#define MEMBER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define MEMBER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 static inline void list_init(struct list *l) {
   l->next = l->prev = l;

@@ -54,7 +54,8 @@ void map_remove(struct map *m, struct map_node *n) {
 }
 
 static struct map_node *with_hash(struct map_node *n, uint64_t hash) {
-  while (n && n->hash != hash) n = n->next;
+  while (n && n->hash != hash)
+    n = n->next;
   return n;
 }
 

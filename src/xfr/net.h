@@ -4,7 +4,8 @@
  * a close from here a token is dead; what still comes for it is dropped, and closing a dead token is harmless.
  *
  * None of these functions calls a machine back from inside: what came is told later, from the loop. An error returned at once
- * means that nothing was opened or sent, and no event follows for it. Streams tell of refused and broken connections by `closed`. */
+ * means that nothing was opened or sent, and no event follows for it. Streams tell of refused and broken connections by `closed`.
+ */
 #ifndef XFR_NET_H
 #define XFR_NET_H
 

@@ -22,8 +22,8 @@
 enum {
   BACKOFF_FIRST_S = 1, /* doubles */
   BACKOFF_MOST_S = 60,
-  ANSWER_MOST_S = 3,   /* how long one address is listened to */
-  RENEW_MS = 100,      /* how long an answer is waited for when there is a newer serial to tell */
+  ANSWER_MOST_S = 3, /* how long one address is listened to */
+  RENEW_MS = 100,    /* how long an answer is waited for when there is a newer serial to tell */
 };
 
 struct notice {
@@ -108,7 +108,8 @@ static void task_free(struct notifier *n, struct task *t) {
 }
 
 static void notice_free(struct notifier *n, struct notice *o) {
-  while (!list_empty(&o->tasks)) task_free(n, MEMBER_OF(o->tasks.next, struct task, link));
+  while (!list_empty(&o->tasks))
+    task_free(n, MEMBER_OF(o->tasks.next, struct task, link));
   map_remove(&n->notices, &o->node);
   free(o);
 }
@@ -189,7 +190,8 @@ static void task_send(struct notifier *n, struct task *t, struct lane *lane, str
 static void pump(struct notifier *n, struct instant now) {
   struct lane *lane;
   struct lane_wait *w;
-  while ((w = lanes_next(&n->lanes, &lane))) task_send(n, MEMBER_OF(w, struct task, wait), lane, now);
+  while ((w = lanes_next(&n->lanes, &lane)))
+    task_send(n, MEMBER_OF(w, struct task, wait), lane, now);
 }
 
 /* ---- zones ---- */
@@ -295,7 +297,8 @@ enum err notifier_zone(struct notifier *n, uint32_t zone_id, const struct name *
   struct list keep;
   list_init(&keep);
   enum err e = read_soa(snap, &soa) ? gather(n, o, peers, peer_count, &keep) : ERR_FORMAT;
-  while (!e && !list_empty(&o->tasks)) task_free(n, MEMBER_OF(o->tasks.next, struct task, link));
+  while (!e && !list_empty(&o->tasks))
+    task_free(n, MEMBER_OF(o->tasks.next, struct task, link));
   while (!list_empty(&keep)) {
     struct list *l = keep.next;
     list_remove(l);
@@ -305,7 +308,8 @@ enum err notifier_zone(struct notifier *n, uint32_t zone_id, const struct name *
     o->apex = *apex;
     o->soa = soa;
     o->serial = zone_serial(snap);
-    for (struct list *l = o->tasks.next; l != &o->tasks; l = l->next) task_renew(n, MEMBER_OF(l, struct task, link), now);
+    for (struct list *l = o->tasks.next; l != &o->tasks; l = l->next)
+      task_renew(n, MEMBER_OF(l, struct task, link), now);
   }
   if (list_empty(&o->tasks)) notice_free(n, o);
   pump(n, now);
@@ -320,7 +324,8 @@ void notifier_remove(struct notifier *n, uint32_t zone_id) {
 void notifier_free(struct notifier *n) {
   if (!n) return;
   size_t from = 0;
-  for (struct map_node *m; (m = map_any(&n->notices, &from));) notice_free(n, MEMBER_OF(m, struct notice, node));
+  for (struct map_node *m; (m = map_any(&n->notices, &from));)
+    notice_free(n, MEMBER_OF(m, struct notice, node));
   map_done(&n->notices);
   map_done(&n->remotes);
   timers_done(&n->timers);
@@ -332,7 +337,8 @@ unsigned notifier_pending(const struct notifier *n, uint32_t zone_id) {
   const struct notice *o = find(n, zone_id);
   unsigned count = 0;
   if (!o) return 0;
-  for (const struct list *l = o->tasks.next; l != &o->tasks; l = l->next) count++;
+  for (const struct list *l = o->tasks.next; l != &o->tasks; l = l->next)
+    count++;
   return count;
 }
 

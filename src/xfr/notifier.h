@@ -10,7 +10,8 @@
 struct notifier_events {
   void *arg;
   void (*done)(void *arg, uint32_t zone_id, const char *peer, uint32_t serial, uint64_t took_ns);
-  void (*failed)(void *arg, uint32_t zone_id, const char *peer, const char *what); /* first failure of a serial, and when it gives up */
+  void (*failed)(void *arg, uint32_t zone_id, const char *peer,
+                 const char *what); /* first failure of a serial, and when it gives up */
 };
 
 struct notifier;

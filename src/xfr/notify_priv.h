@@ -19,8 +19,8 @@ struct notify_soa { /* of the zone, as it stands in the message */
 };
 
 /* Writes and signs one; a fresh `n` is zero-initialised. */
-MUST_CHECK enum err notify_write(struct notify *n, const struct name *apex, const struct notify_soa *soa, const struct tsig_key *key,
-                                 uint16_t id, int64_t now_s, uint8_t out[NOTIFY_BYTES], size_t *size);
+MUST_CHECK enum err notify_write(struct notify *n, const struct name *apex, const struct notify_soa *soa,
+                                 const struct tsig_key *key, uint16_t id, int64_t now_s, uint8_t out[NOTIFY_BYTES], size_t *size);
 void notify_done(struct notify *n);
 
 enum notify_verdict {

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 
 enum {
-  INTERVAL_FLOOR_MS = 100,         /* whatever a SOA says */
-  BACKOFF_FIRST_MS = 1000,         /* without content there is no SOA that says when to try again */
+  INTERVAL_FLOOR_MS = 100, /* whatever a SOA says */
+  BACKOFF_FIRST_MS = 1000, /* without content there is no SOA that says when to try again */
   BACKOFF_MOST_MS = 60 * 1000,
-  ADDRESS_BUDGET_LEAST_MS = 500,   /* for one address, all tries together */
+  ADDRESS_BUDGET_LEAST_MS = 500, /* for one address, all tries together */
   ADDRESS_BUDGET_MOST_MS = 5000,
   TRY_LEAST_MS = 500,
   TRY_MOST_MS = 1000,              /* the first; doubles */
@@ -197,7 +197,8 @@ static void current(struct secondaries *s, struct secondary *z, const struct soa
     return;
   }
   unsigned primary = zone_target(z, target_at_hand(z)).primary_index;
-  while (z->tried < z->options->target_count && zone_target(z, target_at_hand(z)).primary_index == primary) z->tried++;
+  while (z->tried < z->options->target_count && zone_target(z, target_at_hand(z)).primary_index == primary)
+    z->tried++;
   ask(s, z, now);
 }
 

@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-  DOWN_BELIEVED_S = 7 * 86400,  /* a restart that seems to come later than that, and after the expiry, may be a clock that jumped */
-  DOWN_DISBELIEVED_S = 86400,   /* then the content is good for at most that much, and nothing expires at the start */
+  DOWN_BELIEVED_S = 7 * 86400, /* a restart that seems to come later than that, and after the expiry, may be a clock that jumped */
+  DOWN_DISBELIEVED_S = 86400,  /* then the content is good for at most that much, and nothing expires at the start */
 };
 
 /* ---- the machine ---- */
@@ -64,7 +64,8 @@ static struct shared_options *options_share(struct secondaries *s, const struct 
   struct shared_options *r = malloc(sizeof *r);
   if (!r) return NULL;
   *r = (struct shared_options){.references = 2, .o = *o};
-  for (unsigned i = 0; i < o->primary_count; i++) r->target_count = (uint16_t)(r->target_count + o->primaries[i].address_count);
+  for (unsigned i = 0; i < o->primary_count; i++)
+    r->target_count = (uint16_t)(r->target_count + o->primaries[i].address_count);
   options_unref(s->recent[OPTIONS_RECENT - 1]);
   memmove(s->recent + 1, s->recent, (OPTIONS_RECENT - 1) * sizeof *s->recent);
   s->recent[0] = r;
@@ -150,8 +151,10 @@ static void zone_free(struct secondaries *s, struct secondary *z) {
 void secondaries_free(struct secondaries *s) {
   if (!s) return;
   size_t from = 0;
-  for (struct map_node *n; (n = map_any(&s->zones, &from));) zone_free(s, MEMBER_OF(n, struct secondary, node));
-  for (unsigned i = 0; i < OPTIONS_RECENT; i++) options_unref(s->recent[i]);
+  for (struct map_node *n; (n = map_any(&s->zones, &from));)
+    zone_free(s, MEMBER_OF(n, struct secondary, node));
+  for (unsigned i = 0; i < OPTIONS_RECENT; i++)
+    options_unref(s->recent[i]);
   map_done(&s->zones);
   map_done(&s->remotes);
   timers_done(&s->timers);
@@ -261,8 +264,10 @@ void secondary_remove(struct secondaries *s, uint32_t zone_id) {
 static void pump(struct secondaries *s, struct instant now) {
   struct lane *lane;
   struct lane_wait *w;
-  while ((w = lanes_next(&s->streams, &lane))) transfer_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
-  while ((w = lanes_next(&s->datagrams, &lane))) soa_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
+  while ((w = lanes_next(&s->streams, &lane)))
+    transfer_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
+  while ((w = lanes_next(&s->datagrams, &lane)))
+    soa_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
 }
 
 void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct zone_snap *content, enum err e, const char *why,
@@ -388,7 +393,8 @@ bool secondaries_udp_input(struct secondaries *s, uint64_t token, const uint8_t 
 bool secondaries_udp_error(struct secondaries *s, uint64_t token, struct instant now) {
   struct exchange *x = tokens_find(&s->tokens, token);
   if (!x) return false;
-  if (x->stage == STAGE_SOA_UDP) target_failed(s, x->zone, "has nobody listening there (port unreachable): is the server running?", now);
+  if (x->stage == STAGE_SOA_UDP)
+    target_failed(s, x->zone, "has nobody listening there (port unreachable): is the server running?", now);
   pump(s, now);
   return true;
 }

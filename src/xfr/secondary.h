@@ -21,8 +21,8 @@ struct xfr_primary {
   struct addr address[LIMIT_PEER_ADDRESSES];
   unsigned address_count;
   struct addr source4, source6; /* what questions to an IPv4, an IPv6 address are sent from; family 0: the system chooses */
-  struct tsig_keyring *keys;  /* holds `key`; a running exchange takes its own reference, so a reload can drop it */
-  const struct tsig_key *key; /* signs; NULL: unsigned */
+  struct tsig_keyring *keys;    /* holds `key`; a running exchange takes its own reference, so a reload can drop it */
+  const struct tsig_key *key;   /* signs; NULL: unsigned */
 };
 
 struct secondary_options {
@@ -73,7 +73,7 @@ struct secondary_status {
   int64_t last_error_wall_s;
 };
 
-struct secondary_counts { /* of all zones since the start */
+struct secondary_counts {           /* of all zones since the start */
   uint64_t soa_queries, soa_silent; /* exchanges, those without any answer */
   uint64_t transfers, transfers_failed;
   uint64_t notifies, notifies_known, notifies_busy; /* known: a serial we have; busy: remembered until what is under way ends */

@@ -39,7 +39,7 @@ struct exchange { /* what is under way for one zone */
   struct lane *lane; /* whose slot it holds */
   uint64_t token;    /* of the open datagram exchange or stream */
   enum exchange_stage stage;
-  bool is_open;      /* the net knows the token */
+  bool is_open; /* the net knows the token */
   uint8_t tries;
   uint64_t deadline_ns, give_up_ns, wait_ns;
   char peer[64];
@@ -70,25 +70,25 @@ struct secondary {
   struct last_transfer *last_transfer;
   char *error; /* NULL: none since the last success */
   int64_t error_wall_s, good_wall_s;
-  uint64_t refresh_ns; /* next round; UINT64_MAX while one is under way */
-  uint64_t expires_ns; /* UINT64_MAX: never */
-  uint64_t round_ns;   /* when the round began */
-  struct soa_times soa; /* of our content */
+  uint64_t refresh_ns;                         /* next round; UINT64_MAX while one is under way */
+  uint64_t expires_ns;                         /* UINT64_MAX: never */
+  uint64_t round_ns;                           /* when the round began */
+  struct soa_times soa;                        /* of our content */
   uint32_t promised_serial, promised_expire_s; /* what the SOA answer said that leads to the transfer */
-  uint32_t lower_serial;  /* of a primary that is behind us, in this round; lower_target says which */
-  uint32_t notify_serial; /* of a NOTIFY that is remembered */
+  uint32_t lower_serial;                       /* of a primary that is behind us, in this round; lower_target says which */
+  uint32_t notify_serial;                      /* of a NOTIFY that is remembered */
   uint16_t notify_target, lower_target;
   uint16_t first_target, tried; /* of the round */
   uint8_t phase;                /* enum secondary_phase */
   uint8_t failures;             /* rounds in a row */
   uint8_t fruitless;            /* NOTIFYs in a row that brought nothing */
   bool has_content : 1, expired : 1, has_promised_expire : 1;
-  bool urgent : 1;        /* not behind ordinary refreshes */
-  bool notify_round : 1;  /* begun by a NOTIFY */
-  bool force : 1;         /* retransfer: take whatever serial */
-  bool current : 1;       /* in this round a primary said that our content is */
-  bool lower : 1;         /* in this round a primary was behind us */
-  bool again : 1;         /* a NOTIFY or command came meanwhile: another round at once */
+  bool urgent : 1;       /* not behind ordinary refreshes */
+  bool notify_round : 1; /* begun by a NOTIFY */
+  bool force : 1;        /* retransfer: take whatever serial */
+  bool current : 1;      /* in this round a primary said that our content is */
+  bool lower : 1;        /* in this round a primary was behind us */
+  bool again : 1;        /* a NOTIFY or command came meanwhile: another round at once */
   bool again_force : 1, again_notify : 1, again_serial_known : 1;
   uint8_t apex_size;
   uint8_t apex[]; /* wire form */

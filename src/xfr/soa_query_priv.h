@@ -15,8 +15,8 @@ struct soa_query {
 };
 
 /* Writes and signs the query; over an older one, too. A fresh one is zero-initialised. */
-MUST_CHECK enum err soa_query_write(struct soa_query *q, const struct name *apex, const struct tsig_key *key, bool edns, uint16_t id,
-                                    int64_t now_s);
+MUST_CHECK enum err soa_query_write(struct soa_query *q, const struct name *apex, const struct tsig_key *key, bool edns,
+                                    uint16_t id, int64_t now_s);
 void soa_query_done(struct soa_query *q);
 
 enum soa_verdict {

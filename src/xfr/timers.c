@@ -13,7 +13,8 @@ struct timer_slot {
 enum err timers_reserve(struct timers *h, size_t count) {
   if (count <= h->capacity) return ERR_OK;
   size_t capacity = h->capacity ? h->capacity : 16;
-  while (capacity < count) capacity *= 2;
+  while (capacity < count)
+    capacity *= 2;
   struct timer_slot *slots = realloc(h->slots, capacity * sizeof *slots);
   if (!slots) return ERR_MEMORY;
   h->slots = slots;

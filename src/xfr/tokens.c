@@ -19,7 +19,8 @@ static enum err grow(struct tokens *t) {
   uint32_t count = t->count ? 2 * t->count : 16;
   struct token_slot *slots = realloc(t->slots, count * sizeof *slots);
   if (!slots) return ERR_MEMORY;
-  for (uint32_t i = t->count; i < count; i++) slots[i] = (struct token_slot){NULL, 0, i + 1 < count ? i + 2 : 0};
+  for (uint32_t i = t->count; i < count; i++)
+    slots[i] = (struct token_slot){NULL, 0, i + 1 < count ? i + 2 : 0};
   t->slots = slots;
   t->free = t->count + 1;
   t->count = count;

@@ -204,8 +204,8 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   uint32_t serial;
   if (state != AXFR_IN_FAILED && axfr_in_serial(x->axfr, &serial) && !serial_is_wanted(z, serial)) {
     struct xfr_what what;
-    xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial, z->soa.serial,
-                 z->promised_serial);
+    xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial,
+                 z->soa.serial, z->promised_serial);
     transfer_failed(s, z, what.text, now);
   } else if (state == AXFR_IN_FAILED) {
     struct xfr_what what;
@@ -224,7 +224,8 @@ void stream_closed(struct secondaries *s, struct secondary *z, enum err why, str
   if (x->stage == STAGE_AXFR) {
     unsigned long long records = axfr_in_count(x->axfr).records;
     if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, err_text(why));
-    else xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", err_text(why));
+    else
+      xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", err_text(why));
     transfer_failed(s, z, what.text, now);
   } else if (x->stage == STAGE_AXFR_CONNECT) {
     xfr_what_set(&what, "takes no TCP connection (%s), though it answers over UDP: is TCP to it blocked?", err_text(why));
@@ -232,8 +233,10 @@ void stream_closed(struct secondaries *s, struct secondary *z, enum err why, str
   } else {
     bool heard = x->tries < SOA_TRIES; /* it asked for TCP itself */
     if (!heard) x->lane->remote->silent++;
-    xfr_what_set(&what, heard ? "answers our SOA query only over TCP, but that connection failed (%s)"
-                              : "does not answer over UDP, nor over TCP (%s): is it up, and reachable from here?", err_text(why));
+    xfr_what_set(&what,
+                 heard ? "answers our SOA query only over TCP, but that connection failed (%s)"
+                       : "does not answer over UDP, nor over TCP (%s): is it up, and reachable from here?",
+                 err_text(why));
     target_failed(s, z, what.text, now);
   }
 }

@@ -7,6 +7,7 @@ enum {
   SMALL_RUN = 24, /* sorted by insertion */
   RADIX = 256,
   PREFIX_BYTES = 8,
+  AHEAD = 12,          /* rows fetched before they are looked at: sorted, they lie all over memory */
   CELLS_A_NAME = 9, /* at most: header, set, signatures, twigs and padding, beside key, case bitmap and RDATA */
 };
 
@@ -34,6 +35,10 @@ static uint64_t key_prefix(const struct bulk_row *r, size_t from) {
   uint8_t bytes[PREFIX_BYTES] = {0};
   if (from < r->key_size) memcpy(bytes, r->data + from, r->key_size - from < PREFIX_BYTES ? r->key_size - from : PREFIX_BYTES);
   return get_u64(bytes);
+}
+
+static void fetch_ahead(const struct bulk_item *items, size_t i, size_t n) {
+  if (i + AHEAD < n) __builtin_prefetch(items[i + AHEAD].row);
 }
 
 static int key_compare(const struct bulk_row *a, const struct bulk_row *b) {
@@ -106,8 +111,10 @@ static void radix_sort(struct bulk_item *items, struct bulk_item *spare, size_t 
 
 /* Sorts items whose keys agree in their first `depth` bytes; runs that agree in the next 8 as well are sorted by those behind. */
 static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n, size_t depth) {
-  for (size_t i = 0; i < n; i++)
+  for (size_t i = 0; i < n; i++) {
+    fetch_ahead(items, i, n);
     items[i].prefix = key_prefix(items[i].row, depth);
+  }
   if (n <= SMALL_RUN) {
     insertion_sort(items, n);
     return;
@@ -167,8 +174,9 @@ static enum err build_name(struct build *b, const struct bulk_item *rows, size_t
 static enum err build_all(struct build *b, const struct bulk *bulk, struct bulk_result *out) {
   struct bulk_result result = {0};
   for (size_t i = 0, end; i < bulk->count; i = end) {
-    for (end = i + 1; end < bulk->count && key_compare(bulk->items[i].row, bulk->items[end].row) == 0;)
-      end++;
+    for (end = i + 1; end < bulk->count && key_compare(bulk->items[i].row, bulk->items[end].row) == 0; end++)
+      fetch_ahead(bulk->items, end, bulk->count);
+    fetch_ahead(bulk->items, end, bulk->count);
     enum err e = build_name(b, bulk->items + i, end - i, &result.record_count);
     if (e != ERR_OK) return e;
     result.name_count++;

@@ -69,12 +69,20 @@ static inline bool node_is_empty(const struct trie_node *n) { /* a trie without 
   return !node_word(n);
 }
 
+/* In a form that compilers turn into one instruction where they may (walk.c, denial.c) and keep inline where they may not. */
+static inline unsigned bit_count(uint64_t x) {
+  x -= x >> 1 & UINT64_C(0x5555555555555555);
+  x = (x & UINT64_C(0x3333333333333333)) + (x >> 2 & UINT64_C(0x3333333333333333));
+  x = (x + (x >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+  return (unsigned)(x * UINT64_C(0x0101010101010101) >> 56);
+}
+
 static inline unsigned word_position(uint64_t word) {
   return (unsigned)(word >> TRIE_POSITION_SHIFT);
 }
 
 static inline unsigned word_twigs(uint64_t word) {
-  return (unsigned)__builtin_popcountll(word & TRIE_SYMBOLS);
+  return bit_count(word & TRIE_SYMBOLS);
 }
 
 static inline unsigned key_symbol(const uint8_t *key, size_t size, unsigned position) {
@@ -84,7 +92,7 @@ static inline unsigned key_symbol(const uint8_t *key, size_t size, unsigned posi
 
 /* Which twig stands for `symbol`, or would be behind it. */
 static inline unsigned twig_index(uint64_t word, unsigned symbol) {
-  return (unsigned)__builtin_popcountll(word & TRIE_SYMBOLS & ((UINT64_C(1) << symbol) - 1));
+  return bit_count(word & TRIE_SYMBOLS & ((UINT64_C(1) << symbol) - 1));
 }
 
 static inline uint32_t twigs_cells(unsigned twigs) {

@@ -323,6 +323,7 @@ class Nsd(Peer):
   server-count: 1
   verbosity: 1
   xfrd-reload-timeout: 0
+  rrl-ratelimit: 0
 remote-control:
   control-enable: yes
   control-interface: {self.dir}/control.sock

@@ -29,8 +29,8 @@ def test_a_list_of_zones_loads_answers_and_restarts(lab):
 
 def test_templates_lists_and_includes_together(lab):
     t = lab.tandem("t")
-    t.configure({"include": ["conf.d/*.yaml"], "templates": {"own": {"role": "primary", "file": "%s.zone"}},
-                 "zone-lists": [{"file": "names.txt", "template": "own"}, {"dir": "zones", "template": "own"}]})
+    t.configure({"include": ["conf.d/*.yaml"], "templates": {"listed": {"role": "primary", "file": "%s.zone"}, "own": {"role": "primary"}},
+                 "zone-lists": [{"file": "names.txt", "template": "listed"}, {"dir": "zones", "template": "own"}]})
     t.file("names.txt", "# ours\none.example\ntwo.example.\n")
     for d in ("conf.d", "zones"):
         (t.dir / d).mkdir()

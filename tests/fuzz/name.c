@@ -53,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     else name_copy(&first, &n);
     have_first = true;
   }
-  for (size_t at = 0; at < size && at < 64; at++) {
+  for (size_t at = 0; at < size && at < 24; at++) {
     struct rd r = {data + at, data + size};
     if (name_read(&r, data, &n) == ERR_OK) {
       assert(r.at > data + at && r.at <= data + size);

@@ -33,7 +33,8 @@ static void judge_soa(const struct tsig_key *key, const uint8_t *message, size_t
   check(request_parse(q.bytes, q.size, &req) == ERR_OK && req.edns.expire);
   enum soa_verdict v = soa_query_judge(&q, &apex, message, size, 0, &answer, &what);
   if (v == SOA_GIVEN)
-    check(!key && size > 12 && get_u16(message) == ID && (get_u16(message + 2) & (FLAG_QR | FLAG_AA | FLAG_TC | FLAG_RCODE_MASK)) == (FLAG_QR | FLAG_AA));
+    check(!key && size > 12 && get_u16(message) == ID &&
+          (get_u16(message + 2) & (FLAG_QR | FLAG_AA | FLAG_TC | FLAG_RCODE_MASK)) == (FLAG_QR | FLAG_AA));
   check((v != SOA_FAILED && v != SOA_DOUBTFUL) || what.text[0]);
   check(v == SOA_STRANGE || get_u16(message) == ID);
   soa_query_done(&q);

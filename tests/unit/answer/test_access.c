@@ -127,6 +127,41 @@ static void test_hidden_below_public(void **state) {
   asker_free(a);
 }
 
+/* Hidden zones one below the other, and what stands above them. */
+static void test_hidden_below_hidden(void **state) {
+  struct asker *a = asker_new();
+  struct one friends;
+  struct zone_policy policy = {.hidden = true, .answer_to = only(&friends, "192.0.2.0/24")};
+  put(a, "top.", &policy);
+  put(a, "mid.top.", &policy);
+  put(a, "low.mid.top.", &policy);
+  come_from(a, STRANGER);
+  static const char *const names[] = {"x.y.low.mid.top.", "low.mid.top.", "mid.top.", "top.", "x.top."};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    expect(a, names[i], RR_A, ASK_PLAIN, "REFUSED\n");
+    expect(a, names[i], RR_DS, ASK_PLAIN, "REFUSED\n");
+    expect(a, names[i], RR_SOA, ASK_PLAIN, "REFUSED\n");
+  }
+  zones_put(a->zones, ".", "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns.e.\n", ZONES_UNSIGNED, NULL);
+  expect(a, "x.y.low.mid.top.", RR_A, ASK_PLAIN, "NXDOMAIN aa\nau . 5 SOA\n");
+  asker_free(a);
+}
+
+/* A public parent stands above a hidden one: DS is for the nearest that the client sees. */
+static void test_ds_past_hidden(void **state) {
+  struct asker *a = asker_new();
+  struct one friends;
+  struct zone_policy policy = {.hidden = true, .answer_to = only(&friends, "192.0.2.0/24")};
+  zones_put(a->zones, "top.", "@ 60 SOA ns h 1 2 3 4 7\n@ 60 NS ns.e.\nmid 60 NS ns.e.\n", ZONES_UNSIGNED, NULL);
+  put(a, "mid.top.", &policy);
+  put(a, "low.mid.top.", NULL);
+  come_from(a, STRANGER);
+  expect(a, "low.mid.top.", RR_DS, ASK_PLAIN, "NOERROR\nau mid.top. 60 NS ns.e.\n");
+  come_from(a, FRIEND);
+  expect(a, "low.mid.top.", RR_DS, ASK_PLAIN, "NXDOMAIN aa\nau mid.top. 5 SOA\n");
+  asker_free(a);
+}
+
 /* DS of a public zone below a hidden one is not told by the hidden parent. */
 static void test_hidden_parent(void **state) {
   struct asker *a = asker_new();
@@ -355,6 +390,8 @@ int main(void) {
       cmocka_unit_test(test_hidden_not_ready),
       cmocka_unit_test(test_drop_strangers),
       cmocka_unit_test(test_hidden_below_public),
+      cmocka_unit_test(test_hidden_below_hidden),
+      cmocka_unit_test(test_ds_past_hidden),
       cmocka_unit_test(test_hidden_parent),
       cmocka_unit_test(test_hidden_chain),
       cmocka_unit_test(test_soa_to),

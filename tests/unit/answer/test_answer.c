@@ -32,6 +32,7 @@ static const char zone_example[] = "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 3
                                    "deleg 3600 NS ns1\n"
                                    "deleg 3600 NS ns.sib\n"
                                    "deleg 3600 NS ns.elsewhere.\n"
+                                   "mx 300 MX 1 ns.deleg\n"
                                    "ns.deleg 3600 A 192.0.2.53\n"
                                    "ns.deleg 3600 AAAA 2001:db8::53\n"
                                    "lower.deleg 3600 NS ns.lower.deleg\n"
@@ -191,6 +192,8 @@ static void test_additional(void **state) {
          "an _sip._tcp.example. 300 SRV 1 5 5060 sip.example.\n"
          "an _sip._tcp.example. 300 SRV 2 5 5060 host.deleg.example.\n"
          "ad sip.example. 300 A 192.0.2.60\n");
+  /* addresses below a cut are glue, good for finding name servers only */
+  expect(a, "mx.example.", RR_MX, ASK_PLAIN, "NOERROR aa\nan mx.example. 300 MX 1 ns.deleg.example.\n");
   expect(a, "nomail.example.", RR_MX, ASK_PLAIN, "NOERROR aa\nan nomail.example. 300 MX 0 .\n");
   expect(a, "svcalias.example.", RR_HTTPS, ASK_PLAIN,
          "NOERROR aa\n"

@@ -250,6 +250,30 @@ static void test_every_size(void **state) {
     }
 }
 
+/* Question and signature of the longest names take more than 512 octets by themselves; they come back all the same. */
+static void test_longest_names(void **state) {
+  struct asker *a = *state;
+  char qname[256] = "", key_text[256] = "";
+  for (unsigned i = 0; i < 126; i++) {
+    memcpy(qname + 2 * i, "q.", 3);
+    memcpy(key_text + 2 * i, "k.", 3);
+  }
+  memcpy(qname + 2 * 126, "z.", 3);
+  struct name key_name = zones_name(key_text);
+  struct tsig_keyring *strangers;
+  assert_int_equal(tsig_keyring_new(&a->id.keys), ERR_OK);
+  assert_int_equal(tsig_keyring_new(&strangers), ERR_OK);
+  assert_int_equal(tsig_keyring_add(a->id.keys, &key_name, HMAC_SHA512, (const uint8_t *)"good", 4), ERR_OK);
+  assert_int_equal(tsig_keyring_add(strangers, &key_name, HMAC_SHA512, (const uint8_t *)"bad", 3), ERR_OK);
+  a->key = tsig_keyring_find(a->id.keys, &key_name);
+  expect(a, qname, RR_A, ASK_PLAIN, "NXDOMAIN aa tc\ntsig ok signed\n");
+  expect(a, qname, RR_A, ASK_EDNS, "NXDOMAIN aa\nau z. 5 SOA\nopt 1232\ntsig ok signed\n");
+  a->key = tsig_keyring_find(strangers, &key_name);
+  expect(a, qname, RR_A, ASK_PLAIN, "NOTAUTH\ntsig BADSIG\n");
+  tsig_stream_done(&a->job.tsig);
+  tsig_keyring_unref(strangers);
+}
+
 /* RFC 9471: glue in the delegated zone must fit; what is only helpful is left out silently. */
 static void test_glue_and_size(void **state) {
   struct asker *a = *state;
@@ -309,6 +333,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(test_padding, setup, teardown),
       cmocka_unit_test_setup_teardown(test_truncation, setup, teardown),
       cmocka_unit_test_setup_teardown(test_every_size, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_longest_names, setup, teardown),
       cmocka_unit_test_setup_teardown(test_glue_and_size, setup, teardown),
       cmocka_unit_test_setup_teardown(test_additional_never_truncates, setup, teardown),
   };

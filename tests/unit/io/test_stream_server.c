@@ -1,6 +1,6 @@
 #include "io_test.h"
 
-#include "io/stream_server.h"
+#include "io/stream_priv.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -18,7 +18,7 @@ struct transfer {
   unsigned left, sent;
 };
 
-static _Atomic int transfers_whole, transfers_broken;
+static _Atomic int transfers_whole, transfers_broken, transfers_running, transfers_most;
 
 static enum err transfer_next(void *arg, uint8_t *buffer, size_t capacity, struct instant now, size_t *n, bool *done) {
   struct transfer *t = arg;
@@ -32,6 +32,7 @@ static enum err transfer_next(void *arg, uint8_t *buffer, size_t capacity, struc
 
 static void transfer_end(void *arg, bool whole, struct instant now) {
   atomic_fetch_add(whole ? &transfers_whole : &transfers_broken, 1);
+  transfers_running--;
   free(arg);
 }
 
@@ -40,6 +41,7 @@ static void message(void *arg, struct stream_conn *c, const uint8_t *bytes, size
     struct transfer *t = calloc(1, sizeof *t);
     for (size_t i = 9; i < n; i++)
       t->left = 10 * t->left + (unsigned)(bytes[i] - '0');
+    if (++transfers_running > transfers_most) transfers_most = transfers_running;
     assert_int_equal(stream_produce(c, &(struct stream_producer){t, transfer_next, transfer_end}), ERR_OK);
   } else if (n == 3 && memcmp(bytes, "bye", 3) == 0) {
     stream_hang_up(c);
@@ -55,7 +57,7 @@ static int listener = -1;
 
 static void start(const struct stream_options *o) {
   struct stream_handler handler = {NULL, NULL, NULL, message};
-  transfers_whole = transfers_broken = 0;
+  transfers_whole = transfers_broken = transfers_running = transfers_most = 0;
   listener = test_listen(SOCKET_TCP, "127.0.0.1", &at);
   assert_int_equal(stream_server_start(o, &handler, "test", &server), ERR_OK);
   stream_server_listen(server, &(struct stream_listener){listener, 1}, 1);
@@ -234,6 +236,7 @@ static void more_transfers_than_run_at_once(void **state) {
   close(fd);
   stop();
   assert_int_equal(transfers_whole, TRANSFERS);
+  assert_int_equal(transfers_most, STREAM_PRODUCERS);
 }
 
 static void broken_transfer_is_ended_once(void **state) {

@@ -171,6 +171,17 @@ void test_describe(struct store *s, struct buf *out) {
   }
 }
 
+uint64_t test_rows(struct store *s, const char *table) {
+  char sql[80];
+  sqlite3_stmt *st;
+  snprintf(sql, sizeof sql, "SELECT count(*) FROM %s", table);
+  assert_int_equal(sqlite3_prepare_v2(s->db.connection, sql, -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  uint64_t rows = (uint64_t)sqlite3_column_int64(st, 0);
+  sqlite3_finalize(st);
+  return rows;
+}
+
 /* ---- faults: our files ---- */
 
 struct faults faults;

@@ -38,6 +38,9 @@ void test_delta(struct store *s, uint64_t zone, uint64_t version, const char *bo
 /* Everything that can be asked of a store, but for numbers of segments. */
 void test_describe(struct store *s, struct buf *out);
 
+/* Rows of a table of the log. */
+uint64_t test_rows(struct store *s, const char *table);
+
 /* Counts every call that changes a file (ours and SQLite's), and at the `at`th one (from 1) does what `mode` says. */
 enum fault_mode { FAULT_NONE, FAULT_ONCE, FAULT_FROM_THEN_ON, FAULT_CRASH };
 struct faults {

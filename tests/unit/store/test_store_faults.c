@@ -135,9 +135,9 @@ static void everything_is_synced_before_it_is_relied_on(void **state) {
   test_directory_done(&d);
 }
 
-/* One call fails. The caller hears of it and has the old state, in memory and on the disk; then the same batch works. Or the store
- * recovered by itself, and all of it is there. */
-static void fail_once_at(batch *run, unsigned at, int error_number, struct texts *t) {
+/* One call fails. The caller hears of it and has the old state, in memory and on the disk; then the same batch works, `at_once` or
+ * after a restart. Or the store recovered by itself, and all of it is there. */
+static void fail_once_at(batch *run, unsigned at, int error_number, bool at_once, struct texts *t) {
   struct test_directory d;
   struct store_error error = {""};
   prepare(&d);
@@ -147,6 +147,11 @@ static void fail_once_at(batch *run, unsigned at, int error_number, struct texts
   no_faults();
   if (err) assert_string_not_equal(error.what, "");
   assert_says(s, t, err ? &t->before : &t->after, at, "in memory");
+  if (err && at_once) {
+    err = run(s, &error);
+    if (err) fail_msg("call %u: the batch fails again: %s", at, error.what);
+    assert_says(s, t, &t->after, at, "done again at once");
+  }
   store_close(s);
   s = open_faulty(&d);
   assert_says(s, t, err ? &t->before : &t->after, at, "after a restart");
@@ -162,8 +167,8 @@ static void every_failing_call(batch *run) {
   unsigned calls = learn(run, &t);
   assert_true(calls >= 3);
   for (unsigned at = 1; at <= calls; at++) {
-    fail_once_at(run, at, EIO, &t);
-    fail_once_at(run, at, ENOSPC, &t);
+    for (int i = 0; i < 4; i++)
+      fail_once_at(run, at, i & 1 ? EIO : ENOSPC, i & 2, &t);
   }
   texts_done(&t);
 }

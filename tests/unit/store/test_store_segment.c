@@ -242,6 +242,8 @@ static void a_mostly_dead_segment_is_given_up(void **state) {
     if (i % 30) new_image(s, i, "x.example.", 1000 + i, 1);
   assert_int_equal(store_sweep(s, 0, &error), ERR_OK);
   assert_null(segment_find(&s->segments, 1));
+  assert_int_equal(test_rows(s, "snapshot"), ZONES);
+  assert_int_equal(s->stale.count, 0);
   store_image_of(s, 30, &image);
   assert_true(image.segment > before.segments);
   for (int i = 0; i < 2; i++) {

@@ -223,7 +223,7 @@ static int sign(int d) {
 }
 
 static void test_key_order_is_name_order(void **state) {
-  for (unsigned i = 0; i < 200000; i++) {
+  for (unsigned i = 0; i < 60000; i++) {
     struct name x, y;
     uint8_t kx[NAME_KEY_BYTES], ky[NAME_KEY_BYTES];
     random_name(&x);
@@ -245,7 +245,7 @@ static void test_key_order_is_name_order(void **state) {
 static void test_key_round_trip(void **state) {
   struct name n, back;
   uint8_t key[NAME_KEY_BYTES];
-  for (unsigned i = 0; i < 50000 + 256; i++) {
+  for (unsigned i = 0; i < 20000 + 256; i++) {
     if (i < 256) longest_name(&n, (uint8_t)i);
     else random_name(&n);
     size_t size = name_key(&n, key);
@@ -262,7 +262,7 @@ static void test_key_round_trip(void **state) {
 }
 
 static void test_text_round_trip(void **state) {
-  for (unsigned i = 0; i < 50000; i++) {
+  for (unsigned i = 0; i < 20000; i++) {
     struct name n, again;
     char text[NAME_TEXT_BYTES];
     random_name(&n);

@@ -68,7 +68,8 @@ struct fake_net *fake_net_new(uint64_t seed) {
 }
 
 void fake_net_free(struct fake_net *n) {
-  for (size_t i = 0; i < n->event_count; i++) free(n->events[i].bytes);
+  for (size_t i = 0; i < n->event_count; i++)
+    free(n->events[i].bytes);
   free(n->events);
   free(n->live);
   free(n->hosts);
@@ -119,7 +120,8 @@ static void push(struct fake_net *n, struct event e) {
   n->events = grow(n->events, n->event_count, &n->event_capacity, sizeof *n->events);
   e.order = n->order++;
   size_t i = n->event_count++;
-  for (; i > 0 && earlier(&e, &n->events[(i - 1) / 2]); i = (i - 1) / 2) n->events[i] = n->events[(i - 1) / 2];
+  for (; i > 0 && earlier(&e, &n->events[(i - 1) / 2]); i = (i - 1) / 2)
+    n->events[i] = n->events[(i - 1) / 2];
   n->events[i] = e;
 }
 
@@ -292,7 +294,8 @@ static void to_host(struct fake_net *n, const struct event *e) {
   if (e->kind == HOST_DATAGRAM) {
     h->datagrams++;
     if (h->udp_silent) return;
-    if (closed) push(n, (struct event){.at_ns = n->now.mono_ns + latency(n), .kind = MACHINE_UNREACHABLE, .token = e->token, .host = h});
+    if (closed)
+      push(n, (struct event){.at_ns = n->now.mono_ns + latency(n), .kind = MACHINE_UNREACHABLE, .token = e->token, .host = h});
     else if (h->datagram) h->datagram(h->arg, n, h, e->token, e->bytes, e->size);
     return;
   }

@@ -22,9 +22,9 @@ struct fake_faults {
 };
 
 struct fake_counts {
-  uint64_t datagrams, streams;              /* from the machine */
-  uint32_t live_exchanges, live_streams;    /* now */
-  uint32_t most_exchanges, most_streams;    /* at once */
+  uint64_t datagrams, streams;           /* from the machine */
+  uint32_t live_exchanges, live_streams; /* now */
+  uint32_t most_exchanges, most_streams; /* at once */
 };
 
 /* What the machine is told, with the signatures of secondaries_* and notifier_*. */
@@ -54,8 +54,8 @@ struct fake_host {
   void (*datagram)(void *arg, struct fake_net *n, struct fake_host *h, uint64_t token, const uint8_t *bytes, size_t size);
   void (*message)(void *arg, struct fake_net *n, struct fake_host *h, uint64_t token, const uint8_t *bytes, size_t size);
   void (*gone)(void *arg, struct fake_net *n, struct fake_host *h, uint64_t token); /* the machine closed its stream */
-  uint64_t datagrams, messages; /* that reached it */
-  uint64_t last_ns;             /* when one did */
+  uint64_t datagrams, messages;                                                     /* that reached it */
+  uint64_t last_ns;                                                                 /* when one did */
 };
 
 struct fake_net *fake_net_new(uint64_t seed);

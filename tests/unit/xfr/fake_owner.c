@@ -136,7 +136,8 @@ void fake_owner_restart(struct fake_owner *o) {
 void fake_owner_done(struct fake_owner *o) {
   secondaries_free(o->machine);
   drop_arrivals(o);
-  for (uint32_t i = 0; i < o->zone_count; i++) zone_snap_unref(o->zones[i].content);
+  for (uint32_t i = 0; i < o->zone_count; i++)
+    zone_snap_unref(o->zones[i].content);
   free(o->zones);
 }
 

@@ -23,7 +23,7 @@ struct owned_zone {
 struct fake_owner {
   struct fake_net *net;
   struct secondaries *machine;
-  struct owned_zone *zones; /* by id */
+  struct owned_zone *zones;    /* by id */
   uint32_t zone_count, served; /* with content */
   bool refuse_commits;
   uint64_t commit_delay_ns; /* 0: inside the event */

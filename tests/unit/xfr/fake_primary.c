@@ -17,7 +17,8 @@ struct name name_of(const char *text) {
   return n;
 }
 
-size_t make_soa(const struct name *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s, uint8_t out[600]) {
+size_t make_soa(const struct name *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s,
+                uint8_t out[600]) {
   struct wr w = wr_make(out, 600);
   wr_bytes(&w, "\3ns1", 4);
   wr_bytes(&w, apex->octets, apex->size);
@@ -187,7 +188,8 @@ struct sending {
 
 static void sending_free(struct sending *s) {
   struct sending **at = &s->p->sending;
-  while (*at != s) at = &(*at)->next;
+  while (*at != s)
+    at = &(*at)->next;
   *at = s->next;
   axfr_out_free(s->out);
   free(s);
@@ -261,7 +263,8 @@ void fake_primary_serve(struct fake_primary *p, const char *apex_text, struct zo
 }
 
 void fake_primary_done(struct fake_primary *p) {
-  while (p->sending) sending_free(p->sending);
+  while (p->sending)
+    sending_free(p->sending);
   size_t from = 0;
   for (struct map_node *n; (n = map_any(&p->zones, &from));) {
     struct fake_zone *z = MEMBER_OF(n, struct fake_zone, node);

@@ -20,13 +20,13 @@ struct fake_primary {
   struct tsig_keyring *keys;
   bool need_key; /* REFUSED without */
   /* habits */
-  int soa_rcode, axfr_rcode;   /* 0: fine */
+  int soa_rcode, axfr_rcode; /* 0: fine */
   bool no_edns, truncates, no_authority, no_soa, unsigned_answers, strange_id, forged_first;
   bool has_expire;
   uint32_t expire_s;
   int64_t clock_off_s;
-  int32_t soa_serial_off;      /* what the SOA answer says beyond the content's serial */
-  uint64_t pace_ns;            /* between messages of a transfer */
+  int32_t soa_serial_off; /* what the SOA answer says beyond the content's serial */
+  uint64_t pace_ns;       /* between messages of a transfer */
   /* A look at every message of a transfer, with its number from 0: may change it (capacity 65535), or return false to send nothing
    * more. */
   bool (*habit)(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size);
@@ -44,8 +44,10 @@ void fake_primary_serve(struct fake_primary *p, const char *apex, struct zone_sn
 
 struct name name_of(const char *text);
 /* A zone with a SOA (refresh, retry, expire in seconds), an NS, and `hosts` names with an A and every tenth with a TXT. */
-struct zone_snap *make_zone(const char *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s, unsigned hosts);
-size_t make_soa(const struct name *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s, uint8_t out[600]);
+struct zone_snap *make_zone(const char *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s,
+                            unsigned hosts);
+size_t make_soa(const struct name *apex, uint32_t serial, uint32_t refresh_s, uint32_t retry_s, uint32_t expire_s,
+                uint8_t out[600]);
 struct tsig_keyring *make_keys(const char *name, enum hmac_algorithm a, const char *secret);
 
 #endif

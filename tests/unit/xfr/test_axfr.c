@@ -141,7 +141,8 @@ static uint64_t ixfr_records(const struct zone_snap *snap, uint32_t serial) {
   tsig_stream_none(&tsig);
   assert_ok(request_parse(ask, write_ixfr("example.com.", serial, true, ask), &req));
   assert_ok(axfr_out_begin(snap, &req, &tsig, &out));
-  while (!done) assert_ok(axfr_out_next(out, message, sizeof message, now_s, &size, &done));
+  while (!done)
+    assert_ok(axfr_out_next(out, message, sizeof message, now_s, &size, &done));
   uint64_t records = axfr_out_count(out).records;
   axfr_out_free(out);
   return records;
@@ -400,7 +401,8 @@ static void test_refused_messages(void **state) {
 static void test_limit_counts_what_unfolds(void **state) {
   struct script *s = &script;
   char owner[260] = "";
-  for (unsigned i = 0; i < 3; i++) strcat(owner, "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff."); /* 61 octets */
+  for (unsigned i = 0; i < 3; i++)
+    strcat(owner, "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff."); /* 61 octets */
   strcat(owner, "example.com.");
   script_begin(s, 100000);
   say(s, true);
@@ -415,16 +417,11 @@ static void test_limit_counts_what_unfolds(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_round_trip_signed),
-      cmocka_unit_test(test_odd_records_survive),
-      cmocka_unit_test(test_ixfr_requests),
-      cmocka_unit_test(test_first_message_echoes),
-      cmocka_unit_test(test_many_small_messages),
-      cmocka_unit_test(test_lowest_ttl_wins),
-      cmocka_unit_test(test_refused_streams),
-      cmocka_unit_test(test_refused_messages),
-      cmocka_unit_test(test_limit_counts_what_unfolds),
+      cmocka_unit_test(test_round_trip),           cmocka_unit_test(test_round_trip_signed),
+      cmocka_unit_test(test_odd_records_survive),  cmocka_unit_test(test_ixfr_requests),
+      cmocka_unit_test(test_first_message_echoes), cmocka_unit_test(test_many_small_messages),
+      cmocka_unit_test(test_lowest_ttl_wins),      cmocka_unit_test(test_refused_streams),
+      cmocka_unit_test(test_refused_messages),     cmocka_unit_test(test_limit_counts_what_unfolds),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

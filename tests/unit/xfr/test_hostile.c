@@ -172,8 +172,10 @@ static bool strip_habit(void *arg, struct fake_primary *p, uint64_t token, unsig
   struct message_rr rr;
   uint16_t qtype, qclass;
   assert_ok(message_open(bytes, *size, &m, &body));
-  for (unsigned i = 0; i < m.counts[0]; i++) assert_ok(message_question(&m, &body, &qname, &qtype, &qclass));
-  for (unsigned i = 0; i < m.counts[SECTION_ANSWER]; i++) assert_ok(message_rr(&m, &body, &rr));
+  for (unsigned i = 0; i < m.counts[0]; i++)
+    assert_ok(message_question(&m, &body, &qname, &qtype, &qclass));
+  for (unsigned i = 0; i < m.counts[SECTION_ANSWER]; i++)
+    assert_ok(message_rr(&m, &body, &rr));
   *size = (size_t)(body.at - bytes);
   put_u16(bytes + 10, 0);
   return true;
@@ -251,7 +253,8 @@ static void test_truncated_stream(void **state) {
 }
 
 static bool garbage_habit(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
-  for (size_t i = number == 0 ? 12 : 0; number == *(unsigned *)arg && i < *size; i++) bytes[i] = (uint8_t)fake_net_random(p->net);
+  for (size_t i = number == 0 ? 12 : 0; number == *(unsigned *)arg && i < *size; i++)
+    bytes[i] = (uint8_t)fake_net_random(p->net);
   return true;
 }
 

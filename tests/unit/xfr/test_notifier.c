@@ -65,7 +65,8 @@ static void begin(struct scene *s, uint64_t seed) {
   struct xfr_net net = fake_net_xfr(s->net);
   struct notifier_events events = {s, on_done, on_failed};
   assert_ok(notifier_new(&net, &events, &s->n));
-  fake_net_attach(s->net, &(struct fake_machine){.arg = s, .udp_input = udp_input, .udp_error = udp_error, .run = run, .deadline = deadline});
+  fake_net_attach(
+      s->net, &(struct fake_machine){.arg = s, .udp_input = udp_input, .udp_error = udp_error, .run = run, .deadline = deadline});
   memcpy(s->peers[0].name, "p1", 3);
   memcpy(s->peers[1].name, "p2", 3);
   s->peers[0].address[0] = s->p1.host.addr;

@@ -19,7 +19,8 @@ static void test_timers_against_a_list(void **state) {
   struct timers h = {0};
   struct timer timers[COUNT] = {{0}};
   uint64_t due[COUNT];
-  for (unsigned i = 0; i < COUNT; i++) due[i] = UINT64_MAX;
+  for (unsigned i = 0; i < COUNT; i++)
+    due[i] = UINT64_MAX;
   assert_ok(timers_reserve(&h, COUNT));
   for (unsigned round = 0; round < 50000; round++) {
     unsigned i = (unsigned)(next_random() % COUNT);
@@ -66,8 +67,10 @@ static void test_lanes_take_turns(void **state) {
   struct addr a = address(1), b = address(2);
   struct remote *ra = remote_get(&remotes, &a), *rb = remote_get(&remotes, &b);
   assert_ptr_equal(remote_get(&remotes, &a), ra);
-  for (unsigned i = 0; i < 6; i++) wait_init(&w[i], i);
-  for (unsigned i = 0; i < 4; i++) lane_wait(&lanes, &ra->datagrams, &w[i].wait, i == 3);
+  for (unsigned i = 0; i < 6; i++)
+    wait_init(&w[i], i);
+  for (unsigned i = 0; i < 4; i++)
+    lane_wait(&lanes, &ra->datagrams, &w[i].wait, i == 3);
   lane_wait(&lanes, &rb->datagrams, &w[4].wait, false);
   lane_wait(&lanes, &rb->datagrams, &w[5].wait, false);
   struct lane *lane;
@@ -105,7 +108,8 @@ static void test_tokens_die(void **state) {
     assert_ok(tokens_take(&t, &owner[i], &token[i]));
     assert_true(token[i] >> 63);
   }
-  for (unsigned i = 0; i < 100; i++) assert_ptr_equal(tokens_find(&t, token[i]), &owner[i]);
+  for (unsigned i = 0; i < 100; i++)
+    assert_ptr_equal(tokens_find(&t, token[i]), &owner[i]);
   old = token[50];
   tokens_drop(&t, old);
   assert_null(tokens_find(&t, old));
@@ -138,13 +142,15 @@ static void test_map_keeps_all(void **state) {
     members[i].key = i;
     map_add(&m, &members[i].node, i / 3); /* three share a hash */
   }
-  for (unsigned i = 0; i < COUNT; i += 2) map_remove(&m, &members[i].node);
+  for (unsigned i = 0; i < COUNT; i += 2)
+    map_remove(&m, &members[i].node);
   for (unsigned i = 0; i < COUNT; i++) {
     if (i % 2) assert_ptr_equal(find(&m, i, i / 3), &members[i]);
     else assert_null(find(&m, i, i / 3));
   }
   size_t from = 0, count = 0;
-  for (struct map_node *n; (n = map_any(&m, &from)); count++) map_remove(&m, n);
+  for (struct map_node *n; (n = map_any(&m, &from)); count++)
+    map_remove(&m, n);
   assert_int_equal(count, COUNT / 2);
   map_done(&m);
   free(members);

@@ -50,7 +50,8 @@ static void test_lower_serial_is_said(void **state) {
   stage_run_ms(&s, 60000);
   struct owned_zone *z = &s.o.zones[0];
   assert_int_equal(fake_owner_serial(&s.o, 0), 9);
-  assert_string_equal(z->what, "192.0.2.1@53 has serial 5, lower than ours (9): raise the serial there, or take its content with `retransfer`");
+  assert_string_equal(
+      z->what, "192.0.2.1@53 has serial 5, lower than ours (9): raise the serial there, or take its content with `retransfer`");
   assert_int_equal(z->good, 2); /* it is there, and our content has nothing newer to make place for */
   assert_string_equal(fake_owner_status(&s.o, 0).last_error, z->what);
   fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 9 + 0x80000000u, 60, 10, 3600, 1));
@@ -148,7 +149,8 @@ static void test_bounds_and_jitter(void **state) {
   uint64_t last = s.p1.host.last_ns;
   for (unsigned i = 0; i < 200; i++) {
     uint64_t count = s.p1.soa_queries;
-    while (s.p1.soa_queries == count) stage_run_ms(&s, 1);
+    while (s.p1.soa_queries == count)
+      stage_run_ms(&s, 1);
     uint64_t took = s.p1.host.last_ns - last;
     last = s.p1.host.last_ns;
     if (took < least) least = took;
@@ -246,7 +248,7 @@ static void test_notify_at_once(void **state) {
   stage_notify(&s, &s.p2, 11);
   stage_run_ms(&s, 2);
   assert_int_equal(fake_owner_serial(&s.o, 0), 11);
-  assert_int_equal(s.p1.soa_queries, p1); /* whoever told us is asked, and nobody else */
+  assert_int_equal(s.p1.soa_queries, p1);                        /* whoever told us is asked, and nobody else */
   assert_int_equal(s.o.zones[0].committed_ns - told_ns, 600000); /* three round trips: SOA, connect, transfer */
   stage_notify(&s, &s.p2, 11);
   stage_notify(&s, &s.p2, 10);

@@ -29,7 +29,8 @@ static void test_all_at_start(void **state) {
   stage_init(&s, 1, 1, ZONES);
   *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = 5 * NS_PER_MS, .latency_most_ns = 15 * NS_PER_MS};
   serve_all(&s, &s.p1);
-  for (uint32_t i = 0; i < ZONES; i++) fake_owner_configure(&s.o, i, zone_text(i, text), &s.so);
+  for (uint32_t i = 0; i < ZONES; i++)
+    fake_owner_configure(&s.o, i, zone_text(i, text), &s.so);
   uint64_t start = stage_now_ns(&s);
   assert_true(fake_net_run_until(s.net, 200 * NS_PER_S, all_there, &s));
   uint64_t took_ms = (stage_now_ns(&s) - start) / NS_PER_MS;
@@ -62,7 +63,8 @@ static void test_dead_address(void **state) {
   live = s.so; /* p2 only */
   live.primaries = &s.primaries[1];
   live.primary_count = 1;
-  for (uint32_t i = 0; i < ZONES; i++) fake_owner_configure(&s.o, i, zone_text(i, text), i % 2 ? &live : &s.so);
+  for (uint32_t i = 0; i < ZONES; i++)
+    fake_owner_configure(&s.o, i, zone_text(i, text), i % 2 ? &live : &s.so);
   assert_true(fake_net_run_until(s.net, 60 * NS_PER_S, all_there, &s));
   assert_true(s.p1.host.datagrams == 0);
   stage_done(&s);
@@ -77,7 +79,8 @@ static void test_dead_and_back(void **state) {
   *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = NS_PER_MS, .latency_most_ns = 2 * NS_PER_MS};
   s.p1.host.presence = FAKE_SILENT;
   serve_all(&s, &s.p1);
-  for (uint32_t i = 0; i < ZONES; i++) fake_owner_configure(&s.o, i, zone_text(i, text), &s.so);
+  for (uint32_t i = 0; i < ZONES; i++)
+    fake_owner_configure(&s.o, i, zone_text(i, text), &s.so);
   stage_run_ms(&s, 100000);
   assert_true(fake_net_counts(s.net).datagrams < 2000);
   assert_true(fake_net_counts(s.net).most_exchanges <= LIMIT_SOA_EXCHANGES_ADDRESS);

@@ -12,9 +12,9 @@
 #include <cmocka.h>
 
 #define assert_ok(e) assert_int_equal((e), ERR_OK)
-#define assert_contains(text, part)                                                                                                \
-  do {                                                                                                                             \
-    if (!strstr((text), (part))) fail_msg("\"%s\" does not contain \"%s\"", (text), (part));                                       \
+#define assert_contains(text, part)                                                          \
+  do {                                                                                       \
+    if (!strstr((text), (part))) fail_msg("\"%s\" does not contain \"%s\"", (text), (part)); \
   } while (0)
 
 #endif
