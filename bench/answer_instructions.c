@@ -1,7 +1,7 @@
 /* What one answer costs, without the network: instructions under callgrind, or nanoseconds.
  *
- *   answer_instructions [names] [rounds] [batch] [kind]
- *   valgrind --tool=callgrind --toggle-collect=answer_batch answer_instructions 10 100 32 0
+ *   bench_answer_instructions [names] [rounds] [batch] [kind]
+ *   valgrind --tool=callgrind --toggle-collect=answer_batch bench_answer_instructions 10 100 32 0
  *
  * Asks for the address of random names of a zone of `names` names (default 1,000,000), `rounds` batches of `batch` questions,
  * plainly (kind 0), with EDNS (1), and for names that are not there (2); all three without `kind`. Divide what callgrind counts

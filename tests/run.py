@@ -65,6 +65,10 @@ def end_to_end(soak):
     return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e"] + (["--soak"] if soak else []))
 
 
+def differential():
+    return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/diff"])
+
+
 def fuzz(seconds):
     if not make("fuzzers"):
         return 0, 1
@@ -86,6 +90,7 @@ def main():
         "compilers": compilers,
         "units and corpora": units,
         "end to end": lambda: end_to_end(options.soak),
+        "differential": differential,
         "demo": demo,
         "fuzz": lambda: fuzz(3600 if options.soak else 12),
     }

@@ -156,6 +156,10 @@ void access_transfer(const struct server *s, struct query *q) {
     reply_rcode(s, job, RCODE_NOTIMP, EDE_NOT_SUPPORTED, "");
     return;
   }
+  if (job->request.qtype == RR_IXFR && job->request.authority_count == 0) { /* RFC 1995 §3: the client's SOA stands there */
+    reply_rcode(s, job, RCODE_FORMERR, EDE_NONE, "");
+    return;
+  }
   if (!enter(s, q, transfer_allowed)) return;
   if (!access_zone_ready(q->entry, s->now)) not_ready(s, job, q->entry);
   else if (udp) soa_only(s, q);

@@ -46,10 +46,16 @@ static enum err parse_host(char *text, struct addr *out) {
   return ERR_OK;
 }
 
+static bool copy_text(const char *text, char out[ADDR_TEXT_BYTES]) {
+  size_t n = strlen(text);
+  if (n >= ADDR_TEXT_BYTES) return false;
+  memcpy(out, text, n + 1);
+  return true;
+}
+
 enum err addr_parse(const char *text, uint16_t default_port, struct addr *out) {
   char host[ADDR_TEXT_BYTES];
-  if (strlen(text) >= sizeof host) return ERR_FORMAT;
-  strcpy(host, text);
+  if (!copy_text(text, host)) return ERR_FORMAT;
   unsigned long port = default_port;
   char *at = strchr(host, '@');
   if (at) {
@@ -76,8 +82,7 @@ static bool host_bits_zero(const struct addr *a, unsigned bits) {
 
 enum err prefix_parse(const char *text, struct prefix *out) {
   char host[ADDR_TEXT_BYTES];
-  if (strlen(text) >= sizeof host) return ERR_FORMAT;
-  strcpy(host, text);
+  if (!copy_text(text, host)) return ERR_FORMAT;
   char *slash = strchr(host, '/');
   if (slash) *slash = 0;
   struct prefix p = {0};
@@ -95,7 +100,7 @@ enum err prefix_parse(const char *text, struct prefix *out) {
 static void host_text(const struct addr *a, char out[ADDR_TEXT_BYTES]) {
   if (a->family == 4) inet_ntop(AF_INET, a->octets, out, ADDR_TEXT_BYTES);
   else if (a->family == 6) inet_ntop(AF_INET6, a->octets, out, ADDR_TEXT_BYTES);
-  else strcpy(out, "none");
+  else snprintf(out, ADDR_TEXT_BYTES, "none");
   char ifname[IF_NAMESIZE];
   if (a->scope && if_indextoname(a->scope, ifname)) {
     size_t n = strlen(out);

@@ -118,10 +118,8 @@ static void send_all(struct udp_worker *w, int fd, unsigned n) {
 static size_t take(struct udp_worker *w, const struct udp_socket *s, unsigned n) {
   size_t kept = 0;
   for (unsigned i = 0; i < n; i++) {
-    if (w->in[i].msg_hdr.msg_flags & MSG_TRUNC) {
-      count(&w->too_long, 1);
-      continue;
-    }
+    /* A longer one goes on as the part that was read: it is malformed now, but somebody waits for an answer (RFC 8906 §3). */
+    if (w->in[i].msg_hdr.msg_flags & MSG_TRUNC) count(&w->too_long, 1);
     struct udp_packet *p = &w->packets[kept++];
     p->bytes = w->in_bytes[i];
     p->size = w->in[i].msg_len;

@@ -43,7 +43,7 @@ struct udp_handler {
 struct udp_counters {
   uint64_t received, sent;
   uint64_t batches;
-  uint64_t too_long;    /* requests over LIMIT_UDP_REQUEST_BYTES, dropped */
+  uint64_t too_long;    /* requests over LIMIT_UDP_REQUEST_BYTES, handled as if they ended there */
   uint64_t send_failed; /* responses the system did not take */
 };
 

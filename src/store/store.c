@@ -243,7 +243,7 @@ enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct stor
   s->reading = true;
   while (!(err = db_step(&s->db, st, &more, error)) && more) {
     const struct zone_row *row = zones_find(s, (uint64_t)sqlite3_column_int64(st, 0));
-    if (!row || row->pending) continue;
+    if (!row || row->id > s->last_zone) continue; /* made by the open batch */
     struct store_zone z = describe(row, st);
     if (f(arg, &z)) continue;
     err = store_fail(error, ERR_REFUSED, "stopped");

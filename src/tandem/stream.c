@@ -77,7 +77,8 @@ static void message(void *arg, struct stream_conn *conn, const uint8_t *bytes, s
   const struct answer_identity *id = control_identity(s->control);
   answer(control_zones(s->control), id, job, now, now.mono_ns);
   if (job->result.kind == ANSWER_TRANSFER) {
-    if (begin_transfer(s, conn, id, now) != ERR_OK) answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NONE);
+    enum err e = begin_transfer(s, conn, id, now);
+    if (e) answer_rcode(id, job, now, e == ERR_FORMAT ? RCODE_FORMERR : RCODE_SERVFAIL, EDE_NONE);
   } else if (job->result.kind == ANSWER_NOTIFY) {
     if (!observe_notify(&s->observer, job)) answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NONE);
   } else if (job->result.kind == ANSWER_UPDATE) {

@@ -135,25 +135,28 @@ unsigned message_rcode(const struct message *m); /* header part only */
 
 /* ---- writing ---- */
 
-enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two; slots stand in pairs */
+enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two */
 
 /* A message being written. `reserve` octets at the end are kept for OPT and TSIG: set it before the records.
  *
- * Names are compressed against what stands there already. The message itself is the dictionary: a slot holds the offset of a
- * label that was written, found by hash of the label and of the offset of the name behind it, and is proved by looking at the
- * message. So a slot may be lost (two stand together and the older goes; the question's labels stay) but never lies. The table is
- * cleared when the first name needs it: an answer that repeats only the question's name never does.
+ * Names are compressed against what stands there already: first label by label against the question, then against names written
+ * out in records. Of those the message itself is the dictionary: a slot holds the offset of a label, found by hash of the label
+ * and of the offset of the name behind it, and is proved by looking at the message. So a slot may be lost (the newer of two
+ * stays, which suits a transfer's order) but never lies. The slots are cleared when the first label is written out: many answers
+ * never do.
  *
- * Case: names in RDATA and owners are pointed at only where the octets are the same, so that the loaded case goes out, with one
- * exception: an owner may end in the question's name as it was asked in any case, which is what RFC 4343 §4.1 allows and resolvers
- * that mix the case of their questions expect. */
+ * Case: a name is pointed at where its octets are the same, so that the loaded case goes out. Only where that leaves more to
+ * write, an owner ends in the question's name whatever its case, as RFC 4343 §4.1 allows: the answer to a question in mixed case is
+ * no longer than that to a plain one. */
 struct message_writer {
   struct wr out;
   size_t reserve;
   uint16_t counts[4];
-  uint16_t question_end; /* offset behind the question's name; 0: there is none */
-  uint16_t slot_mask;    /* slots - 1 */
-  bool has_slots;        /* `slots` was cleared and knows the question's labels */
+  bool has_question;
+  bool has_slots;                         /* `slots` was cleared */
+  uint8_t question_labels;                /* 0xff: not looked at yet */
+  uint8_t question_at[LIMIT_NAME_LABELS]; /* offsets of the question's labels in its name */
+  uint16_t slot_mask;                     /* slots - 1 */
   uint16_t slots[MESSAGE_SLOTS_MAX];
 };
 

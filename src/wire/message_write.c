@@ -3,7 +3,13 @@
 
 #include <assert.h>
 
-enum { POINTER = 0xc000, POINTER_MAX = 0x3fff, RR_FIXED_BYTES = 10, QNAME_POINTER = POINTER | MESSAGE_HEADER_BYTES };
+enum {
+  POINTER = 0xc000,
+  POINTER_MAX = 0x3fff,
+  RR_FIXED_BYTES = 10,
+  QNAME_POINTER = POINTER | MESSAGE_HEADER_BYTES,
+  QUESTION_UNREAD = 0xff
+};
 
 void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags) {
   assert(limit >= MESSAGE_HEADER_BYTES && limit <= LIMIT_MESSAGE_BYTES);
@@ -13,7 +19,8 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
   w->out.at += MESSAGE_HEADER_BYTES;
   w->reserve = 0;
   w->counts[0] = w->counts[1] = w->counts[2] = w->counts[3] = 0;
-  w->question_end = 0;
+  w->question_labels = 0;
+  w->has_question = false;
   w->slot_mask = limit > 4096 ? MESSAGE_SLOTS_MAX - 1 : MESSAGE_SLOTS_SMALL - 1;
   w->has_slots = false;
 }
@@ -28,100 +35,6 @@ static inline size_t offset_of(const struct message_writer *w, const uint8_t *at
 
 /* ---- the question ---- */
 
-bool message_echo_question(struct message_writer *w, const struct request *req) {
-  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
-  size_t n = req->question_end - MESSAGE_HEADER_BYTES;
-  if (!req->has_question || !has_room(w, n)) return false;
-  memcpy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
-  w->out.at += n;
-  w->question_end = (uint16_t)(req->question_end - 4);
-  w->counts[0] = 1;
-  return true;
-}
-
-bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
-  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
-  if (!has_room(w, qname->size + 4u)) return false;
-  memcpy(w->out.at, qname->octets, qname->size);
-  w->out.at += qname->size;
-  w->question_end = (uint16_t)wr_used(&w->out);
-  put_u16(w->out.at, qtype);
-  put_u16(w->out.at + 2, qclass);
-  w->out.at += 4;
-  w->counts[0] = 1;
-  return true;
-}
-
-/* ---- compression ---- */
-
-static inline uint32_t load32(const uint8_t *p) {
-  uint32_t x;
-  memcpy(&x, p, 4);
-  return x;
-}
-
-/* The pair of slots of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well
- * enough; setting 0x20 folds the case of letters, and other octets with them. */
-static inline unsigned pair_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
-  unsigned n = label[0];
-  uint32_t a, b;
-  if (n >= 4) {
-    a = load32(label + 1) | 0x20202020;
-    b = load32(label + n - 3) | 0x20202020;
-  } else {
-    a = label[1] | 0x20u;
-    b = (label[n] | 0x20u) << 8 | (label[n / 2 + 1] | 0x20u);
-  }
-  uint32_t h = (a ^ (b << 9 | b >> 23) ^ ((uint32_t)parent << 16 | n)) * 0x9e3779b1u;
-  return (h ^ h >> 15) >> 4 & w->slot_mask & ~1u;
-}
-
-/* Offset of the name behind the label at `at`: right there, or where a pointer leads; 0 for the root. */
-static inline size_t behind_label(const uint8_t *message, size_t at) {
-  size_t next = at + message[at] + 1u;
-  if (message[next] >= 0xc0) return get_u16(message + next) & POINTER_MAX;
-  return message[next] == 0 ? 0 : next;
-}
-
-/* Two labels of the same length. */
-static inline bool same_label(const uint8_t *a, const uint8_t *b) {
-  unsigned n = a[0];
-  if (n > 8) return memcmp(a + 1, b + 1, n) == 0;
-  if (n >= 4) return load32(a + 1) == load32(b + 1) && load32(a + n - 3) == load32(b + n - 3);
-  return a[1] == b[1] && a[n] == b[n] && a[n / 2 + 1] == b[n / 2 + 1];
-}
-
-static bool same_folded(const uint8_t *a, const uint8_t *b) {
-  for (unsigned i = 1; i <= a[0]; i++)
-    if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
-  return true;
-}
-
-/* Remembers the label at offset `at` in its pair of slots. */
-static inline void remember(struct message_writer *w, size_t at, unsigned pair) {
-  if (at > POINTER_MAX) return;
-  uint16_t *slot = &w->slots[pair];
-  if (slot[0] > 0 && slot[0] < w->question_end) {
-    slot[1] = (uint16_t)at;
-  } else {
-    slot[1] = slot[0];
-    slot[0] = (uint16_t)at;
-  }
-}
-
-/* Offset at which a label stands in front of the name at `parent`; 0: it does not. */
-static inline size_t find(const struct message_writer *w, const uint8_t *label, size_t parent, unsigned pair, bool is_owner) {
-  const uint8_t *message = w->out.base;
-  size_t folded = 0;
-  for (unsigned i = 0; i < 2; i++) {
-    size_t at = w->slots[pair + i];
-    if (at == 0 || message[at] != label[0] || behind_label(message, at) != parent) continue;
-    if (same_label(message + at, label)) return at;
-    if (is_owner && at < w->question_end && same_folded(message + at, label)) folded = at;
-  }
-  return folded;
-}
-
 /* Offsets of the labels of an uncompressed name and of the root behind them; returns how many. */
 static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_LABELS]) {
   unsigned labels = 0, i = 0;
@@ -133,15 +46,122 @@ static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_
   return labels;
 }
 
-static void clear_slots(struct message_writer *w) {
-  memset(w->slots, 0, (w->slot_mask + 1u) * sizeof w->slots[0]);
+static inline void set_question(struct message_writer *w) {
+  w->has_question = true;
+  w->question_labels = QUESTION_UNREAD;
+  w->counts[0] = 1;
+}
+
+bool message_echo_question(struct message_writer *w, const struct request *req) {
+  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
+  size_t n = req->question_end - MESSAGE_HEADER_BYTES;
+  if (!req->has_question || !has_room(w, n)) return false;
+  memcpy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
+  w->out.at += n;
+  set_question(w);
+  return true;
+}
+
+bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
+  assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
+  if (!has_room(w, qname->size + 4u)) return false;
+  memcpy(w->out.at, qname->octets, qname->size);
+  w->out.at += qname->size;
+  put_u16(w->out.at, qtype);
+  put_u16(w->out.at + 2, qclass);
+  w->out.at += 4;
+  set_question(w);
+  return true;
+}
+
+/* ---- compression ---- */
+
+static inline uint32_t load32(const uint8_t *p) {
+  uint32_t x;
+  memcpy(&x, p, 4);
+  return x;
+}
+
+static inline bool same_label(const uint8_t *a, const uint8_t *b) {
+  unsigned n = a[0];
+  if (b[0] != n) return false;
+  if (n > 8) return memcmp(a + 1, b + 1, n) == 0;
+  if (n >= 4) return load32(a + 1) == load32(b + 1) && load32(a + n - 3) == load32(b + n - 3);
+  return a[1] == b[1] && a[n] == b[n] && a[n / 2 + 1] == b[n / 2 + 1];
+}
+
+static bool same_folded(const uint8_t *a, const uint8_t *b) {
+  if (a[0] != b[0]) return false;
+  for (unsigned i = 1; i <= a[0]; i++)
+    if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
+  return true;
+}
+
+/* Slot of a label in front of the name at `parent` (0: the root). First and last four octets tell labels apart well enough. */
+static inline unsigned slot_of(const struct message_writer *w, const uint8_t *label, size_t parent) {
+  unsigned n = label[0];
+  uint32_t a = label[1], b = (uint32_t)label[n] << 8 | label[n / 2 + 1];
+  if (n >= 4) {
+    a = load32(label + 1);
+    b = load32(label + n - 3);
+  }
+  uint32_t h = (a ^ (b << 9 | b >> 23) ^ ((uint32_t)parent << 16 | n)) * 0x9e3779b1u;
+  return (h ^ h >> 15) >> 4 & w->slot_mask;
+}
+
+/* Offset of the name behind the label at `at`: right there, or where a pointer leads; 0 for the root. */
+static inline size_t behind_label(const uint8_t *message, size_t at) {
+  size_t next = at + message[at] + 1u;
+  if (message[next] >= 0xc0) return get_u16(message + next) & POINTER_MAX;
+  return message[next] == 0 ? 0 : next;
+}
+
+/* How many octets before two ends are the same, at most `max`. */
+static inline size_t common_tail(const uint8_t *a_end, const uint8_t *b_end, size_t max) {
+  size_t n = 0;
+  for (; n + 8 <= max; n += 8) {
+    uint64_t differ = get_u64(a_end - n - 8) ^ get_u64(b_end - n - 8);
+    if (differ) return n + (unsigned)__builtin_ctzll(differ) / 8;
+  }
+  while (n < max && a_end[-(ptrdiff_t)n - 1] == b_end[-(ptrdiff_t)n - 1])
+    n++;
+  return n;
+}
+
+/* How far a name's labels from the right are those of the question: takes them off `left` and returns their offset. */
+static inline size_t match_question(const struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned *left) {
+  unsigned i = *left, k = w->question_labels;
+  size_t size = at[i] + 1u, question_size = w->question_at[k] + 1u;
+  const uint8_t *question_end = w->out.base + MESSAGE_HEADER_BYTES + question_size;
+  size_t same = common_tail(name + size, question_end, size < question_size ? size : question_size);
+  while (i > 0 && k > 0 && size - at[i - 1] <= same && size - at[i - 1] == question_size - w->question_at[k - 1]) {
+    i--;
+    k--;
+  }
+  if (i == *left) return 0;
+  *left = i;
+  return MESSAGE_HEADER_BYTES + (size_t)w->question_at[k];
+}
+
+/* The same, ignoring case. */
+static size_t match_question_folded(const struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned *left) {
+  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
+  unsigned i = *left, k = w->question_labels;
+  while (i > 0 && k > 0 && same_folded(name + at[i - 1], question + w->question_at[k - 1])) {
+    i--;
+    k--;
+  }
+  *left = i;
+  return MESSAGE_HEADER_BYTES + (size_t)w->question_at[k];
+}
+
+/* Remembers the `left` labels of a name that were written out from offset `start` on, in front of the name at `parent`. */
+static void remember(struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned left, size_t start, size_t parent) {
+  if (!w->has_slots) memset(w->slots, 0, (w->slot_mask + 1u) * sizeof w->slots[0]);
   w->has_slots = true;
-  if (!w->question_end) return;
-  uint8_t at[LIMIT_NAME_LABELS];
-  size_t parent = 0;
-  for (unsigned i = label_offsets(w->out.base + MESSAGE_HEADER_BYTES, at); i-- > 0;) {
-    size_t offset = MESSAGE_HEADER_BYTES + (size_t)at[i];
-    remember(w, offset, pair_of(w, w->out.base + offset, parent));
+  while (left-- > 0) {
+    size_t offset = start + at[left];
+    if (offset <= POINTER_MAX) w->slots[slot_of(w, name + at[left], parent)] = (uint16_t)offset;
     parent = offset;
   }
 }
@@ -149,15 +169,24 @@ static void clear_slots(struct message_writer *w) {
 /* Writes a name of which the longest known suffix becomes a pointer; returns the octets of `name`, 0 if it does not fit. */
 static size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
   uint8_t at[LIMIT_NAME_LABELS];
-  unsigned labels = label_offsets(name, at), left = labels, pair = 0;
-  size_t parent = 0;
-  if (!w->has_slots) clear_slots(w);
-  for (; left > 0; left--) {
+  const uint8_t *message = w->out.base;
+  unsigned labels = label_offsets(name, at), left = labels;
+  if (w->question_labels == QUESTION_UNREAD)
+    w->question_labels = (uint8_t)label_offsets(message + MESSAGE_HEADER_BYTES, w->question_at);
+  size_t parent = w->question_labels ? match_question(w, name, at, &left) : 0;
+  for (; left > 0 && w->has_slots; left--) {
     const uint8_t *label = name + at[left - 1];
-    pair = pair_of(w, label, parent);
-    size_t known = find(w, label, parent, pair, is_owner);
-    if (known == 0) break;
+    size_t known = w->slots[slot_of(w, label, parent)];
+    if (known == 0 || !same_label(message + known, label) || behind_label(message, known) != parent) break;
     parent = known;
+  }
+  if (is_owner && left > 0 && w->question_labels) {
+    unsigned folded_left = labels;
+    size_t folded = match_question_folded(w, name, at, &folded_left);
+    if (folded_left < left) {
+      left = folded_left;
+      parent = folded;
+    }
   }
   size_t literal = at[left];
   if (!has_room(w, literal + (parent ? 2 : 1))) return 0;
@@ -170,11 +199,7 @@ static size_t put_name(struct message_writer *w, const uint8_t *name, bool is_ow
   } else {
     *w->out.at++ = 0;
   }
-  while (left > 0) {
-    size_t offset = start + at[--left];
-    remember(w, offset, pair);
-    if (left > 0) pair = pair_of(w, name + at[left - 1], offset);
-  }
+  if (left > 0) remember(w, name, at, left, start, parent);
   return at[labels] + 1u;
 }
 
@@ -193,7 +218,7 @@ static inline bool put_pointer(struct message_writer *w, uint16_t pointer) {
 
 static inline bool put_owner(struct message_writer *w, const uint8_t *owner_wire) {
   if (owner_wire) return put_name(w, owner_wire, true) > 0;
-  assert(w->question_end);
+  assert(w->has_question);
   return put_pointer(w, QNAME_POINTER);
 }
 

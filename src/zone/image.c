@@ -6,6 +6,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { FIRST_BLOCK_BYTES = 4096 };
+_Static_assert(IMAGE_BLOCK_BYTES == FIRST_BLOCK_BYTES << 8, "a block grows to just its size");
+
 static uint64_t image_mark(const struct image_header *h) {
   return hash64(h, offsetof(struct image_header, mark), 0);
 }
@@ -22,7 +25,7 @@ struct writer {
   image_sink *sink; /* NULL: the first time */
   void *arg;
   uint8_t *block;
-  size_t block_used;
+  size_t block_used, block_room; /* grows up to IMAGE_BLOCK_BYTES: most images are small */
   uint64_t cells;
   uint64_t hash;
   struct layout layout;
@@ -36,6 +39,15 @@ static enum err block_flush(struct writer *w) {
   return ERR_OK;
 }
 
+static bool block_grow(struct writer *w) {
+  size_t room = w->block_room ? 4 * w->block_room : FIRST_BLOCK_BYTES;
+  uint8_t *block = realloc(w->block, room);
+  if (!block) return false;
+  w->block = block;
+  w->block_room = room;
+  return true;
+}
+
 static enum err emit_to_image(void *arg, const void *bytes, uint32_t cells, uint32_t *ref) {
   struct writer *w = arg;
   const uint8_t *from = bytes;
@@ -44,7 +56,8 @@ static enum err emit_to_image(void *arg, const void *bytes, uint32_t cells, uint
   *ref = (uint32_t)w->cells;
   w->cells += cells;
   while (left) {
-    size_t n = IMAGE_BLOCK_BYTES - w->block_used;
+    if (w->block_used == w->block_room && !block_grow(w)) return ERR_MEMORY;
+    size_t n = w->block_room - w->block_used;
     if (n > left) n = left;
     memcpy(w->block + w->block_used, from, n);
     w->block_used += n;
@@ -94,12 +107,14 @@ static void header_start(struct image_header *h, const struct zone_snap *s) {
 }
 
 enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes) {
-  struct writer *w = calloc(1, sizeof *w);
+  struct writer *w = malloc(sizeof *w);
   if (!w) return ERR_MEMORY;
+  w->sink = NULL;
+  w->block = NULL;
+  w->block_room = 0;
   struct image_header h;
   header_start(&h, s);
-  w->block = malloc(IMAGE_BLOCK_BYTES);
-  enum err e = w->block ? write_cells(w, s, &h) : ERR_MEMORY;
+  enum err e = write_cells(w, s, &h);
   if (e == ERR_OK) {
     h.bytes = sizeof h + h.cells * CELL_BYTES;
     h.checksum = image_checksum(&h, w->hash);

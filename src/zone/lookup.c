@@ -13,11 +13,9 @@ static unsigned wildcard_symbol(unsigned position, unsigned encloser_size) {
   return at >= WILDCARD_BYTES ? TRIE_END : trie_symbols[(position & 1) << 8 | (at ? 0 : '*')];
 }
 
-/* Looks for `*` below the closest encloser, which ends at boundary `label`. Everything below at[label] agrees with the query up
- * to there, so only the two octets behind it matter. */
-static void find_wildcard(const struct walk *w, unsigned label, struct zone_answer *found) {
-  unsigned size = w->boundary[label];
-  const struct trie_node *n = w->at[label];
+/* Looks for `*` below the closest encloser, the first `size` octets of the key. `n` is the first node on the query's way at or
+ * behind there: everything below it agrees with the query so far, so only the two octets behind it matter. */
+static void find_wildcard(const struct walk *w, const struct trie_node *n, unsigned size, struct zone_answer *found) {
   while (node_is_branch(n)) {
     uint64_t word = node_word(n);
     unsigned symbol = wildcard_symbol(word_position(word), size);
@@ -26,47 +24,83 @@ static void find_wildcard(const struct walk *w, unsigned label, struct zone_answ
     n = node_twigs(w->table, n) + (there ? twig_index(word, symbol) : 0);
   }
   const struct zone_node *r = node_record(w->table, n);
-  const uint8_t *label_at = record_key(r) + size;
+  const uint8_t *label = record_key(r) + size;
   unsigned rest = record_key_size(r) - size;
-  if (rest < WILDCARD_BYTES || label_at[0] != '*' || label_at[1] != 0) return;
+  if (rest < WILDCARD_BYTES || label[0] != '*' || label[1] != 0) return;
   found->wildcard_exists = true;
-  if (rest == WILDCARD_BYTES) found->wildcard = r;
+  if (rest > WILDCARD_BYTES) return;
+  found->wildcard = r;
+  __builtin_prefetch(r);
 }
 
-/* The first cut or DNAME above the name, or the cut at it; what stands below one is not looked at (RFC 1034 §4.3.2 step 3b, RFC
- * 6672 §3.2). `here`: the name's own leaf, NULL if it has none. */
-static void find_stop(const struct walk *w, unsigned label, const struct trie_node *here, struct zone_answer *found) {
-  if (w->stop && w->stop_label <= label) {
-    const struct zone_node *r = node_record(w->table, w->stop);
-    if (node_word(w->stop) & LEAF_CUT)
-      found->cut = r;
-    else
-      found->dname = r;
-    return;
+/* A cut ends the search, and so does a DNAME (RFC 1034 §4.3.2 step 3b, RFC 6672 §3.2); of the two at one name the cut does. */
+static bool stops_at(const struct walk *w, const struct trie_node *owner, struct zone_answer *found) {
+  uint64_t word = node_word(owner);
+  if (!(word & (LEAF_CUT | LEAF_DNAME))) return false;
+  const struct zone_node *r = node_record(w->table, owner);
+  __builtin_prefetch(r);
+  if (word & LEAF_CUT)
+    found->cut = r;
+  else
+    found->dname = r;
+  return true;
+}
+
+/* Whether one of the stored ancestors, from the apex down, has a cut or a DNAME. */
+static bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
+  for (unsigned i = 0; i < w->end_count; i++) {
+    const struct trie_node *n = w->ends[i];
+    if (word_position(node_word(n)) == 2u * w->size) return false; /* the name itself */
+    if (stops_at(w, node_twigs(w->table, n), found)) return true;
   }
-  if (here && node_word(here) & LEAF_CUT) found->cut = node_record(w->table, here);
+  return false;
+}
+
+/* The name owns records, or stands between names that do. */
+static void found_name(const struct walk *w, unsigned labels, struct zone_answer *found) {
+  found->exists = true;
+  found->encloser_labels = (uint8_t)labels;
+  bool owns = record_key_size(w->leaf) == w->size;
+  if (owns) found->node = w->leaf;
+  if (ancestor_stops(w, found) || !owns) return;
+  if (node_word(w->node) & LEAF_CUT) found->cut = w->leaf;
+}
+
+/* The name does not exist: its closest encloser is the longest label boundary that any key shares. */
+static void found_encloser(const struct walk *w, unsigned apex_labels, const struct trie_node *root, struct zone_answer *found) {
+  unsigned size = w->common, labels = apex_labels;
+  while (size && w->key[size - 1] != 0)
+    size--;
+  for (unsigned i = 0; i < size; i++)
+    labels += w->key[i] == 0;
+  found->encloser_labels = (uint8_t)labels;
+  bool stopped = ancestor_stops(w, found);
+  const struct trie_node *n = w->end_count ? w->ends[w->end_count - 1] : root;
+  if (w->end_count && word_position(node_word(n)) == 2 * size) {
+    found->encloser = node_record(w->table, node_twigs(w->table, n));
+  } else if (record_key_size(w->leaf) == size) { /* a leaf: nothing stands below it, no wildcard either */
+    found->encloser = w->leaf;
+    if (!stopped) stops_at(w, w->node, found);
+    return;
+  } else { /* an empty non-terminal */
+    for (uint64_t word; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < 2 * size;)
+      n = node_twigs(w->table, n) + twig_index(word, key_symbol(w->key, w->size, word_position(word)));
+  }
+  if (!stopped) find_wildcard(w, n, size, found);
 }
 
 static void resolve(struct walk *w, struct zone_lookup *q) {
-  struct zone_answer *found = &q->found;
-  unsigned label = walk_compare(w);
-  *found = (struct zone_answer){.encloser_labels = (uint8_t)(q->snap->apex_labels + label)};
-  found->exists = w->common == w->size;
-  const struct trie_node *owner = walk_owner_at(w, label);
-  const struct zone_node *record = owner ? node_record(w->table, owner) : NULL;
-  if (found->exists)
-    found->node = record;
-  else
-    found->encloser = record;
-  if (!found->exists && owner && label < w->labels && !w->stop && node_word(owner) & (LEAF_CUT | LEAF_DNAME)) {
-    w->stop = owner; /* a leaf at the walk's end, below which nothing is stored: no END twig was passed */
-    w->stop_label = (uint8_t)label;
+  unsigned apex_labels = q->snap->apex_labels;
+  walk_compare(w);
+  q->found = (struct zone_answer){0};
+  if (w->common < w->size) {
+    found_encloser(w, apex_labels, &q->snap->names, &q->found);
+    return;
   }
-  find_stop(w, label, found->exists ? owner : NULL, found);
-  if (!found->exists && !found->cut && !found->dname) find_wildcard(w, label, found);
-  if (found->cut) __builtin_prefetch(found->cut);
-  if (found->dname) __builtin_prefetch(found->dname);
-  if (found->wildcard) __builtin_prefetch(found->wildcard);
+  unsigned labels = record_labels(w->leaf);
+  for (unsigned i = w->size; i < record_key_size(w->leaf); i++)
+    labels -= record_key(w->leaf)[i] == 0;
+  found_name(w, apex_labels + labels, &q->found);
 }
 
 static void lookup_some(struct zone_lookup *const *q, size_t count) {

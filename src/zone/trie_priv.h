@@ -107,20 +107,44 @@ static inline const struct zone_node *node_record(uint8_t *const *table, const s
   return cell_at(table, n->ref);
 }
 
-/* How many bytes a and b have in common, of n. */
+static inline uint64_t key_load(const uint8_t *p) { /* the first octet lowest */
+  uint64_t x;
+  memcpy(&x, p, sizeof x);
+  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
+}
+
+static inline uint64_t key_load_short(const uint8_t *p) {
+  uint32_t x;
+  memcpy(&x, p, sizeof x);
+  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap32(x) : x;
+}
+
+/* The first octet in which x, the differences from `at` on, is not zero. */
+static inline size_t key_first_difference(uint64_t x, size_t at) {
+  return at + (unsigned)__builtin_ctzll(x) / 8;
+}
+
+/* How many bytes a and b have in common, of n. The last loads overlap what is known to be equal. */
 static inline size_t key_common(const uint8_t *a, const uint8_t *b, size_t n) {
+  uint64_t x;
   size_t i = 0;
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  for (; i + 8 <= n; i += 8) {
-    uint64_t x, y;
-    memcpy(&x, a + i, 8);
-    memcpy(&y, b + i, 8);
-    if (x != y) return i + (unsigned)__builtin_ctzll(x ^ y) / 8;
+  if (n < 4) {
+    while (i < n && a[i] == b[i])
+      i++;
+    return i;
   }
-#endif
-  while (i < n && a[i] == b[i])
-    i++;
-  return i;
+  if (n < 8) {
+    x = key_load_short(a) ^ key_load_short(b);
+    if (x) return key_first_difference(x, 0);
+    x = key_load_short(a + n - 4) ^ key_load_short(b + n - 4);
+    return x ? key_first_difference(x, n - 4) : n;
+  }
+  for (; i + 8 < n; i += 8) {
+    x = key_load(a + i) ^ key_load(b + i);
+    if (x) return key_first_difference(x, i);
+  }
+  x = key_load(a + n - 8) ^ key_load(b + n - 8);
+  return x ? key_first_difference(x, n - 8) : n;
 }
 
 /* The position at which two keys differ, or TRIE_SAME. */

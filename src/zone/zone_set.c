@@ -233,13 +233,12 @@ static const struct zone_entry *slot_read(const struct zone_node *r) {
   return atomic_load_explicit(record_slot(r), memory_order_acquire);
 }
 
-/* The longest stored key among those that the query's boundaries pass. */
+/* The longest stored key that is the query's or an ancestor's: the leaf's, or that of the last END twig passed. */
 static const struct zone_entry *longest(struct walk *w) {
-  for (unsigned label = walk_compare(w) + 1; label-- > 0;) {
-    const struct trie_node *owner = walk_owner_at(w, label);
-    if (owner) return slot_read(node_record(w->table, owner));
-  }
-  return NULL;
+  walk_compare(w);
+  if (record_key_size(w->leaf) == w->common) return slot_read(w->leaf);
+  if (!w->end_count) return NULL;
+  return slot_read(node_record(w->table, node_twigs(w->table, w->ends[w->end_count - 1])));
 }
 
 static void find_some(const struct set_version *v, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,

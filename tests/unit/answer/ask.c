@@ -39,6 +39,10 @@ size_t asker_question(struct asker *a, const char *name, uint16_t type, unsigned
   assert_int_equal(name_from_text(name, strlen(name), NULL, &qname, NULL, NULL), ERR_OK);
   message_start(&w, a->request, sizeof a->request, 0x1234, flags_of(how));
   assert_true(message_put_question(&w, &qname, type, a->class));
+  if (type == RR_IXFR && !(how & ASK_BARE)) {
+    static const uint8_t soa[22] = {0}; /* root, root, serial 0 and so on */
+    assert_true(message_put_rr(&w, SECTION_AUTHORITY, qname.octets, RR_SOA, CLASS_IN, 0, soa, sizeof soa));
+  }
   if (how & (ASK_EDNS | ASK_DO)) {
     uint8_t rdata[512];
     if (a->options_size) memcpy(rdata, a->options, a->options_size);

@@ -22,6 +22,7 @@ enum { /* how to ask */
        ASK_RD = 16,
        ASK_NOTIFY = 32,
        ASK_UPDATE = 64,
+       ASK_BARE = 128, /* IXFR without the client's SOA */
 };
 
 struct asker {

@@ -214,6 +214,8 @@ static void test_transfer(void **state) {
   assert_int_equal(a->job.result.zone_id, 0);
   expect(a, "zone.", RR_AXFR, ASK_PLAIN, "NOTIMP\n");
   expect(a, "zone.", RR_IXFR, ASK_PLAIN, "NOERROR aa\nan zone. 60 SOA\n"); /* RFC 1995 §4 */
+  expect(a, "zone.", RR_IXFR, ASK_PLAIN | ASK_BARE, "FORMERR\n");
+  expect(a, "zone.", RR_IXFR, ASK_TCP | ASK_BARE, "FORMERR\n");
   expect(a, "www.zone.", RR_AXFR, ASK_TCP, "NOTAUTH\n");
   expect(a, "other.", RR_AXFR, ASK_TCP, "NOTAUTH\n");
   expect(a, "tls.", RR_AXFR, ASK_TCP | ASK_EDNS, "REFUSED\nopt 1232 ede=18\n");

@@ -22,7 +22,7 @@ static void test_next_is_always_higher(void **state) {
 }
 
 static void test_policies(void **state) {
-  int64_t now_s = 1795382400; /* 2026-11-22T20:00:00Z */
+  int64_t now_s = 1795382400; /* 2026-11-22T21:20:00Z */
   assert_int_equal(serial_next(CONFIG_SERIAL_KEEP, 5, 9, now_s), 9);
   assert_int_equal(serial_next(CONFIG_SERIAL_KEEP, 5, 5, now_s), 6);
   assert_int_equal(serial_next(CONFIG_SERIAL_INCREMENT, 5, 9, now_s), 6);

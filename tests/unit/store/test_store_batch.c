@@ -244,40 +244,60 @@ static void heads_survive_a_crash(void **state) {
   tear_down(&f);
 }
 
-/* A sweep in small steps among commits, restarted at every step. */
-static void a_sweep_in_steps_is_right_at_every_step(void **state) {
+enum { SWEPT_ZONES = 100 };
+
+struct swept {
   struct fixture f;
+  uint64_t zones[SWEPT_ZONES], versions[SWEPT_ZONES];
+  unsigned random;
+};
+
+static void random_deltas(struct swept *w, unsigned count) {
+  struct store_batch *b;
   struct store_error error = {""};
-  uint64_t zones[12], versions[12];
-  unsigned random = 1;
-  set_up(&f);
-  for (size_t i = 0; i < 12; i++) {
+  assert_int_equal(store_batch_begin(w->f.s, &b), ERR_OK);
+  while (count--) {
+    w->random = w->random * 1103515245 + 12345;
+    size_t i = (w->random >> 16) % SWEPT_ZONES;
+    struct store_change c = test_change(w->zones[i], ++w->versions[i], "x");
+    assert_int_equal(store_batch_delta(b, &c), ERR_OK);
+  }
+  assert_int_equal(store_batch_commit(b, &error), ERR_OK);
+}
+
+static void sweep_one_row(struct swept *w, bool commit) {
+  struct store_error error = {""};
+  assert_int_equal(store_transaction_begin(w->f.s, &error), ERR_OK);
+  assert_int_equal(zones_sweep_step(w->f.s, 1, &error), ERR_OK);
+  if (commit) assert_int_equal(store_transaction_end(w->f.s, 0, &error), ERR_OK);
+  else db_rollback(&w->f.s->db);
+  zones_swept(w->f.s, commit);
+}
+
+/* Rounds of many steps among commits, some of them rolled back, with crashes at any time: no head is lost. */
+static void a_sweep_in_steps_is_right_at_every_step(void **state) {
+  struct swept w = {.random = 1};
+  uint64_t marks = 0;
+  set_up(&w.f);
+  for (size_t i = 0; i < SWEPT_ZONES; i++) {
     char name[32];
     snprintf(name, sizeof name, "z%zu.example.", i);
-    zones[i] = test_create(f.s, name, 1, 2);
-    versions[i] = 1;
+    w.zones[i] = test_create(w.f.s, name, 1, 2);
+    w.versions[i] = 1;
   }
-  for (int step = 0; step < 300; step++) {
-    for (int k = 0; k < 3; k++) {
-      random = random * 1103515245 + 12345;
-      size_t i = (random >> 16) % 12;
-      test_delta(f.s, zones[i], ++versions[i], "x");
-    }
-    assert_int_equal(store_transaction_begin(f.s, &error), ERR_OK);
-    assert_int_equal(zones_sweep_step(f.s, 1 + step % 2, &error), ERR_OK);
-    bool commit = step % 5 != 0;
-    if (commit) assert_int_equal(store_transaction_end(f.s, 0, &error), ERR_OK);
-    else db_rollback(&f.s->db);
-    zones_swept(f.s, commit);
-    if ((random >> 20) % 16 == 0) crash_and_open(&f);
-    for (size_t k = 0; k < 12; k++) {
-      const struct zone_row *row = zones_find(f.s, zones[k]);
-      assert_int_equal(row->version, versions[k]);
-    }
+  for (int step = 0; step < 400; step++) {
+    uint64_t mark = w.f.s->sweep.mark;
+    bool resting = w.f.s->sweep.target == 0;
+    random_deltas(&w, resting ? 80 : 1);
+    sweep_one_row(&w, step % 5 != 0);
+    marks += w.f.s->sweep.mark != mark;
+    if ((w.random >> 20) % 16 == 0 || (w.f.s->sweep.mark != mark && step % 2)) crash_and_open(&w.f);
+    for (size_t k = 0; k < SWEPT_ZONES; k++)
+      assert_int_equal(zones_find(w.f.s, w.zones[k])->version, w.versions[k]);
   }
-  assert_true(f.s->sweep.mark > 0);
-  assert_same_after_restart(&f);
-  tear_down(&f);
+  assert_true(marks > 10);
+  assert_same_after_restart(&w.f);
+  tear_down(&w.f);
 }
 
 static void run_sql(struct fixture *f, const char *sql) {

@@ -215,10 +215,10 @@ static void test_newer_serials_take_over(void **state) {
   assert_int_equal(fake_net_counts(s.net).most_exchanges, 1);
   s.p1.host.presence = FAKE_SILENT; /* what is not answered does not hold up a newer one for long */
   tell(&s, 1001, 1);
-  wait_ms(&s, 10);
+  wait_ms(&s, 30);
   s.p1.host.presence = FAKE_UP;
   tell(&s, 1002, 1);
-  wait_ms(&s, 151);
+  wait_ms(&s, 121);
   assert_int_equal(s.last_serial, 1002);
   end(&s);
 }

@@ -109,6 +109,23 @@ static void test_primary_dead_at_start(void **state) {
   check_primary_dead_at_start(FAKE_SILENT, 86400 * 1000, 600000);
 }
 
+/* The time that others are silent does not add to the time until a primary that is back is seen. */
+static void test_second_primary_comes_back(void **state) {
+  for (uint64_t seed = 0; seed < 40; seed++) {
+    struct stage s;
+    stage_init(&s, seed, 2, 1);
+    s.so.retry_max_ms = 4000;
+    s.p1.host.presence = s.p2.host.presence = FAKE_SILENT;
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 10, 60, 10, 3600, 20));
+    fake_owner_configure(&s.o, 0, ZONE, &s.so);
+    stage_run_ms(&s, 60000 + seed * 111);
+    s.p2.host.presence = FAKE_UP;
+    stage_run_ms(&s, 5000);
+    assert_int_equal(fake_owner_serial(&s.o, 0), 10);
+    stage_done(&s);
+  }
+}
+
 static void test_what_is_said_of_the_dead(void **state) {
   struct stage s;
   stage_init(&s, 1, 1, 1);
@@ -280,6 +297,45 @@ static void test_notify_while_busy(void **state) {
   }
 }
 
+/* A NOTIFY without a serial must not be forgotten for one with a serial that turns out to be known. */
+static void test_notify_of_unknown_serial_while_busy(void **state) {
+  struct stage s;
+  stage_init(&s, 35, 1, 1);
+  stage_first(&s, 10, 3600, 10, 36000);
+  s.o.commit_delay_ns = NS_PER_MS;
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 10, 36000, 20));
+  stage_notify(&s, &s.p1, 11);
+  fake_net_run(s.net, NS_PER_MS); /* committing */
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 12, 3600, 10, 36000, 20));
+  stage_notify(&s, &s.p1, 0);
+  stage_notify(&s, &s.p1, 11);
+  stage_run_ms(&s, 10);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 12);
+  assert_int_equal(secondaries_counts(s.o.machine).notifies_busy, 2);
+  stage_done(&s);
+}
+
+/* So fast that nearly all come while the one before is being looked into. */
+static void test_notify_flood(void **state) {
+  struct stage s;
+  stage_init(&s, 36, 1, 1);
+  stage_first(&s, 10, 3600, 10, 36000);
+  uint64_t before = s.p1.soa_queries;
+  for (unsigned i = 0; i < 40000; i++) {
+    stage_notify(&s, &s.p1, 99);
+    fake_net_run(s.net, NS_PER_MS / 20);
+  }
+  assert_true(s.p1.soa_queries - before <= 8 + 3);
+  stage_run_ms(&s, 11000);
+  stage_notify(&s, &s.p1, 0); /* the flood is forgotten: one that is idle does not slow down the next */
+  stage_run_ms(&s, 5);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 10, 36000, 20));
+  stage_notify(&s, &s.p1, 11);
+  stage_run_ms(&s, 2);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  stage_done(&s);
+}
+
 static void test_notify_storm(void **state) {
   struct stage s;
   stage_init(&s, 33, 1, 1);
@@ -401,6 +457,7 @@ static void test_expiry_over_a_restart(void **state) {
   assert_int_equal(left_after_restart(1000, 1000), -1);
   assert_int_equal(left_after_restart(86400, 1000), -1);
   assert_int_equal(left_after_restart(-5, 1000), 1000);
+  assert_int_equal(left_after_restart(-5, 604800), 604800);
   assert_int_equal(left_after_restart(-1790000000, 1000), 1000); /* boot in 1970 */
   assert_int_equal(left_after_restart(86400 * 31, 1000), 1000);  /* a month ahead */
   assert_int_equal(left_after_restart(86400 * 31, 604800), 86400);
@@ -533,6 +590,7 @@ int main(void) {
       cmocka_unit_test(test_lower_serial_is_said),
       cmocka_unit_test(test_loss),
       cmocka_unit_test(test_primary_dead_at_start),
+      cmocka_unit_test(test_second_primary_comes_back),
       cmocka_unit_test(test_what_is_said_of_the_dead),
       cmocka_unit_test(test_backoff_without_content),
       cmocka_unit_test(test_bounds_and_jitter),
@@ -542,6 +600,8 @@ int main(void) {
       cmocka_unit_test(test_several_addresses),
       cmocka_unit_test(test_notify_at_once),
       cmocka_unit_test(test_notify_while_busy),
+      cmocka_unit_test(test_notify_of_unknown_serial_while_busy),
+      cmocka_unit_test(test_notify_flood),
       cmocka_unit_test(test_notify_storm),
       cmocka_unit_test(test_notify_from_a_stranger_asks_all),
       cmocka_unit_test(test_expiry_and_recovery),

@@ -90,11 +90,30 @@ static void test_dead_and_back(void **state) {
   stage_done(&s);
 }
 
+/* After a restart thousands of zones ask whether they are current; the one that has nothing yet goes first. */
+static void test_zone_without_content_goes_first(void **state) {
+  static struct stage s;
+  char text[32];
+  stage_init(&s, 4, 1, ZONES);
+  *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = 5 * NS_PER_MS, .latency_most_ns = 15 * NS_PER_MS};
+  serve_all(&s, &s.p1);
+  for (uint32_t i = 0; i < ZONES; i++) {
+    zone_text(i, text);
+    if (i != ZONES / 2) s.o.zones[i].content = make_zone(text, 1, 3600, 60, 360000, 1);
+    fake_owner_configure(&s.o, i, text, &s.so);
+  }
+  stage_run_ms(&s, 150);
+  assert_non_null(s.o.zones[ZONES / 2].content);
+  assert_true(s.p1.soa_queries < ZONES / 4);
+  stage_done(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_all_at_start),
       cmocka_unit_test(test_dead_address),
       cmocka_unit_test(test_dead_and_back),
+      cmocka_unit_test(test_zone_without_content_goes_first),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
