@@ -117,6 +117,25 @@ void transfers_notify(struct control *c, struct zone_slot *z) {
 
 /* ---- arrivals ---- */
 
+/* Names with a CNAME and other data beside it: a transfer is taken with them, and the CNAME answers (RFC 2181 §10.1). */
+static uint64_t cname_conflicts(const struct zone_snap *snap) {
+  struct zone_cursor cursor;
+  struct zone_rrset set;
+  uint64_t found = 0;
+  if (zone_cursor_open(snap, &cursor)) return 0;
+  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));) {
+    unsigned beside = 0;
+    if (!zone_find_rrset(n, RR_CNAME, &set) || set.count == 0) continue;
+    for (unsigned i = 0; i < zone_rrset_count(n); i++) {
+      zone_rrset_at(n, i, &set);
+      beside += set.type != RR_CNAME && set.type != RR_NSEC && set.count > 0;
+    }
+    found += beside > 0;
+  }
+  zone_cursor_close(&cursor);
+  return found;
+}
+
 static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
   char name[NAME_TEXT_BYTES], from[ADDR_TEXT_BYTES];
   slot_name_text(z, name);
@@ -129,6 +148,10 @@ static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
   if (a->info.dropped)
     log_event(EV_TRANSFER_IN_DROPPED, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer),
               LOG_NUMBER("records", a->info.dropped), LOG_TEXT("why", "outside the zone"));
+  uint64_t conflicts = cname_conflicts(a->snap);
+  if (conflicts)
+    log_event(EV_ZONE_WARNING, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer), LOG_NUMBER("names", conflicts),
+              LOG_TEXT("what", "names with a CNAME and other data: the CNAME answers; mend it at the primary"));
 }
 
 static void arrival_done(struct control *c, const struct arrival *a, enum err err, const char *why) {

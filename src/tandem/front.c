@@ -2,8 +2,6 @@
 
 #include "base/log.h"
 #include "io/sockets.h"
-#include "io/stream_server.h"
-#include "io/udp_worker.h"
 #include "tandem/stream.h"
 #include "tandem/worker.h"
 
@@ -33,6 +31,8 @@ struct listener_set {
 
 struct front {
   struct listener_set now, next;
+  struct addr counted[LIMIT_LISTENERS_COUNTED]; /* every address there ever was, by the number of its counters; the last: others */
+  size_t counted_count;
   struct worker **workers; /* as many as there ever were at once: their counters stay */
   struct udp_worker **threads;
   size_t worker_count;
@@ -85,8 +85,17 @@ static size_t count_workers(const struct config_server *server) {
   return n > 0 ? (size_t)n : 1;
 }
 
-static uint32_t make_tag(const struct config_listen *c, size_t index) {
-  return (uint32_t)(index & TAG_INDEX_MASK) | (c->transfers ? 0u : (uint32_t)TAG_QUERIES_ONLY) |
+/* Where requests to this address are counted. */
+static size_t counters_of(struct front *f, const struct addr *at) {
+  for (size_t i = 0; i < f->counted_count; i++)
+    if (addr_equal(&f->counted[i], at)) return i;
+  if (f->counted_count == LIMIT_LISTENERS_COUNTED) return LIMIT_LISTENERS_COUNTED - 1;
+  f->counted[f->counted_count] = f->counted_count < LIMIT_LISTENERS_COUNTED - 1 ? *at : (struct addr){0};
+  return f->counted_count++;
+}
+
+static uint32_t make_tag(struct front *f, const struct config_listen *c) {
+  return (uint32_t)counters_of(f, &c->addr) | (c->transfers ? 0u : (uint32_t)TAG_QUERIES_ONLY) |
          (c->queries ? 0u : (uint32_t)TAG_TRANSFERS_ONLY);
 }
 
@@ -121,7 +130,7 @@ static enum err describe(struct front *f, const struct config_server *server) {
   for (size_t i = 0; i < server->listen.count; i++) {
     const struct config_listen *c = &server->listen.list[i];
     struct listener *l = &s->list[i], *old = set_find(&f->now, &c->addr);
-    *l = (struct listener){.addr = c->addr, .tag = make_tag(c, i), .tcp = -1, .udp = calloc(s->workers, sizeof *l->udp)};
+    *l = (struct listener){.addr = c->addr, .tag = make_tag(f, c), .tcp = -1, .udp = calloc(s->workers, sizeof *l->udp)};
     if (!l->udp) return ERR_MEMORY;
     s->count++;
     if (old) listener_borrow(l, old, s->workers);
@@ -290,33 +299,66 @@ void front_free(struct front *f) {
   free(f);
 }
 
-/* ---- status ---- */
+/* ---- counters ---- */
+
+void front_count(const struct front *f, struct front_counts *out) {
+  *out = (struct front_counts){.udp = f->past};
+  for (size_t i = 0; i < f->worker_count; i++) {
+    observer_add(&f->workers[i]->observer, &out->observed);
+    if (f->threads[i]) udp_worker_counters(f->threads[i], &out->udp);
+  }
+  if (f->streams) stream_server_counters(f->streams, &out->streams);
+  if (!f->streamer) return;
+  observer_add(&f->streamer->observer, &out->observed);
+  out->transfers_done = atomic_load_explicit(&f->streamer->transfers_done, memory_order_relaxed);
+  out->transfers_failed = atomic_load_explicit(&f->streamer->transfers_failed, memory_order_relaxed);
+  out->transfers_running = atomic_load_explicit(&f->streamer->transfers, memory_order_relaxed);
+}
+
+bool front_count_listener(const struct front *f, size_t i, struct front_listener_counts *out) {
+  if (i >= f->counted_count) return false;
+  *out = (struct front_listener_counts){.addr = f->counted[i]};
+  for (size_t k = 0; k < f->worker_count; k++)
+    observer_add_listener(&f->workers[k]->observer, i, &out->udp);
+  if (f->streamer) observer_add_listener(&f->streamer->observer, i, &out->tcp);
+  return true;
+}
 
 static void add_number(struct buf *b, const char *name, uint64_t v) {
   buf_printf(b, ",\"%s\":%llu", name, (unsigned long long)v);
 }
 
+static void add_listener(struct buf *b, const struct front_listener_counts *c) {
+  char text[ADDR_TEXT_BYTES];
+  buf_printf(b, "{\"address\":\"%s\"", c->addr.family ? addr_text(&c->addr, text) : "others");
+  add_number(b, "udp", c->udp.requests);
+  add_number(b, "tcp", c->tcp.requests);
+  add_number(b, "dropped", c->udp.dropped + c->tcp.dropped);
+  add_number(b, "truncated", c->udp.truncated);
+  buf_add_byte(b, '}');
+}
+
 void front_status(const struct front *f, struct buf *out) {
-  struct observed all = {0};
-  struct udp_counters udp = f->past;
-  struct stream_counters streams = {0};
-  for (size_t i = 0; i < f->worker_count; i++) {
-    observer_add(&f->workers[i]->observer, &all);
-    if (f->threads[i]) udp_worker_counters(f->threads[i], &udp);
-  }
-  if (f->streamer) observer_add(&f->streamer->observer, &all);
-  if (f->streams) stream_server_counters(f->streams, &streams);
-  buf_printf(out, "\"queries\":%llu", (unsigned long long)all.requests);
-  add_number(out, "dropped", all.dropped);
-  add_number(out, "truncated", all.truncated);
+  struct front_counts c;
+  struct front_listener_counts l;
+  front_count(f, &c);
+  buf_printf(out, "\"queries\":%llu", (unsigned long long)c.observed.all.requests);
+  add_number(out, "dropped", c.observed.all.dropped);
+  add_number(out, "truncated", c.observed.all.truncated);
   for (unsigned i = 0; i < OBSERVED_RCODES; i++)
-    if (all.rcodes[i]) add_number(out, rcode_text(i), all.rcodes[i]);
-  add_number(out, "udp-too-long", udp.too_long);
-  add_number(out, "udp-send-failed", udp.send_failed);
-  add_number(out, "tcp-connections", streams.connections);
-  add_number(out, "tcp-accepted", streams.accepted);
-  add_number(out, "tcp-timed-out", streams.timed_out);
-  add_number(out, "tcp-evicted", streams.evicted);
-  add_number(out, "transfers-out", f->streamer ? atomic_load_explicit(&f->streamer->transfers_done, memory_order_relaxed) : 0);
-  add_number(out, "notify-lost", all.lost_notes);
+    if (c.observed.all.rcodes[i]) add_number(out, rcode_text(i), c.observed.all.rcodes[i]);
+  add_number(out, "udp-too-long", c.udp.too_long);
+  add_number(out, "udp-send-failed", c.udp.send_failed);
+  add_number(out, "tcp-connections", c.streams.connections);
+  add_number(out, "tcp-accepted", c.streams.accepted);
+  add_number(out, "tcp-timed-out", c.streams.timed_out);
+  add_number(out, "tcp-evicted", c.streams.evicted);
+  add_number(out, "transfers-out", c.transfers_done);
+  add_number(out, "notify-lost", c.observed.lost_notes);
+  buf_add_text(out, ",\"listeners\":[");
+  for (size_t i = 0; front_count_listener(f, i, &l); i++) {
+    if (i) buf_add_byte(out, ',');
+    add_listener(out, &l);
+  }
+  buf_add_byte(out, ']');
 }

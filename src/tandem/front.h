@@ -10,7 +10,10 @@
 
 #include "control/control.h"
 #include "io/loop.h"
+#include "io/stream_server.h"
+#include "io/udp_worker.h"
 #include "tandem/note_queue.h"
+#include "tandem/observe.h"
 
 struct front;
 
@@ -28,7 +31,25 @@ MUST_CHECK enum err front_switch(struct front *f, struct control *control, struc
 /* The sockets opened last become the user's, as whom others will be opened later: only sockets of one owner share an address. */
 MUST_CHECK enum err front_chown(struct front *f, unsigned uid, unsigned gid);
 bool front_has_low_ports(const struct front *f); /* below 1024, in what was opened last */
-/* Appends "queries":1,"udp-received":2 ... */
+
+/* What all threads have counted since the start. */
+struct front_counts {
+  struct observed observed;
+  struct udp_counters udp;
+  struct stream_counters streams;
+  uint64_t transfers_done, transfers_failed, transfers_running; /* out */
+};
+void front_count(const struct front *f, struct front_counts *out);
+
+/* The same for one listen address; it keeps its counters when it goes and comes again. */
+struct front_listener_counts {
+  struct addr addr; /* family 0: those after the first LIMIT_LISTENERS_COUNTED - 1 */
+  struct observed_tally udp, tcp;
+};
+/* `i` from 0 upwards; false: there are no more. */
+bool front_count_listener(const struct front *f, size_t i, struct front_listener_counts *out);
+
+/* Appends "queries":1,"dropped":0 ... */
 void front_status(const struct front *f, struct buf *json_members);
 
 #endif

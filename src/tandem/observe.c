@@ -36,21 +36,34 @@ static void note_refusal(struct observer *o, enum note_kind kind, const struct a
   put(o, &n);
 }
 
+/* What went wrong: counted, and noted if there is room. */
+static void observe_refusal(struct observer *o, const struct answer_job *job, struct instant now) {
+  const struct answer_result *r = &job->result;
+  if (job->tsig.error) {
+    count(&o->tsig_failures[observed_tsig_error(job->tsig.error)]);
+    note_refusal(o, NOTE_TSIG_FAILED, job, now);
+  }
+  if ((r->rcode != RCODE_REFUSED && r->rcode != RCODE_NOTAUTH) || !job->request.has_question) return;
+  if (r->opcode == OPCODE_NOTIFY) {
+    count(&o->notifies_refused);
+    note_refusal(o, NOTE_NOTIFY_REFUSED, job, now);
+  } else if (r->opcode == OPCODE_QUERY && (r->qtype == RR_AXFR || r->qtype == RR_IXFR)) {
+    count(&o->transfers_refused);
+    note_refusal(o, NOTE_TRANSFER_REFUSED, job, now);
+  }
+}
+
 void observe(struct observer *o, const struct answer_job *job, struct instant now) {
   const struct answer_result *r = &job->result;
-  count(&o->requests);
+  struct observer_tally *t = &o->listeners[job->client.listener];
+  count(&t->requests);
   if (r->kind == ANSWER_DROP) {
-    count(&o->dropped);
+    count(&t->dropped);
     return;
   }
-  count(&o->rcodes[r->rcode < OBSERVED_RCODES ? r->rcode : OBSERVED_RCODES - 1]);
-  if (r->truncated) count(&o->truncated);
-  if (r->rcode == RCODE_NOERROR || r->rcode == RCODE_NXDOMAIN) return;
-  if (job->tsig.error) note_refusal(o, NOTE_TSIG_FAILED, job, now);
-  if ((r->rcode != RCODE_REFUSED && r->rcode != RCODE_NOTAUTH) || !job->request.has_question) return;
-  if (r->opcode == OPCODE_NOTIFY) note_refusal(o, NOTE_NOTIFY_REFUSED, job, now);
-  else if (r->opcode == OPCODE_QUERY && (r->qtype == RR_AXFR || r->qtype == RR_IXFR))
-    note_refusal(o, NOTE_TRANSFER_REFUSED, job, now);
+  count(&t->rcodes[r->rcode < OBSERVED_RCODES ? r->rcode : OBSERVED_RCODES - 1]);
+  if (r->truncated) count(&t->truncated);
+  if (r->rcode != RCODE_NOERROR && r->rcode != RCODE_NXDOMAIN) observe_refusal(o, job, now);
 }
 
 /* The serial of the SOA that a NOTIFY may bring along (RFC 1996 §3.7). It is a hint: one that can't be read is none. */
@@ -77,11 +90,45 @@ bool observe_notify(struct observer *o, const struct answer_job *job) {
   return put(o, &n);
 }
 
-void observer_add(const struct observer *o, struct observed *sum) {
-  sum->requests += atomic_load_explicit(&o->requests, memory_order_relaxed);
-  sum->dropped += atomic_load_explicit(&o->dropped, memory_order_relaxed);
-  sum->truncated += atomic_load_explicit(&o->truncated, memory_order_relaxed);
-  sum->lost_notes += atomic_load_explicit(&o->lost_notes, memory_order_relaxed);
+static uint64_t counted(const _Atomic uint64_t *counter) {
+  return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void observer_add_listener(const struct observer *o, size_t listener, struct observed_tally *sum) {
+  const struct observer_tally *t = &o->listeners[listener];
+  sum->requests += counted(&t->requests);
+  sum->dropped += counted(&t->dropped);
+  sum->truncated += counted(&t->truncated);
   for (int i = 0; i < OBSERVED_RCODES; i++)
-    sum->rcodes[i] += atomic_load_explicit(&o->rcodes[i], memory_order_relaxed);
+    sum->rcodes[i] += counted(&t->rcodes[i]);
+}
+
+void observer_add(const struct observer *o, struct observed *sum) {
+  for (size_t i = 0; i < LIMIT_LISTENERS_COUNTED; i++)
+    observer_add_listener(o, i, &sum->all);
+  sum->lost_notes += counted(&o->lost_notes);
+  sum->transfers_refused += counted(&o->transfers_refused);
+  sum->notifies_refused += counted(&o->notifies_refused);
+  for (int i = 0; i < OBSERVED_TSIG_ERRORS; i++)
+    sum->tsig_failures[i] += counted(&o->tsig_failures[i]);
+}
+
+enum observed_tsig observed_tsig_error(unsigned code) {
+  switch (code) {
+  case RCODE_BADSIG:
+    return OBSERVED_BADSIG;
+  case RCODE_BADKEY:
+    return OBSERVED_BADKEY;
+  case RCODE_BADTIME:
+    return OBSERVED_BADTIME;
+  case RCODE_BADTRUNC:
+    return OBSERVED_BADTRUNC;
+  default:
+    return OBSERVED_TSIG_OTHER;
+  }
+}
+
+const char *observed_tsig_text(enum observed_tsig error) {
+  static const char *const texts[] = {"BADSIG", "BADKEY", "BADTIME", "BADTRUNC", "other"};
+  return texts[error];
 }

@@ -12,6 +12,7 @@
 #include "tandem/names.h"
 #include "tandem/network.h"
 #include "tandem/note_queue.h"
+#include "tandem/observe.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -39,21 +40,6 @@ struct server {
 
 /* ---- what comes to the loop ---- */
 
-static const char *tsig_error_text(unsigned code) {
-  switch (code) {
-  case RCODE_BADSIG:
-    return "BADSIG";
-  case RCODE_BADKEY:
-    return "BADKEY";
-  case RCODE_BADTIME:
-    return "BADTIME";
-  case RCODE_BADTRUNC:
-    return "BADTRUNC";
-  default:
-    return "other";
-  }
-}
-
 static void take_note(struct server *s, const struct note *n, struct instant now) {
   char name[NAME_TEXT_BYTES], from[ADDR_TEXT_BYTES];
   if (n->kind == NOTE_NOTIFY) {
@@ -63,7 +49,8 @@ static void take_note(struct server *s, const struct note *n, struct instant now
   zone_text(&n->name, name);
   addr_text(&n->from, from);
   if (n->kind == NOTE_TSIG_FAILED)
-    log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name), LOG_TEXT("error", tsig_error_text(n->code)));
+    log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name),
+              LOG_TEXT("error", observed_tsig_text(observed_tsig_error(n->code))));
   else
     log_event(n->kind == NOTE_NOTIFY_REFUSED ? EV_NOTIFY_REFUSED : EV_TRANSFER_REFUSED, LOG_TEXT("zone", name),
               LOG_TEXT("from", from), LOG_TEXT("rcode", rcode_text(n->code)));

@@ -31,7 +31,7 @@ static void transfer_end(void *arg, bool whole, struct instant now) {
             LOG_TEXT("peer", addr_text(&t->peer, peer)), LOG_NUMBER("serial", t->serial), LOG_NUMBER("records", c.records),
             LOG_NUMBER("messages", c.messages), LOG_NUMBER("bytes", c.bytes),
             LOG_NUMBER("ms", (now.mono_ns - t->begun_ns) / NS_PER_MS));
-  if (whole) atomic_fetch_add_explicit(&t->streamer->transfers_done, 1, memory_order_relaxed);
+  atomic_fetch_add_explicit(whole ? &t->streamer->transfers_done : &t->streamer->transfers_failed, 1, memory_order_relaxed);
   t->streamer->transfers--;
   axfr_out_free(t->axfr);
   tsig_keyring_unref(t->keys);

@@ -10,8 +10,8 @@
 struct streamer {
   struct control *control;
   struct observer observer;
-  unsigned transfers; /* running now */
-  _Atomic uint64_t transfers_done;
+  _Atomic unsigned transfers; /* running now; like the next two written by the stream thread alone */
+  _Atomic uint64_t transfers_done, transfers_failed;
   struct answer_job job;
 };
 

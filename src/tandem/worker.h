@@ -7,7 +7,8 @@
 #include "io/udp_worker.h"
 #include "tandem/observe.h"
 
-/* What a socket says of its listen address, in its tag. */
+/* What a socket says of its listen address, in its tag: the number of its counters, below LIMIT_LISTENERS_COUNTED, and what it is
+ * for. */
 enum { TAG_INDEX_MASK = 0xffff, TAG_QUERIES_ONLY = 1 << 16, TAG_TRANSFERS_ONLY = 1 << 17 };
 
 void client_from_tag(struct answer_client *client, uint32_t tag);

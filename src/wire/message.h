@@ -135,7 +135,7 @@ unsigned message_rcode(const struct message *m); /* header part only */
 
 /* ---- writing ---- */
 
-enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 512 }; /* powers of two */
+enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 1024 }; /* powers of two */
 
 /* A message being written. `reserve` octets at the end are kept for OPT and TSIG: set it before the records.
  *

@@ -9,10 +9,11 @@
 
 struct axfr_out;
 
-/* `req` was allowed (ANSWER_TRANSFER); takes over the verified TSIG state `*tsig` (which is emptied). */
+/* `req` was allowed (ANSWER_TRANSFER) and is not needed afterwards. On ERR_OK the verified TSIG state `*tsig` is taken over (and
+ * emptied). ERR_FORMAT: an IXFR request without the client's SOA, answer FORMERR. */
 MUST_CHECK enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, struct tsig_stream *tsig,
                                    struct axfr_out **out);
-/* The next message into `buffer` (capacity >= 65535). `*done`: it is the last. */
+/* The next message into `buffer` (capacity >= 65535). `*done`: it is the last. ERR_SPACE: a record fits no message. */
 MUST_CHECK enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int64_t now_s, size_t *size, bool *done);
 struct axfr_out_count {
   uint64_t messages, records, bytes;

@@ -218,17 +218,22 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   }
 }
 
+static const char *why_text(enum err why) {
+  if (why == ERR_REFUSED) return "connection refused";
+  return why == ERR_CLOSED ? "connection closed" : err_text(why);
+}
+
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now) {
   struct exchange *x = z->exchange;
   struct xfr_what what;
   if (x->stage == STAGE_AXFR) {
     unsigned long long records = axfr_in_count(x->axfr).records;
-    if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, err_text(why));
+    if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, why_text(why));
     else
-      xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", err_text(why));
+      xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", why_text(why));
     transfer_failed(s, z, what.text, now);
   } else if (x->stage == STAGE_AXFR_CONNECT) {
-    xfr_what_set(&what, "takes no TCP connection (%s), though it answers over UDP: is TCP to it blocked?", err_text(why));
+    xfr_what_set(&what, "takes no TCP connection (%s), though it answers over UDP: is TCP to it blocked?", why_text(why));
     transfer_failed(s, z, what.text, now);
   } else {
     bool heard = x->tries < SOA_TRIES; /* it asked for TCP itself */
@@ -236,7 +241,7 @@ void stream_closed(struct secondaries *s, struct secondary *z, enum err why, str
     xfr_what_set(&what,
                  heard ? "answers our SOA query only over TCP, but that connection failed (%s)"
                        : "does not answer over UDP, nor over TCP (%s): is it up, and reachable from here?",
-                 err_text(why));
+                 why_text(why));
     target_failed(s, z, what.text, now);
   }
 }

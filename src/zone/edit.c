@@ -253,6 +253,15 @@ enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16
   return other == ERR_NOT_FOUND ? r : other;
 }
 
+enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out) {
+  enum err r = turn_to_change(e, owner, 0); /* no type: not in the trie of NSEC3 owners */
+  if (r == ERR_OK) r = write_back(e);
+  if (r != ERR_OK) return r;
+  const struct trie_node *leaf = trie_find(e->tries.heap->table, &e->parts.names, e->owner.key, e->owner.size);
+  *out = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
+  return ERR_OK;
+}
+
 /* Everything in place, and room for the list of what is new, so that sealing can't fail. */
 static enum err complete(struct zone_edit *e, struct zone_snap **out, struct span_list *born) {
   enum err r = e->failed;

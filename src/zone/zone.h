@@ -26,8 +26,8 @@ void zone_snap_unref(const struct zone_snap *s); /* NULL is fine; the last one g
 const struct name *zone_apex(const struct zone_snap *s);
 uint32_t zone_serial(const struct zone_snap *s);
 uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
-uint64_t zone_name_count(const struct zone_snap *s);
-size_t zone_memory_bytes(const struct zone_snap *s);   /* resident for this snapshot alone or shared with others */
+uint64_t zone_name_count(const struct zone_snap *s);   /* owners, those of NSEC3 included */
+size_t zone_memory_bytes(const struct zone_snap *s);   /* its heap, which it shares with its predecessors, mapped or not */
 bool zone_is_signed(const struct zone_snap *s);        /* DNSKEY at the apex and RRSIG on the SOA */
 bool zone_has_nsec3(const struct zone_snap *s);        /* a usable NSEC3PARAM and chain */
 
@@ -52,6 +52,7 @@ static inline void zone_rr_next(const uint8_t **p, const uint8_t **rdata, uint16
   *p += 2 + ((n + 1u) & ~1u);
 }
 
+/* RRSIG is never found: signatures are with the type they cover. */
 bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out);
 unsigned zone_rrset_count(const struct zone_node *n);
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
@@ -62,11 +63,11 @@ void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struc
 struct zone_answer {
   const struct zone_node *node;     /* the name itself, if it owns records */
   bool exists;                      /* owns records or is an empty non-terminal */
-  const struct zone_node *cut;      /* highest zone cut (NS below the apex) at or above the name */
-  const struct zone_node *dname;    /* highest DNAME strictly above the name, and not below a cut */
+  const struct zone_node *cut;      /* highest zone cut (NS below the apex) at or above the name, and not below a DNAME */
+  const struct zone_node *dname;    /* highest DNAME strictly above the name, and neither below nor at a cut */
   const struct zone_node *encloser; /* closest encloser if it owns records; NULL: an empty non-terminal (or node/exists) */
   uint8_t encloser_labels;          /* labels of the closest encloser's full name */
-  const struct zone_node *wildcard; /* *.<closest encloser>, when the name does not exist */
+  const struct zone_node *wildcard; /* *.<closest encloser>, when the name does not exist; not looked for below cut or dname */
   bool wildcard_exists;             /* it exists, be it as an empty non-terminal */
 };
 
@@ -83,7 +84,8 @@ void zone_lookup(struct zone_lookup *q);
 void zone_lookup_batch(struct zone_lookup *const *q, size_t count);
 
 const struct zone_node *zone_apex_node(const struct zone_snap *s);
-/* Owner with NSEC that stands at or canonically before `key` (RFC 4034 §6.1), never one below a cut; NULL: the zone has none. */
+/* Owner with NSEC that stands at or canonically before `key` (RFC 4034 §6.1), never one below a cut or a DNAME; NULL: the zone's
+ * apex has none, or there is none near (the chain is broken). */
 const struct zone_node *zone_nsec_cover(const struct zone_snap *s, const uint8_t *key, size_t key_size);
 
 /* NSEC3 (RFC 5155): parameters of the chain in use, and the record matching or covering a hash. */
@@ -93,7 +95,8 @@ struct zone_nsec3 {
   const uint8_t *salt;
 };
 bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out);
-/* The NSEC3 owner equal to `hash` (*match = true) or the one before it, with wrap-around; NULL: none. */
+/* The NSEC3 owner equal to `hash` (*match = true) or the one before it, with wrap-around, of the chain with those parameters;
+ * NULL: none. */
 const struct zone_node *zone_nsec3_find(const struct zone_snap *s, const uint8_t hash[20], bool *match);
 
 /* zone_nsec_cover, or with `hash` zone_nsec3_find, for many in lockstep. */
@@ -121,22 +124,27 @@ void zone_cursor_close(struct zone_cursor *c);
 struct zone_edit; /* one transaction, one owner, one thread */
 
 /* On top of `base` (kept referenced), or from nothing (NULL): then records are gathered, sorted once and laid out in canonical
- * order. */
+ * order. `apex` may be NULL with a base. One edit at a time on snapshots that come from each other: ERR_LOCKED; a finished
+ * snapshot may be the next base before it is published. A base of another apex: ERR_RANGE. */
 MUST_CHECK enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out);
 
 enum zone_add {          /* what became of an added record */
   ZONE_ADD_NEW,
-  ZONE_ADD_DUPLICATE,    /* stood there already */
-  ZONE_ADD_TTL_CHANGED,  /* the RRset had another TTL; the lower is kept */
+  ZONE_ADD_DUPLICATE,    /* stood there already, with the same TTL */
+  ZONE_ADD_TTL_CHANGED,  /* the RRset had another TTL; the lower is kept, and the record is there now if it was not */
 };
-/* RDATA checked, uncompressed. Out of the zone: ERR_RANGE. From nothing the outcome is always ZONE_ADD_NEW; duplicates vanish
- * at the finish. */
+/* RDATA checked, uncompressed. Out of the zone: ERR_RANGE; more records in an RRset, or types at a name, than can be held:
+ * ERR_LIMIT. From nothing the outcome is always ZONE_ADD_NEW; duplicates vanish at the finish, and the lowest TTL stays. */
 MUST_CHECK enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                                   uint16_t size, enum zone_add *outcome);
 /* Matches without TTL. ERR_NOT_FOUND if there is no such record. */
 MUST_CHECK enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_t type, const uint8_t *rdata, uint16_t size);
-/* Sets an RRset's TTL (IXFR and UPDATE replace it). ERR_NOT_FOUND. */
+/* Sets an RRset's TTL (IXFR and UPDATE replace it); with RRSIG that of all signatures at the name, which setting the RRset's
+ * own leaves alone. ERR_NOT_FOUND. */
 MUST_CHECK enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl);
+/* What a name owns now, all changes so far included; NULL: nothing. NSEC3 records at the owner of a hash are not seen. Good until the
+ * next call with this edit. */
+MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out);
 /* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT,
  * and the edit is ended all the same. */
 MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);
@@ -144,7 +152,8 @@ void zone_edit_abort(struct zone_edit *e); /* NULL is fine */
 
 /* ---- comparing ---- */
 
-/* Calls back for every record that only one side has, in canonical order of owners; removed before added within a name. A TTL
+/* Calls back for every record that only one side has, in canonical order of owners, those of NSEC3 last; removed before added
+ * within a name. A callback may be NULL. Zones of different names: ERR_RANGE. A TTL
  * change of an RRset comes as remove + add of its records. Shared parts are skipped. Stops when a callback returns false. */
 struct zone_diff {
   bool (*removed)(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size);
@@ -152,6 +161,6 @@ struct zone_diff {
   void *arg;
 };
 MUST_CHECK enum err zone_diff(const struct zone_snap *from, const struct zone_snap *to, const struct zone_diff *d);
-bool zone_equal(const struct zone_snap *a, const struct zone_snap *b);
+bool zone_equal(const struct zone_snap *a, const struct zone_snap *b); /* the case of names does not count */
 
 #endif

@@ -37,13 +37,14 @@ struct zone_entry {
 
 struct zone_set;
 MUST_CHECK enum err zone_set_new(struct zone_set **out);
-void zone_set_free(struct zone_set *s);
+void zone_set_free(struct zone_set *s); /* NULL is fine; no reader is left; waits for deferred calls */
 
-/* Writer. put takes ownership of a heap-allocated entry (and its snapshot reference) and frees the replaced one after a grace
- * period. */
+/* Writer. put takes ownership of a heap-allocated entry (and its snapshot reference) if it succeeds, which for a zone that is there
+ * it always does, and frees the replaced one after a grace period. */
 MUST_CHECK enum err zone_set_put(struct zone_set *s, const struct name *apex, struct zone_entry *entry);
 MUST_CHECK enum err zone_set_remove(struct zone_set *s, const struct name *apex);
-/* Many changes, published at once at the end: for start and reload. Between begin and end readers see the old set. */
+/* Many changes, published at once at the end: for start and reload. Between begin and end readers see the old set. ERR_MEMORY at
+ * the end: nothing is published yet, and the end may be tried again. */
 void zone_set_bulk_begin(struct zone_set *s);
 MUST_CHECK enum err zone_set_bulk_end(struct zone_set *s);
 size_t zone_set_count(const struct zone_set *s);
@@ -56,14 +57,14 @@ const struct zone_entry *zone_set_exact(const struct zone_set *s, const uint8_t 
 void zone_set_find_batch(const struct zone_set *s, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,
                          const struct zone_entry **out);
 
-/* RCU read sections; each reading thread registers once. Never wait inside one. */
+/* RCU read sections; each reading thread registers (calls nest) before its first one. Never wait inside one. */
 void zone_reader_register(void);
 void zone_reader_unregister(void);
 void zone_read_begin(void);
 void zone_read_end(void);
 /* Writer: after all readers of now are done, call `f(arg)`; used for everything published here. */
 void zone_after_grace(void (*f)(void *), void *arg);
-/* Waits until every deferred call has run; for a clean end and for tests. */
+/* Waits until every deferred call has run; for a clean end and for tests. Never inside a read section or a deferred call. */
 void zone_grace_barrier(void);
 
 #endif

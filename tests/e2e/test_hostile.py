@@ -4,6 +4,9 @@ import base64
 import hashlib
 import hmac
 import itertools
+import multiprocessing
+import os
+import pathlib
 import random
 import socket
 import struct
@@ -11,6 +14,7 @@ import time
 
 import pytest
 
+import harness
 from harness import KEY, SECRET, Tandem, simple_zone, wait_until
 
 QUERY, IQUERY, STATUS, NOTIFY, UPDATE = 0, 1, 2, 4, 5
@@ -809,3 +813,147 @@ def test_tcp_reset_in_every_state(server):
             s.close()
     check_alive(server)
     wait_until(lambda: server.status()["counters"]["tcp-connections"] == 0, what="all connections to be gone")
+
+
+# ---- slow clients ----
+
+
+class SlowClients:
+    """In a process of its own: `drips` connections that send one octet a second, and `deaf` ones that ask for transfers and large
+    answers and never read. Those that the server ends come back."""
+
+    def __init__(self, server, drips, deaf):
+        context = multiprocessing.get_context("fork")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=run_slow_clients, args=(server.host, server.port, drips, deaf, other), daemon=True)
+        self.process.start()
+        assert self.pipe.poll(WAIT_S * 3) and self.pipe.recv() == "connected"
+
+    def stop(self):
+        """How many octets were dripped and how many connections were made."""
+        self.pipe.send("stop")
+        out = self.pipe.recv() if self.pipe.poll(WAIT_S) else None
+        self.process.join(WAIT_S)
+        return out
+
+
+def run_slow_clients(host, port, drips, deaf, pipe):
+    drip_bytes = framed(ORDINARY)
+    greedy = framed(numbered(1, "example.com", AXFR), *[numbered(n, "large.example.com", TXT) for n in range(2, 9)])
+    made = sent = 0
+
+    def connection(receive_bytes):
+        nonlocal made
+        made += 1
+        s = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        s.connect((host, port))
+        s.setblocking(False)
+        return s
+
+    slow = [[connection(65536), 0] for _ in range(drips)]
+    listless = []
+    for _ in range(deaf):
+        s = connection(2048)
+        s.send(greedy)
+        listless.append(s)
+    pipe.send("connected")
+    began, at = time.monotonic(), 0
+    while True:  # connection k of N sends its octet at k/N of each second
+        due = int((time.monotonic() - began) * drips) if drips else 0
+        for _ in range(min(due - at, drips)):
+            client = slow[at % drips]
+            at += 1
+            try:
+                if client[1] == len(drip_bytes):
+                    client[0].recv(512)
+                    client[1] = 0
+                client[0].send(drip_bytes[client[1]:client[1] + 1])
+                client[1] += 1
+                sent += 1
+            except OSError:
+                client[0].close()
+                client[0], client[1] = connection(65536), 0
+        if pipe.poll(0.002):
+            for s in [c[0] for c in slow] + listless:
+                s.close()
+            pipe.send((sent, made))
+            return
+
+
+def is_sanitized(binary):
+    with open(binary, "rb") as f:
+        data = f.read()
+    return b"__asan_init" in data or b"__tsan_init" in data
+
+
+def release_binary():
+    """Times are measured on what users run, where that was built."""
+    for path in (os.environ.get("TANDEM_RELEASE"), harness.ROOT / "build/release/src/tandem/tandem"):
+        if path and pathlib.Path(path).exists():
+            return str(path)
+    return harness.BINARY
+
+
+def ask_many(server, count):
+    """Milliseconds that each of `count` questions over UDP took, and a new TCP connection every hundred."""
+    udp, tcp = [], []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((server.host, server.port))
+        s.settimeout(WAIT_S)
+        for n in range(count):
+            began = time.perf_counter()
+            s.send(ORDINARY)
+            wire = s.recv(4096)
+            udp.append((time.perf_counter() - began) * 1000)
+            if n % 100 == 0:
+                check_ordinary(wire)
+                began = time.perf_counter()
+                check_alive(server)
+                tcp.append((time.perf_counter() - began) * 1000)
+    return udp, tcp
+
+
+def p99(times):
+    return sorted(times)[len(times) * 99 // 100]
+
+
+def memory_mib(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:")) / 1024
+
+
+def ask_for(server, seconds):
+    udp, tcp, until = [], [], time.monotonic() + seconds
+    while time.monotonic() < until:
+        u, t = ask_many(server, 500)
+        udp, tcp = udp + u, tcp + t
+    return udp, tcp
+
+
+def test_slow_clients_cost_nobody_else(tmp_path, monkeypatch, soak):
+    """A thousand that drip and a thousand that do not read: others do not notice, and when they are gone so is what they held."""
+    binary = release_binary()
+    monkeypatch.setattr(harness, "BINARY", binary)
+    times = 20 if is_sanitized(binary) else 1
+    server = hostile_server(tmp_path / "tandem", more="".join(f"h{n}.example.com. 300 IN AAAA 2001:db8::{n:x}\n" for n in range(20000)))
+    try:
+        ask_for(server, 0.5)
+        quiet_udp, _ = ask_for(server, 1)
+        before = memory_mib(server.pid())
+        slow = SlowClients(server, 1000, 1000)
+        counters = server.status()["counters"]
+        assert counters["tcp-connections"] >= 1900
+        udp, tcp = ask_for(server, 120 if soak else 12)
+        during = memory_mib(server.pid())
+        octets, made = slow.stop()
+        wait_until(lambda: server.status()["counters"]["tcp-connections"] == 0, what="the slow clients to be gone")
+        after = memory_mib(server.pid())
+        print(f"UDP p99 {p99(udp):.2f} ms (quiet {p99(quiet_udp):.2f}), slowest {max(udp):.1f} ms of {len(udp)}; new TCP slowest {max(tcp):.1f} ms of "
+              f"{len(tcp)}; {octets} octets dripped, {made} connections; memory {before:.0f}, {during:.0f}, {after:.0f} MiB")
+        assert octets > 5000
+        assert p99(udp) < 5 * times + p99(quiet_udp)
+        assert p99(tcp) < 100 * times
+        assert after < before + 16 * times
+    finally:
+        server.stop()

@@ -4,6 +4,8 @@
 #include "fake_primary.h"
 #include "xfr/axfr_in_priv.h"
 
+#include <stdio.h>
+
 static const int64_t now_s = 1790000000;
 
 /* ---- out to in ---- */
@@ -400,10 +402,9 @@ static void test_refused_messages(void **state) {
 /* Owners that point at one long name: a small stream that unfolds to much. */
 static void test_limit_counts_what_unfolds(void **state) {
   struct script *s = &script;
-  char owner[260] = "";
-  for (unsigned i = 0; i < 3; i++)
-    strcat(owner, "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff."); /* 61 octets */
-  strcat(owner, "example.com.");
+  static const char label[] = "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff.";
+  char owner[260];
+  snprintf(owner, sizeof owner, "%s%s%sexample.com.", label, label, label);
   script_begin(s, 100000);
   say(s, true);
   soa(s, 5);

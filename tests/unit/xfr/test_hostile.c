@@ -218,7 +218,7 @@ static void test_transfer_refused(void **state) {
   stage_notify(&s, &s.p1, SERIAL + 1);
   stage_run_ms(&s, 10);
   assert_int_equal(s.o.zones[0].failed_in, SECONDARY_TRANSFERRING);
-  assert_contains(s.o.zones[0].what, "takes no TCP connection (refused by policy), though it answers over UDP");
+  assert_contains(s.o.zones[0].what, "takes no TCP connection (connection refused), though it answers over UDP");
   stage_done(&s);
   begin(&s);
   s.p1.host.tcp_silent = true;
