@@ -62,6 +62,13 @@ struct config_history {
   uint64_t deleted_s; /* how long a zone that was removed is kept */
 };
 
+enum config_per_zone { CONFIG_PER_ZONE_OFF, CONFIG_PER_ZONE_WORST, CONFIG_PER_ZONE_ALL };
+
+struct config_metrics {
+  struct addr listen; /* family 0: none are shown */
+  enum config_per_zone per_zone;
+};
+
 struct config_key {
   struct name name; /* lower case */
   enum hmac_algorithm algorithm;
@@ -130,6 +137,7 @@ struct config {
   struct config_server server;
   enum config_store store;
   struct config_history history;
+  struct config_metrics metrics;
   const struct config_key *keys;
   size_t key_count;
   const struct config_peer *peers;

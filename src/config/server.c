@@ -56,10 +56,16 @@ static void load_history(struct loader *l, const struct node *section) {
   config_scope_read(l, SCOPE_HISTORY, section, &l->config->history, &l->given);
 }
 
+static void load_metrics(struct loader *l, const struct node *section) {
+  config_scope_read(l, SCOPE_METRICS, section, &l->config->metrics, &l->given);
+  config_scope_defaults(l, SCOPE_METRICS, &l->config->metrics, &l->given);
+}
+
 void config_load_server(struct loader *l) {
   struct config *c = l->config;
   config_sections(l, "server", load_server);
   config_sections(l, "history", load_history);
+  config_sections(l, "metrics", load_metrics);
   const struct node *listen = config_given(&l->given, SCOPE_SERVER, "listen");
   if (listen && listen->kind != NODE_BAD && !(listen->kind == NODE_LIST ? listen->size : !node_is_empty(listen)))
     config_complain_key(l, listen, "bad-value", "leave it out to serve all addresses", "`server.listen` names no address");

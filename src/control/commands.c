@@ -58,6 +58,7 @@ void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bo
     }
     if (kind == WAIT_NOTIFY && !ok && notifier_pending(c->notifier, zone_id) > 0) { /* others may still answer */
       snprintf(w->failed, sizeof w->failed, "%s", text);
+      snprintf(w->peer, sizeof w->peer, "%.*s", (int)strcspn(text, ":"), text);
       at = &w->next;
       continue;
     }
@@ -66,6 +67,17 @@ void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bo
     else waiter_answer(c, w, ok, text);
     free(w);
   }
+}
+
+void waiters_drop(struct control *c, uint32_t zone_id, const char *why) {
+  waiters_wake(c, zone_id, WAIT_TRANSFER, false, why);
+  waiters_wake(c, zone_id, WAIT_REFRESH, false, why);
+  waiters_wake(c, zone_id, WAIT_NOTIFY, false, why);
+}
+
+void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer) {
+  for (struct waiter *w = c->waiters; w; w = w->next)
+    if (w->zone_id == zone_id && w->kind == WAIT_NOTIFY && strcmp(w->peer, peer) == 0) w->peer[0] = w->failed[0] = 0;
 }
 
 void control_command_gone(struct control *c, uint64_t token) {
@@ -209,7 +221,7 @@ static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args)
   for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
     slot_name_text(z, name);
     const char *role = slot_is_secondary(z) ? "secondary" : "primary";
-    const char *state = !z->snap ? "not-loaded" : z->expired ? "expired" : "served";
+    const char *state = zone_state_text[slot_state(z)];
     json_t *o = json_pack("{s:s,s:s,s:s}", "name", name, "role", role, "state", state);
     if (z->snap) json_object_set_new(o, "serial", json_integer(zone_serial(z->snap)));
     json_array_append_new(list, o);

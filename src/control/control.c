@@ -5,8 +5,6 @@
 
 #include <stdlib.h>
 
-enum { TIMERS_FLUSH_S = 60 };
-
 enum err control_new(struct config *config, const char *config_path, struct store *store, const struct xfr_net *net,
                      const struct control_events *events, struct control **out) {
   struct control *c = calloc(1, sizeof *c);
@@ -49,6 +47,7 @@ void control_free(struct control *c) {
   zone_grace_barrier();
   epoch_free(c->epoch);
   store_close(c->store);
+  free(c->source_memo.path);
   free(c);
 }
 
@@ -72,6 +71,7 @@ void control_notified(struct control *c, const struct name *apex, const struct a
   struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
   if (!z || !slot_is_secondary(z)) return;
   char text[NAME_TEXT_BYTES], host[ADDR_TEXT_BYTES];
+  c->figures.notifies_in++;
   log_event(EV_NOTIFY_IN, LOG_TEXT("zone", slot_name_text(z, text)), LOG_TEXT("from", addr_text(from, host)),
             LOG_NUMBER("serial", serial_known ? serial : 0));
   secondary_notified(c->secondaries, z->id, from, serial_known, serial, now);
@@ -108,16 +108,12 @@ void control_run(struct control *c, struct instant now) {
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
-  if (now.mono_ns >= c->timers_flush_ns) {
-    struct store_error why;
-    if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
-    c->timers_flush_ns = now.mono_ns + TIMERS_FLUSH_S * NS_PER_S;
-  }
+  upkeep_run(c);
 }
 
 uint64_t control_deadline(const struct control *c) {
   if (c->arrival_count) return 0;
-  uint64_t at = c->timers_flush_ns, a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
+  uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
   if (a < at) at = a;
   return b < at ? b : at;
 }

@@ -4,12 +4,15 @@
  *   epoch.c     a configuration compiled: policies, keys, primaries         registry.c  the zones, by id and by name
  *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build, append, publish
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
- *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket */
+ *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
+ *   figures.c   counters and states, for metrics and status
+ *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
 #define CONTROL_CONTROL_PRIV_H
 
 #include "base/arena.h"
 #include "control/control.h"
+#include "control/figures.h"
 #include "xfr/notifier.h"
 #include "xfr/secondary.h"
 
@@ -44,14 +47,18 @@ void epoch_free(struct epoch *e); /* NULL is fine */
 struct zone_slot {
   uint32_t id;
   bool listed;  /* named by the configuration that is being put in force */
+  bool started; /* zone_start was done with it */
   bool durable; /* what is served is in the store */
   bool expired;
+  bool revived;                     /* it was removed once, and comes back with what the store kept */
+  bool buried;                      /* the store still has it marked as deleted: the next change says otherwise */
   const struct config_zone *config; /* of the epoch in force */
   const struct zone_plan *plan;
   const struct zone_snap *snap; /* newest good content, one reference; NULL: none. Served unless expired */
   uint64_t store_id;            /* 0: the store does not know the zone */
   uint64_t version;             /* of snap; 0: none */
   uint64_t head;
+  uint32_t stored_serial; /* of the last version in the store, when there is one */
   struct store_image image;
   uint64_t tail_bytes; /* of deltas in the log behind the image */
   uint8_t *source;     /* source.c */
@@ -60,6 +67,8 @@ struct zone_slot {
   uint64_t expires_mono_ns; /* 0: never */
   int64_t since_s;          /* when this version came to be served */
   char *trouble;            /* what is wrong with the zone now, in words; NULL: nothing */
+  char *author;             /* whose version this is that the store has not yet; NULL: nobody's in particular */
+  enum store_door door;     /* the way it came */
 };
 
 struct registry {
@@ -81,6 +90,7 @@ void registry_done(struct registry *r);
 void slot_name(const struct zone_slot *z, struct name *out);
 const char *slot_name_text(const struct zone_slot *z, char out[NAME_TEXT_BYTES]); /* without the final dot, but "." */
 void slot_trouble(struct zone_slot *z, const char *text);                         /* NULL: none */
+enum zone_state slot_state(const struct zone_slot *z);                            /* figures.c */
 static inline bool slot_is_secondary(const struct zone_slot *z) {
   return z->config->options->role == CONFIG_SECONDARY;
 }
@@ -89,11 +99,19 @@ static inline bool slot_is_secondary(const struct zone_slot *z) {
 
 enum source_state { SOURCE_SAME, SOURCE_CHANGED };
 struct zone_loaded;
-/* Whether the files read last time are still those, by everything the file system says of them (not by content). */
-enum source_state source_compare(const struct zone_slot *z, const char *path);
-/* Whether what was read now has the same content as last time. */
-bool source_same_content(const struct zone_slot *z, const struct zone_loaded *l);
-MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct buf *out);
+
+/* The file that was hashed last: zones that share a file hash it once a call. */
+struct source_memo {
+  char *path;
+  uint64_t when_ns; /* the call's moment */
+  struct digest128 digest;
+};
+
+/* Whether the content read last time is still that of the files. Files that the file system calls unchanged are not read, unless
+ * they were written just before they were read: then a second write may have left no trace in its times. */
+enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo, struct instant now);
+/* `now`: a moment before the files were read. */
+MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out);
 
 /* ---- pipeline: the one way content becomes a version ---- */
 
@@ -101,7 +119,7 @@ struct change_info {
   enum store_door door;
   const char *author;
   const char *comment;
-  const struct buf *source; /* to be remembered with it; NULL: nothing */
+  const struct buf *source; /* to be remembered with it; NULL: what is remembered stays */
   bool fresh_serial;        /* give it a higher serial by the zone's policy where it has none */
 };
 
@@ -111,6 +129,8 @@ MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
  * gets what the operator should know ("serial raised ..."). */
 MUST_CHECK enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap,
                                  const struct change_info *info, struct instant now, struct buf *note);
+/* Queues what the slot serves already, which the store could not take when it came. Whoever looks sees no change. */
+MUST_CHECK enum err pipeline_keep(struct pipeline *p, struct zone_slot *z);
 /* Makes all durable, publishes, and ends the batch. `*changed` counts new versions. On a store failure content that replaces
  * nothing, and content from transfers, is served all the same and marked not durable; the rest is dropped, and `why` says so. */
 MUST_CHECK enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
@@ -128,13 +148,21 @@ struct waiter { /* a command that is answered when a thing is done */
   uint64_t token;
   uint32_t zone_id;
   enum waiter_kind kind;
-  char failed[200]; /* of a WAIT_NOTIFY: what went wrong so far */
+  char peer[64], failed[200]; /* of a WAIT_NOTIFY: whom it went wrong with so far, and what */
 };
 
 struct arrival { /* a transferred version that waits for the next batch */
   uint32_t zone_id;
   struct zone_snap *snap;
   struct transfer_info info;
+};
+
+struct upkeep {
+  uint64_t timers_ns;            /* next moment to write the timer file */
+  uint64_t sweep_ns;             /* next moment to sweep the store */
+  uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
+  unsigned keep_failures;        /* in a row */
+  uint64_t batches, image_bytes; /* committed since the last sweep */
 };
 
 struct control {
@@ -151,9 +179,10 @@ struct control {
   struct waiter *waiters;
   struct arrival *arrivals;
   size_t arrival_count, arrival_capacity;
-  struct instant now; /* of the call that runs */
-  int64_t started_s;
-  uint64_t timers_flush_ns; /* next moment to write the timer file */
+  struct instant now;             /* of the call that runs */
+  struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
+  struct source_memo source_memo;
+  struct upkeep upkeep;
 };
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify);
@@ -162,8 +191,15 @@ MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one ba
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
 
-/* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. */
-MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z);
+void upkeep_start(struct control *c);
+void upkeep_run(struct control *c);
+uint64_t upkeep_deadline(const struct control *c);
+void upkeep_committed(struct control *c, uint64_t image_bytes); /* a batch went into the store */
+void upkeep_not_kept(struct control *c);                        /* something is served that the store has not */
+
+/* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
+ * as for zone_reload_file. */
+MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
 /* Reads the zone's file if it changed; *refused tells that it was and the old version serves on. `note` gets findings. */
 MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
 
@@ -173,10 +209,13 @@ struct reload_report {
   struct buf text; /* for people */
 };
 MUST_CHECK enum err reload_all(struct control *c, struct reload_report *report);
-/* Marks what the store has and the configuration has not as deleted. */
+/* Gives new slots what the store has of them, also of zones that were removed and come back, and marks what the store has and the
+ * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);
 
 void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text);
+void waiters_drop(struct control *c, uint32_t zone_id, const char *why);       /* whatever they wait for will not come */
+void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer); /* one that had failed has answered */
 void reply_ok(struct control *c, uint64_t token, const char *text);
 void reply_error(struct control *c, uint64_t token, const char *error, const char *hint);
 

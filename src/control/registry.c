@@ -87,6 +87,7 @@ static void slot_free(struct zone_slot *z) {
   zone_snap_unref(z->snap);
   free(z->source);
   free(z->trouble);
+  free(z->author);
   free(z);
 }
 

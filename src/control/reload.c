@@ -36,14 +36,17 @@ static enum err load_epoch(struct control *c, struct epoch **out, struct reload_
   log_diags(&diags, EV_CONFIG_REFUSED);
   diags_print(&diags, &report->text);
   diags_done(&diags);
+  struct epoch *fresh = NULL;
+  if (!err) err = epoch_new(config, &fresh);
   if (!err && !c->events.reconfigure(c->events.arg, c->epoch->config, config, &why)) {
     log_event(EV_CONFIG_REFUSED, LOG_TEXT("what", buf_text(&why)));
     buf_printf(&report->text, "%s\n", buf_text(&why));
     err = ERR_FORMAT;
   }
   buf_done(&why);
-  if (!err) err = epoch_new(config, out);
-  if (err) config_free(config);
+  if (!err) *out = fresh;
+  else if (fresh) epoch_free(fresh);
+  else config_free(config);
   if (err == ERR_MEMORY) return err;
   report->config_refused = err != ERR_OK;
   return ERR_OK;
@@ -56,25 +59,52 @@ static void remove_zone(struct control *c, struct zone_slot *z) {
   if (zone_set_remove(c->zones, &name)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while removing a zone"));
   secondary_remove(c->secondaries, z->id);
   notifier_remove(c->notifier, z->id);
-  waiters_wake(c, z->id, WAIT_TRANSFER, false, "the zone was removed");
-  waiters_wake(c, z->id, WAIT_REFRESH, false, "the zone was removed");
-  waiters_wake(c, z->id, WAIT_NOTIFY, false, "the zone was removed");
+  waiters_drop(c, z->id, "the zone was removed");
   log_event(EV_ZONE_REMOVED, LOG_TEXT("zone", slot_name_text(z, text)));
   registry_remove(&c->registry, z);
 }
 
+static bool same_addresses(const struct xfr_primary *a, const struct xfr_primary *b) {
+  bool same = a->address_count == b->address_count;
+  for (unsigned i = 0; same && i < a->address_count; i++)
+    same = addr_equal(&a->address[i], &b->address[i]);
+  return same;
+}
+
+/* Whether those who are notified are the same, at the same addresses. */
+static bool same_peers(const struct zone_plan *a, const struct zone_plan *b) {
+  bool same = a->notify_count == b->notify_count;
+  for (unsigned i = 0; same && i < a->notify_count; i++)
+    same = strcmp(a->notify[i].name, b->notify[i].name) == 0 && same_addresses(&a->notify[i], &b->notify[i]);
+  return same;
+}
+
+/* What a zone of the other role leaves behind: its file says nothing of what was transferred, nor the other way round. */
+static void change_role(struct control *c, struct zone_slot *z) {
+  secondary_remove(c->secondaries, z->id);
+  waiters_drop(c, z->id, "the zone's role changed");
+  z->expired = false;
+  z->expires_mono_ns = 0;
+  free(z->source);
+  z->source = NULL;
+  z->source_size = 0;
+  if (!z->snap || z->durable) slot_trouble(z, NULL);
+}
+
 /* The zone goes on under the new configuration: policy, primaries and role may be others. */
 static enum err switch_zone(struct control *c, struct zone_slot *z, const struct config_zone *cz) {
-  bool was_secondary = slot_is_secondary(z);
+  bool was_secondary = slot_is_secondary(z), was_pending = notifier_pending(c->notifier, z->id) > 0;
   bool same = memcmp(&z->plan->options->digest, &cz->options->digest, sizeof cz->options->digest) == 0;
+  struct zone_plan old = *z->plan;
   z->config = cz;
   z->plan = epoch_plan(c->epoch, cz->options);
-  if (was_secondary && !slot_is_secondary(z)) {
-    secondary_remove(c->secondaries, z->id);
-    z->expired = false;
-    z->expires_mono_ns = 0;
+  if (was_secondary != slot_is_secondary(z)) change_role(c, z);
+  if (!same) { /* peers, addresses and keys may be others: whoever is one now is told, if he may not know */
+    bool tell = z->snap && !z->expired && (was_pending || !same_peers(&old, z->plan));
+    notifier_remove(c->notifier, z->id);
+    waiters_wake(c, z->id, WAIT_NOTIFY, false, "the configuration changed; the peers it names now are told");
+    if (tell) transfers_notify(c, z);
   }
-  if (!same) notifier_remove(c->notifier, z->id);
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : ERR_OK;
   return err ? err : slot_publish(c, z);
 }
@@ -127,43 +157,56 @@ static enum err add_zones(struct control *c, const struct switching *s, struct r
   return registry_adopt_store(c); /* what comes may have been here before, what went is marked */
 }
 
-/* Every zone file that changed, and the content of new zones; one batch. */
-static enum err load_zones(struct control *c, const struct switching *s, struct reload_report *report) {
+/* One zone's file, if it changed, or for a new zone all of its content. */
+static enum err load_zone(struct control *c, struct pipeline *p, struct zone_slot *z, struct reload_report *report) {
+  bool refused = false, fresh = !z->started;
+  enum err err = ERR_OK;
+  if (fresh) err = zone_start(c, p, z, &refused, &report->text);
+  else if (!slot_is_secondary(z)) err = zone_reload_file(c, p, z, &refused, &report->text);
+  report->refused += refused;
+  return err;
+}
+
+/* One batch. */
+static enum err load_zones(struct control *c, struct reload_report *report) {
   struct pipeline *p;
+  struct zone_slot *z;
   struct store_error why = {""};
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
-  struct zone_slot *z;
-  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
-    bool refused = false, fresh = z->version == 0 && !z->snap;
-    if (fresh) {
-      err = zone_start(c, p, z);
-      refused = z->trouble && !slot_is_secondary(z);
-      if (refused) buf_printf(&report->text, "%s\n", z->trouble);
-    } else if (!slot_is_secondary(z)) {
-      err = zone_reload_file(c, p, z, &refused, &report->text);
-    }
-    report->refused += refused;
-  }
+  zone_set_bulk_begin(c->zones);
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
+    err = load_zone(c, p, z, report);
+  enum err published = zone_set_bulk_end(c->zones);
+  if (!err) err = published;
   if (err) {
     pipeline_abort(p);
     return err;
   }
   err = pipeline_commit(p, c->now, &report->changed, &why);
-  if (err) buf_printf(&report->text, "store: %s\n", why.what[0] ? why.what : err_text(err));
+  if (err) buf_printf(&report->text, "store: %s\n", why.what);
   return err;
+}
+
+/* What was transferred just before is the old zones' still: ids are given anew. */
+static enum err settle_arrivals(struct control *c) {
+  return c->arrival_count ? transfers_commit(c) : ERR_OK;
 }
 
 enum err reload_all(struct control *c, struct reload_report *report) {
   struct epoch *fresh = NULL, *old = c->epoch;
   enum err err = load_epoch(c, &fresh, report);
+  c->figures.config_refused = !fresh;
   if (err || !fresh) return err;
+  err = settle_arrivals(c);
+  if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  c->figures.config_loaded_wall_s = c->now.wall_s;
   struct switching s = {0};
   c->epoch = fresh;
   __atomic_store_n(&c->identity, &fresh->identity, __ATOMIC_RELEASE);
   err = switch_zones(c, &s, report);
   if (!err) err = add_zones(c, &s, report);
-  if (!err) err = load_zones(c, &s, report);
+  if (!err) err = load_zones(c, report);
   free(s.fresh);
   if (err != ERR_MEMORY) zone_after_grace(epoch_retire, old); /* out of memory half way: something may still point into it */
   log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),

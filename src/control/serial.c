@@ -75,10 +75,12 @@ static enum err with_serial(const struct zone_snap *s, uint32_t serial, struct z
 
 enum err serial_refresh(const struct zone_slot *z, const struct zone_snap **snap, struct instant now, bool *same,
                         struct buf *note) {
-  uint32_t last = zone_serial(z->snap), own = zone_serial(*snap);
+  uint32_t last = z->snap ? zone_serial(z->snap) : z->stored_serial, own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
-  if (!serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
+  /* The last version is not there to compare with, but its serial is out in the world: not below it. */
+  if (!z->snap && (z->version == 0 || own == last || serial_gt(own, last))) return ERR_OK;
+  if (z->snap && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = with_serial(*snap, last, &renumbered);
     if (err) return err;
     *same = zone_equal(z->snap, renumbered);

@@ -1,13 +1,20 @@
-/* Where a file zone's content came from, as bytes for the store: format 1, digest, then each file read {size, mtime, ctime, device,
- * inode, path}. Only this file knows the form; what it can't read counts as "changed". */
+/* Where a file zone's content came from, as bytes for the store: format 2, digest, when it was read, then each file read {size,
+ * mtime, ctime, device, inode, path}. Only this file knows the form; what it can't read counts as "changed".
+ *
+ * A file whose times are those of its reading may be written again without any trace in them, since file systems count in steps of
+ * some milliseconds. So the times are believed only of files that were older when they were read; of others the content is hashed.
+ */
 #include "base/bytes.h"
 #include "control/control_priv.h"
 #include "control/zone_load.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { SOURCE_FORMAT = 1, SOURCE_FILES_MAX = 1000 };
+enum { SOURCE_FORMAT = 2, RACY_S = 2 };
 
 static void add_u64(struct buf *out, uint64_t v) {
   uint8_t b[8];
@@ -15,10 +22,11 @@ static void add_u64(struct buf *out, uint64_t v) {
   buf_add(out, b, sizeof b);
 }
 
-enum err source_encode(const struct zone_loaded *l, struct buf *out) {
+enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out) {
   buf_add_byte(out, SOURCE_FORMAT);
   add_u64(out, l->digest.high);
   add_u64(out, l->digest.low);
+  add_u64(out, (uint64_t)now.wall_s);
   add_u64(out, l->file_count);
   for (size_t i = 0; i < l->file_count; i++) {
     const struct zone_source_file *f = &l->files[i];
@@ -32,14 +40,27 @@ enum err source_encode(const struct zone_loaded *l, struct buf *out) {
   return out->failed ? ERR_MEMORY : ERR_OK;
 }
 
-static bool read_head(struct rd *r, struct digest128 *digest, uint64_t *files) {
+struct source {
+  struct digest128 digest;
+  int64_t read_at_s;
+  uint64_t files;
+  struct rd rest;
+};
+
+static bool source_decode(const struct zone_slot *z, struct source *out) {
   uint8_t format;
-  return rd_u8(r, &format) && format == SOURCE_FORMAT && rd_u64(r, &digest->high) && rd_u64(r, &digest->low) && rd_u64(r, files) &&
-         *files <= SOURCE_FILES_MAX;
+  uint64_t read_at;
+  struct rd r = rd_make(z->source, z->source_size);
+  if (!z->source || !rd_u8(&r, &format) || format != SOURCE_FORMAT) return false;
+  if (!rd_u64(&r, &out->digest.high) || !rd_u64(&r, &out->digest.low) || !rd_u64(&r, &read_at) || !rd_u64(&r, &out->files))
+    return false;
+  out->read_at_s = (int64_t)read_at;
+  out->rest = r;
+  return out->files > 0 && out->files <= LIMIT_ZONE_FILES;
 }
 
 /* The path points into the bytes; zone_source_file wants no ownership for comparing. */
-static bool read_file(struct rd *r, struct zone_source_file *f) {
+static bool next_file(struct rd *r, struct zone_source_file *f) {
   uint64_t mtime, ctime;
   if (!rd_u64(r, &f->size) || !rd_u64(r, &mtime) || !rd_u64(r, &ctime) || !rd_u64(r, &f->device) || !rd_u64(r, &f->inode))
     return false;
@@ -52,23 +73,61 @@ static bool read_file(struct rd *r, struct zone_source_file *f) {
   return true;
 }
 
-enum source_state source_compare(const struct zone_slot *z, const char *path) {
-  struct rd r = rd_make(z->source, z->source_size);
-  struct digest128 digest;
-  uint64_t count;
-  if (!z->source || !read_head(&r, &digest, &count) || count == 0) return SOURCE_CHANGED;
-  for (uint64_t i = 0; i < count; i++) {
-    struct zone_source_file f;
-    if (!read_file(&r, &f)) return SOURCE_CHANGED;
-    if (i == 0 && strcmp(f.path, path) != 0) return SOURCE_CHANGED;
-    if (!zone_load_unchanged(&f, 1)) return SOURCE_CHANGED;
-  }
-  return SOURCE_SAME;
+static bool is_certain(const struct source *s, const struct zone_source_file *f) {
+  return f->ctime_ns / (int64_t)NS_PER_S < s->read_at_s - RACY_S && zone_load_unchanged(f, 1);
 }
 
-bool source_same_content(const struct zone_slot *z, const struct zone_loaded *l) {
-  struct rd r = rd_make(z->source, z->source_size);
-  struct digest128 digest;
-  uint64_t count;
-  return z->source && read_head(&r, &digest, &count) && digest.low == l->digest.low && digest.high == l->digest.high;
+static bool read_bytes(int fd, uint8_t *bytes, size_t n) {
+  for (size_t got = 0; got < n;) {
+    ssize_t r = read(fd, bytes + got, n - got);
+    if (r <= 0) return false;
+    got += (size_t)r;
+  }
+  return true;
+}
+
+/* Only of a plain file of the size it had: another size is another content. */
+static bool hash_file(const char *path, uint64_t size, struct digest128 *out) {
+  struct stat st;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return false;
+  uint8_t *bytes = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size ? malloc(size + 1) : NULL;
+  bool ok = bytes && read_bytes(fd, bytes, size);
+  if (ok) *out = hash128(bytes, size);
+  free(bytes);
+  close(fd);
+  return ok;
+}
+
+static bool hash_once(struct source_memo *memo, const char *path, uint64_t size, struct instant now, struct digest128 *out) {
+  if (!memo->path || memo->when_ns != now.mono_ns || strcmp(memo->path, path) != 0) {
+    struct digest128 digest;
+    if (!hash_file(path, size, &digest)) return false;
+    free(memo->path);
+    *memo = (struct source_memo){.path = strdup(path), .when_ns = now.mono_ns, .digest = digest};
+    *out = digest;
+    return true;
+  }
+  *out = memo->digest;
+  return true;
+}
+
+enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo, struct instant now) {
+  struct source s;
+  struct zone_source_file f;
+  bool certain = true;
+  if (!source_decode(z, &s)) return SOURCE_CHANGED;
+  struct rd r = s.rest;
+  for (uint64_t i = 0; i < s.files; i++) {
+    if (!next_file(&r, &f) || (i == 0 && strcmp(f.path, path) != 0)) return SOURCE_CHANGED;
+    certain = certain && is_certain(&s, &f);
+  }
+  if (certain) return SOURCE_SAME;
+  struct digest128 all = {0}, one;
+  r = s.rest;
+  for (uint64_t i = 0; i < s.files; i++) {
+    if (!next_file(&r, &f) || !hash_once(memo, f.path, f.size, now, &one)) return SOURCE_CHANGED;
+    all = zone_load_digest(all, one);
+  }
+  return all.low == s.digest.low && all.high == s.digest.high ? SOURCE_SAME : SOURCE_CHANGED;
 }

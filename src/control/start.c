@@ -32,16 +32,22 @@ static bool gone_add(struct adopt *a, uint64_t id) {
   return true;
 }
 
+/* A name may have several rows: a live one, and deleted ones, of which the newest counts if none lives. */
 static bool adopt_zone(void *arg, const struct store_zone *s) {
   struct adopt *a = arg;
   struct zone_slot *z = registry_find(&a->control->registry, s->name, s->name_size);
-  if (s->state == STORE_ZONE_DELETED) return true;
-  if (!z) return gone_add(a, s->id);
-  if (z->store_id) return true;
+  bool deleted = s->state == STORE_ZONE_DELETED;
+  if (!z) return deleted || gone_add(a, s->id);
+  if (z->started || (z->store_id && deleted && (!z->buried || z->version >= s->version))) return true;
   z->store_id = s->id;
+  z->buried = z->revived = deleted;
   z->version = s->version;
+  z->stored_serial = s->serial;
   z->head = s->head;
   z->image = s->image;
+  free(z->source);
+  z->source = NULL;
+  z->source_size = 0;
   if (s->source_size == 0) return true;
   z->source = malloc(s->source_size);
   if (!z->source) {
@@ -53,14 +59,20 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   return true;
 }
 
-static enum err mark_deleted(struct control *c, const struct adopt *a, struct store_error *why) {
+/* Zones that came and went, marked so in the store. What fails here is made good by the zone's next change, or the next start. */
+static enum err mark_states(struct control *c, const struct adopt *a, struct store_error *why) {
   struct store_batch *b;
+  struct zone_slot *z;
   enum err err = store_batch_begin(c->store, &b);
   if (err) return err;
   for (size_t i = 0; !err && i < a->gone_count; i++)
     err = store_batch_state(b, a->gone[i], STORE_ZONE_DELETED, c->now.wall_s);
-  if (!err) return store_batch_commit(b, why);
-  store_batch_abort(b);
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
+    if (z->buried) err = store_batch_state(b, z->store_id, STORE_ZONE_LIVE, 0);
+  if (!err) err = store_batch_commit(b, why);
+  else store_batch_abort(b);
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
+    z->buried = false;
   return err;
 }
 
@@ -69,8 +81,12 @@ enum err registry_adopt_store(struct control *c) {
   struct store_error why = {""};
   enum err err = store_each_zone(c->store, adopt_zone, &a, &why);
   if (a.out_of_memory) err = ERR_MEMORY;
-  if (!err && a.gone_count && mark_deleted(c, &a, &why))
-    log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what)); /* they are served by nobody all the same */
+  bool any = a.gone_count > 0;
+  struct zone_slot *z;
+  for (size_t i = 0; !any && (z = registry_next(&c->registry, &i));)
+    any = z->buried;
+  enum err marked = !err && any ? mark_states(c, &a, &why) : ERR_OK;
+  if (marked) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what[0] ? why.what : err_text(marked)));
   free(a.gone);
   if (err && err != ERR_MEMORY) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   return err;
@@ -144,7 +160,7 @@ static void refused_trouble(struct zone_slot *z, const struct diags *d, enum err
 
 static enum err queue_loaded(struct control *c, struct pipeline *p, struct zone_slot *z, struct zone_loaded *l, struct buf *note) {
   struct buf source = {0};
-  enum err err = source_encode(l, &source);
+  enum err err = source_encode(l, c->now, &source);
   struct change_info info = {.door = DOOR_FILE, .source = &source, .fresh_serial = true};
   if (!err) err = pipeline_add(p, z, zone_loaded_take(l), &info, c->now, note);
   buf_done(&source);
@@ -177,20 +193,19 @@ enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slo
   struct buf scratch = {0};
   const char *path = config_zone_file(z->config, &scratch);
   enum err err = ERR_OK;
-  *refused = false;
   bool again = z->trouble || !z->snap; /* what was refused last time is said again as long as it is wrong */
-  if (again || source_compare(z, path) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
+  if (again || source_compare(z, path, &c->source_memo, c->now) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
   buf_done(&scratch);
   return err;
 }
 
-enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z) {
-  struct buf note = {0};
-  bool refused = false;
+enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note) {
   open_stored(c, z);
-  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, &refused, &note);
-  buf_done(&note);
+  z->started = true;
+  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, refused, note);
   if (!err) err = slot_publish(c, z);
+  /* Who names a zone anew may mean another primary with another history: what it has is taken, whatever its serial. */
+  if (!err && z->revived && z->snap && slot_is_secondary(z)) secondary_retransfer(c->secondaries, z->id, c->now);
   return err;
 }
 
@@ -207,33 +222,33 @@ static enum err fill_registry(struct control *c) {
   return registry_adopt_store(c);
 }
 
-static void sweep(struct control *c) {
-  struct store_error why = {""};
-  int64_t before = c->now.wall_s - (int64_t)c->epoch->config->history.deleted_s;
-  if (store_sweep(c->store, before, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
-}
-
 enum err control_start(struct control *c, struct instant now) {
   c->now = now;
-  c->started_s = now.wall_s;
+  c->figures.started_wall_s = c->figures.config_loaded_wall_s = now.wall_s;
   struct pipeline *p;
   struct zone_slot *z;
   size_t changed;
   struct store_error why;
+  upkeep_start(c);
   enum err err = fill_registry(c);
   if (!err) err = pipeline_begin(c, &p);
   if (err) return err;
   zone_set_bulk_begin(c->zones);
-  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
-    err = zone_start(c, p, z);
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
+    bool refused;
+    struct buf note = {0};
+    err = zone_start(c, p, z, &refused, &note);
+    buf_done(&note);
+  }
   enum err published = zone_set_bulk_end(c->zones);
   if (!err) err = published;
   if (err) {
     pipeline_abort(p);
     return err;
   }
-  if (pipeline_commit(p, now, &changed, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "zone files are served, not kept"));
-  sweep(c);
+  if (pipeline_commit(p, now, &changed, &why))
+    log_event(EV_STORE_FAILED, LOG_TEXT("what", "new zone files are served from memory only until the store works again"));
+  secondaries_run(c->secondaries, now); /* what expired while we were down is not answered, from the first question on */
   log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("loaded", changed));
   return ERR_OK;
 }

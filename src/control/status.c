@@ -54,7 +54,7 @@ static void add_secondary(struct control *c, const struct zone_slot *z, json_t *
 
 json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
   char name[NAME_TEXT_BYTES];
-  const char *state = !z->snap ? "not-loaded" : z->expired ? "expired" : "served";
+  const char *state = zone_state_text[slot_state(z)];
   json_t *o = json_pack("{s:s,s:s,s:s,s:I}", "zone", slot_name_text(z, name), "role",
                         slot_is_secondary(z) ? "secondary" : "primary", "state", state, "version", (json_int_t)z->version);
   if (z->snap) {
@@ -123,45 +123,33 @@ void status_zone_text(json_t *zone, struct buf *out) {
              json_string_value(json_object_get(t, "transport")), json_is_true(json_object_get(t, "tsig")) ? "signed" : "unsigned");
 }
 
-struct tally {
-  size_t served, not_loaded, expired, troubled, not_durable;
-  uint64_t records, memory_bytes;
-};
-
-static void count_zone(const struct zone_slot *z, struct tally *t) {
-  if (!z->snap) t->not_loaded++;
-  else if (z->expired) t->expired++;
-  else t->served++;
-  if (z->trouble) t->troubled++;
-  if (!z->snap) return;
-  t->not_durable += !z->durable;
-  t->records += zone_record_count(z->snap);
-  t->memory_bytes += zone_memory_bytes(z->snap);
+static json_int_t count_state(const struct control_figures *f, enum zone_state state) {
+  return (json_int_t)(f->zones[state].primary + f->zones[state].secondary);
 }
 
 enum { TROUBLES_SHOWN = 100 };
 
 json_t *status_server_json(struct control *c) {
-  struct tally t = {0};
+  struct control_figures f;
   struct zone_slot *z;
   char name[NAME_TEXT_BYTES];
   json_t *troubles = json_array();
-  for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
-    count_zone(z, &t);
+  control_figures(c, &f);
+  for (size_t i = 0; f.troubled && (z = registry_next(&c->registry, &i));) {
     if (z->trouble && json_array_size(troubles) < TROUBLES_SHOWN)
       json_array_append_new(troubles, json_pack("{s:s,s:s}", "zone", slot_name_text(z, name), "trouble", z->trouble));
   }
-  json_t *o =
-      json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "version", TANDEM_VERSION, "pid", (int)getpid(), "uptime-s",
-                (json_int_t)(c->now.wall_s - c->started_s), "zones", (json_int_t)c->registry.count, "served", (json_int_t)t.served,
-                "not-loaded", (json_int_t)t.not_loaded, "expired", (json_int_t)t.expired, "not-durable", (json_int_t)t.not_durable,
-                "records", (json_int_t)t.records, "zone-memory-bytes", (json_int_t)t.memory_bytes, "troubles", troubles);
-  struct store_usage u;
-  if (store_usage(c->store, &u) == ERR_OK)
+  json_t *o = json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "version", TANDEM_VERSION, "pid", (int)getpid(),
+                        "uptime-s", (json_int_t)(c->now.wall_s - f.started_wall_s), "zones", (json_int_t)f.zone_count, "served",
+                        count_state(&f, ZONE_READY), "not-loaded", count_state(&f, ZONE_NOT_LOADED), "expired",
+                        count_state(&f, ZONE_EXPIRED), "not-durable", (json_int_t)f.not_durable, "records", (json_int_t)f.records,
+                        "zone-memory-bytes", (json_int_t)f.zone_memory_bytes, "troubles", troubles);
+  const struct store_usage *u = &f.store;
+  if (f.store_known)
     json_object_set_new(o, "store",
-                        json_pack("{s:I,s:I,s:I,s:I}", "database-bytes", (json_int_t)u.database_bytes, "segment-bytes",
-                                  (json_int_t)u.segment_bytes, "segments", (json_int_t)u.segments, "changesets",
-                                  (json_int_t)u.changesets));
+                        json_pack("{s:I,s:I,s:I,s:I}", "database-bytes", (json_int_t)u->database_bytes, "segment-bytes",
+                                  (json_int_t)u->segment_bytes, "segments", (json_int_t)u->segments, "changesets",
+                                  (json_int_t)u->changesets));
   struct buf more = {0};
   buf_add_byte(&more, '{');
   c->events.server_status(c->events.arg, &more);
@@ -187,12 +175,16 @@ void status_server_text(json_t *server, struct buf *out) {
              number(server, "zone-memory-bytes"));
   json_t *counters = json_object_get(server, "counters"), *v;
   const char *key;
+  size_t i;
   json_object_foreach(counters, key, v) {
     if (json_is_integer(v)) buf_printf(out, "%s: %" JSON_INTEGER_FORMAT "\n", key, json_integer_value(v));
   }
+  json_array_foreach(json_object_get(counters, "listeners"), i, v) {
+    buf_printf(out, "at %s: %" JSON_INTEGER_FORMAT " over UDP, %" JSON_INTEGER_FORMAT " over TCP\n",
+               json_string_value(json_object_get(v, "address")), number(v, "udp"), number(v, "tcp"));
+  }
   if (number(server, "not-durable"))
     buf_printf(out, "NOT DURABLE: %" JSON_INTEGER_FORMAT " zones are served from memory only\n", number(server, "not-durable"));
-  size_t i;
   json_array_foreach(json_object_get(server, "troubles"), i, v) {
     buf_printf(out, "%s: %s\n", json_string_value(json_object_get(v, "zone")), json_string_value(json_object_get(v, "trouble")));
   }

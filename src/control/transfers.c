@@ -2,6 +2,7 @@
  * wait for either are answered. */
 #include "base/log.h"
 #include "control/control_priv.h"
+#include "control/serial.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,6 +35,7 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
   if (!z) return;
+  if (z->expired) slot_trouble(z, NULL);
   z->expire_s = expire_s;
   z->expires_mono_ns = expires_mono_ns;
   z->expired = false;
@@ -86,8 +88,10 @@ static void on_notify_done(void *arg, uint32_t zone_id, const char *peer, uint32
   struct zone_slot *z = slot_of(c, zone_id);
   if (!z) return;
   char name[NAME_TEXT_BYTES];
+  c->figures.notifies_out++;
   log_event(EV_NOTIFY_OUT_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_NUMBER("serial", serial),
             LOG_NUMBER("us", took_ns / 1000));
+  waiters_recovered(c, zone_id, peer);
   if (notifier_pending(c->notifier, zone_id) == 0) waiters_wake(c, zone_id, WAIT_NOTIFY, true, "every peer has taken note");
 }
 
@@ -96,6 +100,7 @@ static void on_notify_failed(void *arg, uint32_t zone_id, const char *peer, cons
   struct zone_slot *z = slot_of(c, zone_id);
   if (!z) return;
   char name[NAME_TEXT_BYTES];
+  c->figures.notifies_out_failed++;
   log_event(EV_NOTIFY_OUT_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
   char text[200];
   snprintf(text, sizeof text, "%s: %s", peer, what);
@@ -157,6 +162,7 @@ static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
 static void arrival_done(struct control *c, const struct arrival *a, enum err err, const char *why) {
   struct zone_slot *z = slot_of(c, a->zone_id);
   if (!z) return;
+  c->figures.transfers_in += !err;
   secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
   waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
 }
@@ -178,7 +184,8 @@ enum err transfers_commit(struct control *c) {
       continue;
     }
     log_transfer(z, &list[i]);
-    struct change_info info = {.door = DOOR_TRANSFER, .author = list[i].info.peer};
+    static const struct buf no_file;
+    struct change_info info = {.door = DOOR_TRANSFER, .author = list[i].info.peer, .source = z->source_size ? &no_file : NULL};
     each[i] = pipeline_add(p, z, list[i].snap, &info, c->now, &note);
   }
   /* A store that fails is no reason to keep a newer version from being served: it is, and the slot says "not durable". */
@@ -208,5 +215,11 @@ enum err transfers_configure(struct control *c, struct zone_slot *z) {
   if (z->store_id && store_timer_get(c->store, z->store_id, &t)) t = (struct store_timer){0};
   struct name name;
   slot_name(z, &name);
-  return secondary_configure(c->secondaries, z->id, &name, &so, z->snap, t.good_at_s, t.expire_s, c->now);
+  enum err err = secondary_configure(c->secondaries, z->id, &name, &so, z->snap, t.good_at_s, t.expire_s, c->now);
+  struct secondary_status status;
+  if (!err && z->snap && secondary_status(c->secondaries, z->id, &status)) {
+    z->expires_mono_ns = status.expires_mono_ns;
+    z->expire_s = t.expire_s ? t.expire_s : serial_soa_expire(z->snap);
+  }
+  return err;
 }

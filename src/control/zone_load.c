@@ -40,11 +40,14 @@ static enum err scan(const struct text *t, struct zonefile_options *o, const str
 
 /* ---- first pass: records into the edit ---- */
 
-/* The digest goes over (digest so far, digest of this file): the order of reading counts. */
+struct digest128 zone_load_digest(struct digest128 so_far, struct digest128 file) {
+  struct digest128 both[2] = {so_far, file};
+  return hash128(both, sizeof both);
+}
+
 static void file_seen(void *arg, const struct zonefile_file *file) {
   struct load *l = arg;
-  struct digest128 both[2] = {l->out.digest, hash128(file->bytes, file->size)};
-  l->out.digest = hash128(both, sizeof both);
+  l->out.digest = zone_load_digest(l->out.digest, hash128(file->bytes, file->size));
   l->out.bytes += file->size;
   if (l->text->bytes && l->out.file_count == 0 && file->inode == 0) return;
   size_t n = l->out.file_count;

@@ -44,6 +44,9 @@ MUST_CHECK enum err zone_load_bytes(const char *name, const uint8_t *bytes, size
 struct zone_snap *zone_loaded_take(struct zone_loaded *l);
 void zone_loaded_done(struct zone_loaded *l);
 
+/* The digest of what was read so far and one more file: the order of reading counts. Starts from zero. */
+struct digest128 zone_load_digest(struct digest128 so_far, struct digest128 file);
+
 /* Whether all files are still as they were when they were read, by what the file system says of them alone. */
 bool zone_load_unchanged(const struct zone_source_file *files, size_t count);
 

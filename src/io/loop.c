@@ -25,6 +25,7 @@ struct loop {
   void *signal_arg;
   struct epoll_event events[EVENTS_A_TURN];
   int event_count;
+  bool crowded; /* the last wait gave as many events as it could */
 };
 
 static void wake_ready(void *arg, unsigned events, struct instant now) {
@@ -135,10 +136,15 @@ void loop_turn(struct loop *l, uint64_t deadline_mono_ns, struct instant *now) {
   int n = epoll_wait(l->epoll_fd, l->events, EVENTS_A_TURN, wait_ms(deadline_mono_ns));
   struct instant t = clock_read();
   l->event_count = n > 0 ? n : 0;
+  l->crowded = n == EVENTS_A_TURN;
   for (int i = 0; i < l->event_count; i++) {
     struct loop_watch *w = l->events[i].data.ptr;
     if (w) w->ready(w->arg, loop_form(l->events[i].events), t);
   }
   l->event_count = 0;
   *now = clock_read();
+}
+
+bool loop_crowded(const struct loop *l) {
+  return l->crowded;
 }

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
@@ -45,5 +46,7 @@ MUST_CHECK enum err loop_on_signal(struct loop *l, void (*f)(void *arg, int sign
 
 /* Waits for an event or the deadline (monotonic ns, LOOP_NEVER: none), calls the handlers, gives the time back. */
 void loop_turn(struct loop *l, uint64_t deadline_mono_ns, struct instant *now);
+/* Whether the last turn left events for the next. */
+bool loop_crowded(const struct loop *l);
 
 #endif

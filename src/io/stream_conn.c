@@ -137,21 +137,22 @@ static void produce(struct stream_conn *c, struct instant now) {
 
 /* ---- input ---- */
 
-/* A client that does not take its answers is not read from; what it sent already waits in `in`. */
+/* A client that does not take its answers is not read from, nor is one whose turn is over; what it sent already waits in `in`. */
 static bool blocked(const struct stream_conn *c) {
-  return c->failed || output_waits(c) || c->producer_count >= STREAM_PRODUCERS;
+  return c->failed || output_waits(c) || c->more || c->producer_count >= STREAM_PRODUCERS;
 }
 
-/* Handles the whole messages in bytes[0..n), until the client has to take answers first; returns how many octets are done. */
+/* Handles the whole messages in bytes[0..n), until the client has to take answers first or its turn is over; returns how many
+ * octets are done. */
 static size_t handle_messages(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now) {
   struct stream_server *s = c->server;
   size_t at = 0;
   while (!blocked(c) && !c->hung_up && n - at >= 2) {
     size_t size = get_u16(bytes + at);
     if (n - at - 2 < size) break;
-    if (STREAM_BATCH_BYTES - s->batch_size < STREAM_FRAME_BYTES) {
-      flush_batch(c, now);
-      if (blocked(c)) break;
+    if (s->batch_size >= STREAM_TURN_BYTES) {
+      c->more = true;
+      break;
     }
     c->replied = false;
     stream_count(&s->messages);
@@ -256,7 +257,7 @@ void conn_close(struct stream_conn *c, struct instant now) {
 
 /* Decides what the connection waits for now; it may be gone afterwards. */
 static void settle(struct stream_conn *c, struct instant now) {
-  bool busy = output_waits(c) || c->producers;
+  bool busy = output_waits(c) || c->more || c->producers;
   if (c->failed || (c->no_input && !busy)) {
     conn_close(c, now);
     return;
@@ -268,6 +269,7 @@ static void settle(struct stream_conn *c, struct instant now) {
 
 void conn_ready(void *arg, unsigned events, struct instant now) {
   struct stream_conn *c = arg;
+  c->more = false;
   if (events & LOOP_WRITE) {
     flush_out(c);
     produce(c, now);

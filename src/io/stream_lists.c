@@ -56,6 +56,7 @@ void conn_place(struct stream_conn *c, enum stream_list list, uint64_t now_ns) {
 
 static void set_kept(struct stream_server *s, size_t bytes) {
   s->kept_bytes = bytes;
+  if (bytes > s->kept_peak_bytes) s->kept_peak_bytes = bytes;
   atomic_store_explicit(&s->buffer_bytes, bytes, memory_order_relaxed);
 }
 

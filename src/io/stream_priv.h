@@ -17,9 +17,10 @@
 enum {
   STREAM_FRAME_BYTES = 2 + LIMIT_MESSAGE_BYTES, /* RFC 1035 §4.2.2 */
   STREAM_READ_BYTES = 16 << 10,                 /* taken from a socket at once: bounds what a blocked connection keeps */
-  STREAM_BATCH_BYTES = 2 * STREAM_FRAME_BYTES,  /* responses gathered for one send */
-  STREAM_PRODUCERS = 8,                         /* transfers of one connection; further questions wait */
-  STREAM_MESSAGES_A_TURN = 4,                   /* of a transfer, before other connections get their turn */
+  STREAM_TURN_BYTES = 32 << 10,                 /* with as many in responses a connection's turn is over */
+  STREAM_BATCH_BYTES = STREAM_TURN_BYTES + STREAM_FRAME_BYTES, /* responses gathered for one send */
+  STREAM_PRODUCERS = 8,                                        /* transfers of one connection; further questions wait */
+  STREAM_MESSAGES_A_TURN = 4,                                  /* of a transfer, before other connections get their turn */
 };
 
 enum stream_list { STREAM_IDLE, STREAM_READING, STREAM_WRITING, STREAM_LISTS };
@@ -39,6 +40,7 @@ struct stream_conn {
   uint32_t tag;
   uint8_t list;
   uint8_t producer_count;
+  bool more;     /* its turn ended with whole messages left in `in` */
   bool touched;  /* something was completed since it last changed its place */
   bool no_input; /* nothing more is read: end of stream, or the server stops */
   bool hung_up;  /* what was read is not looked at either */
@@ -85,7 +87,7 @@ struct stream_server {
   uint64_t accept_again_ns; /* accepting rests until then; 0: it does not */
   bool stopping;
   uint64_t stop_at_ns;
-  size_t kept_bytes;
+  size_t kept_bytes, kept_peak_bytes; /* now, and the most since memory was given back */
   size_t batch_size;
   uint8_t scratch[STREAM_READ_BYTES];
   uint8_t batch[STREAM_BATCH_BYTES];

@@ -5,11 +5,12 @@
 #include "io/thread.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ACCEPTS_A_TURN = 64, ACCEPT_REST_MS = 100 };
+enum { ACCEPTS_A_TURN = 64, ACCEPT_REST_MS = 100, TRIM_FROM_BYTES = 8 << 20 };
 
 const struct stream_options stream_defaults = {
     .idle_ms = 10000,
@@ -43,7 +44,9 @@ static bool accept_one(struct listener_watch *l, struct instant now) {
   if (s->connection_count >= s->options.connections) conns_evict(s, now);
   socket_stream_prepare(fd);
   struct addr peer;
-  if (!addr_from_sockaddr((struct sockaddr *)&sa, &peer) || !conn_open(s, fd, &peer, l->tag, now)) close(fd);
+  struct stream_conn *c = addr_from_sockaddr((struct sockaddr *)&sa, &peer) ? conn_open(s, fd, &peer, l->tag, now) : NULL;
+  if (!c) close(fd);
+  else conn_ready(c, LOOP_READ, now); /* its question is mostly there already */
   return true;
 }
 
@@ -107,13 +110,29 @@ static uint64_t next_deadline(const struct stream_server *s) {
   return at;
 }
 
+/* Among many connections that are at work a new one must not wait until all of them had their turn. */
+static void accept_first(struct stream_server *s, struct instant now) {
+  if (s->accept_again_ns || !loop_crowded(s->loop)) return;
+  for (size_t i = 0; i < s->listener_count; i++)
+    listener_ready(&s->listeners[i], LOOP_READ, now);
+}
+
+/* What slow clients held goes back to the system: free() alone keeps it. */
+static void give_back(struct stream_server *s) {
+  if (s->kept_peak_bytes < TRIM_FROM_BYTES || s->kept_bytes > s->kept_peak_bytes / 8) return;
+  malloc_trim(0);
+  s->kept_peak_bytes = s->kept_bytes;
+}
+
 static void *run(void *arg) {
   struct stream_server *s = arg;
   struct instant now = clock_read();
   if (s->handler.thread_begin) s->handler.thread_begin(s->handler.arg);
   while (!s->stopping || (s->connection_count > 0 && now.mono_ns < s->stop_at_ns)) {
     loop_turn(s->loop, next_deadline(s), &now);
+    accept_first(s, now);
     conns_expire(s, now);
+    give_back(s);
     if (s->accept_again_ns && s->accept_again_ns <= now.mono_ns) rest(s, 0);
   }
   for (int list = 0; list < STREAM_LISTS; list++)

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "crypto/digest.h"
+#include "tandem/commands.h"
 #include "wire/rr.h"
 
 #include <getopt.h>
@@ -202,8 +203,6 @@ static void show_what_to_try(const struct demo *d) {
 
 /* ---- options ---- */
 
-static const char usage[] = "usage: tandem demo [--zone FILE --origin NAME] [--dir DIR] [--keep] [--no-silence]\n";
-
 static bool set_origin(struct demo *d, const char *text) {
   const char *why = "";
   if (name_from_text(text, strlen(text), &name_root, &d->origin, NULL, &why)) {
@@ -258,8 +257,7 @@ int cmd_demo(int argc, char **argv) {
   const char *dir = NULL;
   bool silence = true;
   if (!parse_options(&d, argc, argv, &dir, &silence)) {
-    fputs(usage, stderr);
-    return 1;
+    return command_misused("demo", "its options are not understood");
   }
   if (!prepare(&d, dir)) {
     perror("tandem demo: can't prepare files and ports");

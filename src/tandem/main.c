@@ -8,7 +8,20 @@ static bool is_one_of(const char *text, const char *a, const char *b) {
   return strcmp(text, a) == 0 || strcmp(text, b) == 0;
 }
 
+/* Part of the product's interface, but not there yet: said so, rather than "did you mean". */
+static bool is_to_come(const char *name) {
+  static const char *const names[] = {"import",  "edit",  "diff",   "history", "rollback", "wait",    "held",   "confirm",
+                                      "discard", "token", "backup", "restore", "rebuild",  "compare", "promote"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
+
 static int unknown(const char *name) {
+  if (is_to_come(name)) {
+    fprintf(stderr, "tandem: %s is not available yet in this version\n", name);
+    return EXIT_USAGE;
+  }
   const char *meant = command_like(name);
   fprintf(stderr, "tandem: there is no command %.64s", name);
   if (meant) fprintf(stderr, "; did you mean %s?\n", meant);

@@ -9,6 +9,7 @@
 #include "io/unix_socket.h"
 #include "tandem/commands.h"
 #include "tandem/front.h"
+#include "tandem/metrics.h"
 #include "tandem/names.h"
 #include "tandem/network.h"
 #include "tandem/note_queue.h"
@@ -30,6 +31,7 @@ struct server {
   struct store *store; /* NULL once control has it */
   struct network *network;
   struct front *front;
+  struct metrics *metrics;
   struct note_queue *notes;
   struct unix_server *commands;
   struct control *control;
@@ -115,8 +117,14 @@ static bool reconfigure(void *arg, const struct config *old_config, const struct
   struct server *s = arg;
   const struct config_server *now = &new_config->server;
   if (front_open(s->front, now, why)) return false;
+  if (metrics_open(s->metrics, &new_config->metrics, why)) {
+    front_abandon(s->front);
+    return false;
+  }
   enum err e = front_switch(s->front, s->control, s->notes, s->loop);
+  if (!e) e = metrics_switch(s->metrics, s->control);
   if (e) {
+    metrics_abandon(s->metrics);
     buf_printf(why, "the listeners could not be changed: %s", err_text(e));
     return false;
   }
@@ -163,7 +171,7 @@ static int open_all(struct server *s) {
   struct buf why = {0};
   if (store_open(s->config->server.state, &s->store, &error)) return failed("store", error.what);
   log_event(EV_STORE_OPENED, LOG_TEXT("state", s->config->server.state));
-  if (front_open(s->front, &s->config->server, &why)) {
+  if (front_open(s->front, &s->config->server, &why) || metrics_open(s->metrics, &s->config->metrics, &why)) {
     int status = failed("listen", buf_text(&why));
     buf_done(&why);
     return status;
@@ -195,7 +203,7 @@ static int drop_privileges(struct server *s) {
   if (found && store_chown(s->store, user.uid, user.gid, &error)) return failed("store", error.what);
   if (found && front_chown(s->front, user.uid, user.gid)) return failed("sockets", strerror(errno));
   if (found) unix_server_chown(s->commands, user.uid, user.gid);
-  if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front), &what))
+  if (privilege_drop(found ? &user : NULL, front_has_low_ports(s->front) || metrics_has_low_port(s->metrics), &what))
     return failed("privileges could not be dropped", what);
   return 0;
 }
@@ -223,6 +231,7 @@ static int start(struct server *s, const char *config_path) {
   if (!e) e = note_queue_new(&s->notes);
   if (!e) e = network_new(s->loop, &s->network);
   if (!e) e = front_new(&s->front);
+  if (!e) e = metrics_new(s->loop, s->front, &s->metrics);
   if (e) return failed("start", err_text(e));
   loop_on_wake(s->loop, take_notes, s);
   status = open_all(s);
@@ -233,7 +242,8 @@ static int start(struct server *s, const char *config_path) {
   status = load_zones(s, config_path);
   if (status) return status;
   e = front_switch(s->front, s->control, s->notes, s->loop);
-  return e ? failed("start of the workers", err_text(e)) : 0;
+  if (!e) e = metrics_switch(s->metrics, s->control);
+  return e ? failed("start of the threads", err_text(e)) : 0;
 }
 
 static void say_ready(void) {
@@ -255,6 +265,7 @@ static void run(struct server *s) {
 
 /* Readers go first, then what they read; the control thread's things may call each other until control is gone. */
 static void finish(struct server *s) {
+  metrics_free(s->metrics);
   front_stop(s->front);
   if (s->commands) unix_server_flush(s->commands, FLUSH_MS);
   unix_server_free(s->commands);

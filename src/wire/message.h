@@ -127,7 +127,7 @@ struct message_rr { /* one record as it stands in a message */
 
 /* Header and a reader of the body. ERR_SHORT. */
 MUST_CHECK enum err message_open(const uint8_t *bytes, size_t size, struct message *out, struct rd *body);
-/* The next question, or record; the caller counts. ERR_SHORT or ERR_FORMAT. */
+/* The next question, or record; the caller counts. ERR_SHORT or ERR_FORMAT: `body` stays, the outputs may be partly written. */
 MUST_CHECK enum err message_question(const struct message *m, struct rd *body, struct name *qname, uint16_t *qtype,
                                      uint16_t *qclass);
 MUST_CHECK enum err message_rr(const struct message *m, struct rd *body, struct message_rr *out);

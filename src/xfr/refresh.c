@@ -83,7 +83,7 @@ static void ask(struct secondaries *s, struct secondary *z, struct instant now) 
     round_end(s, z, z->current || z->lower, now);
     return;
   }
-  struct target t = zone_target(z, target_at_hand(z));
+  struct target t = secondary_target(z, target_at_hand(z));
   struct remote *r = remote_get(&s->remotes, t.address);
   if (!r) { /* out of memory: the retry timer will try again */
     z->tried = z->options->target_count;
@@ -92,7 +92,7 @@ static void ask(struct secondaries *s, struct secondary *z, struct instant now) 
   }
   z->phase = SECONDARY_WAITING_SLOT;
   lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
 }
 
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now) {
@@ -102,17 +102,18 @@ void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_targ
   z->round_ns = now.mono_ns;
   z->refresh_ns = UINT64_MAX;
   if (!z->has_content || z->expired) z->urgent = true;
-  if (z->options->target_count == 0) zone_failed(s, z, "no primary of the zone has an address: name one in `primaries`", "", now);
+  if (z->options->target_count == 0)
+    secondary_failed(s, z, "no primary of the zone has an address: name one in `primaries`", "", now);
   ask(s, z, now);
 }
 
 static void report_lower(struct secondaries *s, struct secondary *z, struct instant now) {
   char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES];
-  struct target t = zone_target(z, z->lower_target);
+  struct target t = secondary_target(z, z->lower_target);
   bool apart = !serial_gt(z->soa.serial, z->lower_serial);
   snprintf(text, sizeof text, "%s has serial %u, %s ours (%u): raise the serial there, or take its content with `retransfer`",
            addr_text(t.address, address), z->lower_serial, apart ? "which can't be compared with" : "lower than", z->soa.serial);
-  zone_failed(s, z, text, t.primary->name, now);
+  secondary_failed(s, z, text, t.primary->name, now);
 }
 
 bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -121,7 +122,7 @@ bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant n
   if (z->fruitless < FRUITLESS_MOST || since_ns >= FRUITLESS_WAIT_MS * NS_PER_MS) return false;
   uint64_t soon = z->round_ns + FRUITLESS_WAIT_MS * NS_PER_MS;
   if (z->refresh_ns > soon) z->refresh_ns = soon;
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
   return true;
 }
 
@@ -145,18 +146,18 @@ void round_end(struct secondaries *s, struct secondary *z, bool good, struct ins
   z->refresh_ns = next_round_ns(s, z, good, now);
   if (z->notify_round && z->fruitless < UINT8_MAX) z->fruitless++;
   z->force = z->urgent = z->notify_round = z->current = z->lower = false;
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
   if (lower) report_lower(s, z, now);
   if (s->events.settled) s->events.settled(s->events.arg, z->id, good);
   go_on(s, z, now);
 }
 
 void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
-  struct target t = zone_target(z, target_at_hand(z));
+  struct target t = secondary_target(z, target_at_hand(z));
   char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES + ADDR_TEXT_BYTES];
   snprintf(text, sizeof text, "%s %s", addr_text(t.address, address), what);
   exchange_free(s, z);
-  zone_failed(s, z, text, t.primary->name, now);
+  secondary_failed(s, z, text, t.primary->name, now);
   z->tried++;
   ask(s, z, now);
 }
@@ -165,7 +166,8 @@ void target_failed(struct secondaries *s, struct secondary *z, const char *what,
 
 /* `fresh`: content that was just committed; otherwise a primary confirmed what is there, and EDNS EXPIRE may only prolong
  * (RFC 7314 §4). */
-void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now) {
+void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh,
+                    struct instant now) {
   uint64_t left_s = has_expire && expire_s < z->soa.expire_s ? expire_s : z->soa.expire_s;
   uint64_t until = now.mono_ns + left_s * NS_PER_S;
   if (has_expire && !fresh && !z->expired && z->expires_ns > until) until = z->expires_ns;
@@ -191,13 +193,13 @@ static void current(struct secondaries *s, struct secondary *z, const struct soa
     z->lower_target = target_at_hand(z);
   }
   exchange_free(s, z);
-  zone_good(s, z, a->has_expire, a->expire_s, false, now);
+  secondary_good(s, z, a->has_expire, a->expire_s, false, now);
   if (z->notify_round && z->notify_target != NO_TARGET) { /* the one that told us knows */
     round_end(s, z, true, now);
     return;
   }
-  unsigned primary = zone_target(z, target_at_hand(z)).primary_index;
-  while (z->tried < z->options->target_count && zone_target(z, target_at_hand(z)).primary_index == primary)
+  unsigned primary = secondary_target(z, target_at_hand(z)).primary_index;
+  while (z->tried < z->options->target_count && secondary_target(z, target_at_hand(z)).primary_index == primary)
     z->tried++;
   ask(s, z, now);
 }
@@ -217,14 +219,14 @@ static void newer(struct secondaries *s, struct secondary *z, const struct soa_a
   z->phase = SECONDARY_WAITING_SLOT;
   lane_wait(&s->streams, &r->streams, &z->wait, z->urgent);
   exchange_free(s, z);
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
 }
 
 /* ---- the exchange ---- */
 
 static enum err write_query(struct secondaries *s, struct secondary *z, bool edns, struct instant now) {
   struct name apex;
-  zone_name(z, &apex);
+  secondary_apex(z, &apex);
   uint16_t id = (uint16_t)s->net.random(s->net.arg);
   return soa_query_write(&z->exchange->query, &apex, z->exchange->key, edns, id, now.wall_s);
 }
@@ -267,7 +269,7 @@ void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, st
   enum err e = write_query(s, z, true, now);
   if (!e) e = send_query(s, x);
   if (e) query_failed(s, z, e, now);
-  else zone_reschedule(s, z);
+  else secondary_reschedule(s, z);
 }
 
 static void ask_over_stream(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -275,7 +277,7 @@ static void ask_over_stream(struct secondaries *s, struct secondary *z, struct i
   x->stage = STAGE_SOA_CONNECT;
   enum err e = exchange_open_stream(s, x);
   if (e) query_failed(s, z, e, now);
-  else zone_reschedule(s, z);
+  else secondary_reschedule(s, z);
 }
 
 void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -313,7 +315,7 @@ void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now)
   enum err e = x->doubt.text[0] ? write_query(s, z, x->query.edns, now) : ERR_OK; /* a forgery may have spoilt its TSIG state */
   if (!e) e = send_query(s, x);
   if (e) query_failed(s, z, e, now);
-  else zone_reschedule(s, z);
+  else secondary_reschedule(s, z);
 }
 
 static void ask_without_edns(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -328,7 +330,7 @@ void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes,
   struct soa_answer answer;
   struct xfr_what what;
   bool stream = x->stage != STAGE_SOA_UDP;
-  zone_name(z, &apex);
+  secondary_apex(z, &apex);
   enum soa_verdict verdict = soa_query_judge(&x->query, &apex, bytes, n, now.wall_s, &answer, &what);
   if (verdict != SOA_STRANGE) x->lane->remote->silent = 0;
   if (verdict == SOA_GIVEN) {

@@ -97,11 +97,11 @@ static bool same_primaries(const struct secondary_options *a, const struct secon
 
 /* ---- zones ---- */
 
-void zone_name(const struct secondary *z, struct name *out) {
+void secondary_apex(const struct secondary *z, struct name *out) {
   name_from_wire(z->apex, out);
 }
 
-struct target zone_target(const struct secondary *z, uint16_t index) {
+struct target secondary_target(const struct secondary *z, uint16_t index) {
   const struct secondary_options *o = &z->options->o;
   unsigned p = 0, i = index;
   while (i >= o->primaries[p].address_count) {
@@ -111,14 +111,14 @@ struct target zone_target(const struct secondary *z, uint16_t index) {
   return (struct target){&o->primaries[p], p, &o->primaries[p].address[i]};
 }
 
-void zone_reschedule(struct secondaries *s, struct secondary *z) {
+void secondary_reschedule(struct secondaries *s, struct secondary *z) {
   uint64_t due = z->refresh_ns;
   if (z->exchange && z->exchange->deadline_ns < due) due = z->exchange->deadline_ns;
   if (z->has_content && !z->expired && z->expires_ns < due) due = z->expires_ns;
   timer_set(&s->timers, &z->timer, due);
 }
 
-void zone_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now) {
+void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now) {
   size_t size = strlen(what) + 1;
   char *error = realloc(z->error, size);
   if (error) {
@@ -250,7 +250,7 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
     uint64_t next = next_round_ns(s, z, z->failures == 0, now);
     if (z->refresh_ns > next) z->refresh_ns = next;
   }
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
   return ERR_OK;
 }
 
@@ -280,13 +280,13 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
     z->has_content = true;
     z->notify_round = false; /* it was not fruitless */
     z->fruitless = 0;
-    zone_good(s, z, z->has_promised_expire, z->promised_expire_s, true, now);
+    secondary_good(s, z, z->has_promised_expire, z->promised_expire_s, true, now);
     round_end(s, z, true, now);
   } else {
     struct xfr_what what;
     const char *peer = z->last_transfer ? z->last_transfer->peer : "";
     xfr_what_set(&what, "the transferred version was not taken: %s", why && *why ? why : err_text(e));
-    zone_failed(s, z, what.text, peer, now);
+    secondary_failed(s, z, what.text, peer, now);
     round_end(s, z, false, now);
   }
   pump(s, now);
@@ -294,7 +294,7 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
 
 static uint16_t target_of(struct secondaries *s, const struct secondary *z, const struct addr *from) {
   for (uint16_t i = 0; i < z->options->target_count; i++) {
-    struct target t = zone_target(z, i);
+    struct target t = secondary_target(z, i);
     if (!addr_same_host(t.address, from)) continue;
     struct remote *r = remote_find(&s->remotes, t.address);
     if (r) r->silent = 0; /* whoever notifies is up */
@@ -430,7 +430,7 @@ static void wake(struct secondaries *s, struct secondary *z, struct instant now)
   if (z->has_content && !z->expired && z->expires_ns <= now.mono_ns) {
     z->expired = true;
     s->counts.expired++;
-    zone_reschedule(s, z);
+    secondary_reschedule(s, z);
     s->events.expired(s->events.arg, z->id);
   }
   struct exchange *x = z->exchange;

@@ -108,11 +108,11 @@ struct secondaries {
 };
 
 /* ---- secondary.c ---- */
-void zone_name(const struct secondary *z, struct name *out);
-struct target zone_target(const struct secondary *z, uint16_t index); /* index < target_count */
-void zone_reschedule(struct secondaries *s, struct secondary *z);
+void secondary_apex(const struct secondary *z, struct name *out);
+struct target secondary_target(const struct secondary *z, uint16_t index); /* index < target_count */
+void secondary_reschedule(struct secondaries *s, struct secondary *z);
 /* Keeps the error for status and tells the owner. */
-void zone_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
+void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
 
 /* ---- refresh.c ---- */
 /* Whether NOTIFYs brought nothing so often that a round for one more has to wait; then it is put down for soon. */
@@ -122,7 +122,7 @@ void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_targ
 void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
 uint16_t target_at_hand(const struct secondary *z);
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
-void zone_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
+void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
 uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now);
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);

@@ -33,7 +33,7 @@ struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct
     give_back(s, lane);
     return NULL;
   }
-  struct target t = zone_target(z, target_at_hand(z));
+  struct target t = secondary_target(z, target_at_hand(z));
   set_peer(x, &t);
   tsig_stream_none(&x->query.tsig);
   x->zone = z;
@@ -100,7 +100,7 @@ void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lan
     transfer_failed(s, z, what.text, now);
     return;
   }
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
 }
 
 void transfer_on(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -108,7 +108,7 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
   struct name apex;
   uint16_t id = (uint16_t)s->net.random(s->net.arg);
   if (x->stage == STAGE_SOA_STREAM) s->counts.transfers++;
-  zone_name(z, &apex);
+  secondary_apex(z, &apex);
   z->phase = SECONDARY_TRANSFERRING;
   x->stage = STAGE_AXFR;
   size_t size;
@@ -125,7 +125,7 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
   }
   x->started_ns = x->progress_ns = x->window_ns = now.mono_ns;
   x->deadline_ns = now.mono_ns + window_ns(z);
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
 }
 
 /* A stream has to bring something in every timeout, and not just drops; and it has to end some day. Messages don't touch the heap
@@ -150,7 +150,7 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
     }
     uint64_t stall = x->progress_ns + window, slow = x->window_ns + window;
     x->deadline_ns = stall < slow ? stall : slow;
-    zone_reschedule(s, z);
+    secondary_reschedule(s, z);
     return;
   }
   transfer_failed(s, z, what.text, now);
@@ -192,7 +192,7 @@ static void transfer_done(struct secondaries *s, struct secondary *z, struct ins
   keep_last_transfer(z, &info, now);
   exchange_free(s, z);
   z->phase = SECONDARY_COMMITTING;
-  zone_reschedule(s, z);
+  secondary_reschedule(s, z);
   s->events.transferred(s->events.arg, z->id, snap, &info);
 }
 

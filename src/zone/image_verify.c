@@ -43,7 +43,7 @@ static bool sets_sound(const struct zone_node *r, uint32_t bytes, uint64_t *rr_c
   return end - at < CELL_BYTES;
 }
 
-/* A key that is a name below the apex: labels of 1-63 octets, with their escapes, each ended by 00. */
+/* A key that is a name below the apex: labels of 1-63 octets in lower case, with their escapes, each ended by 00. */
 static bool key_sound(const struct zone_node *r, const struct name *apex) {
   const uint8_t *key = record_key(r);
   unsigned size = record_key_size(r), labels = 0, octets = apex->size, label = 0;
@@ -56,6 +56,7 @@ static bool key_sound(const struct zone_node *r, const struct name *apex) {
       continue;
     }
     if (key[i] == 1 && (++i == size || key[i] < 1 || key[i] > 2)) return false;
+    if (key[i] >= 'A' && key[i] <= 'Z') return false;
     label++;
   }
   return label == 0 && octets <= LIMIT_NAME_BYTES && labels == record_labels(r) && labels + apex->labels < LIMIT_NAME_LABELS;

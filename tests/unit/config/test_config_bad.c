@@ -59,7 +59,7 @@ static const struct {
     /* ---- not available yet ---- */
     {"catalogs: [{name: c}]\n", "1:1", "catalogs is not available yet in this version [not-available]"},
     {"api: {listen: \"127.0.0.1@1\"}\n", "1:1", "api is not available yet in this version"},
-    {"metrics: {listen: \"127.0.0.1@1\"}\n", "1:1", "metrics is not available yet in this version"},
+    {"metrics: {per-zone: some}\n", "1:21", "`per-zone` cannot be `some`"},
     {"store: postgresql://u@h/d\n", "1:1", "store other than `sqlite` is not available yet in this version"},
     {"server: {listen-tls: [\"::1@853\"]}\n", "1:10", "server.listen-tls is not available yet in this version"},
     {"server: {tls: {}}\n", "1:10", "server.tls is not available yet in this version"},

@@ -12,6 +12,8 @@
 
 #include <cmocka.h>
 
+enum { TOKENS_MAX = 2048 };
+
 struct rdata {
   size_t size;
   uint8_t bytes[LIMIT_MESSAGE_BYTES];
@@ -27,7 +29,7 @@ static inline enum err rdata_parse(uint16_t type, const char *text, const struct
                                    struct rr_text_error *error) {
   struct rr_token tokens[TOKENS_MAX];
   struct wr w = wr_make(out->bytes, sizeof out->bytes);
-  size_t count = tokens_split(text, strlen(text), tokens_join_values(type), tokens);
+  size_t count = tokens_split(text, strlen(text), tokens_join_values(type), tokens, TOKENS_MAX);
   enum err e = rr_rdata_from_text(type, tokens, count, origin, &w, error);
   out->size = wr_used(&w);
   return e;

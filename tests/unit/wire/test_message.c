@@ -3,6 +3,7 @@
 #include "wire/message.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 static uint8_t buffer[LIMIT_MESSAGE_BYTES];
 static struct message_writer writer;
@@ -236,6 +237,57 @@ static void test_opt(void **state) {
   assert_int_equal(buffer[3] & 15, 0);
 }
 
+static uint64_t random_state = 88172645463325252u;
+
+static uint32_t random_below(uint32_t n) {
+  random_state ^= random_state << 13;
+  random_state ^= random_state >> 7;
+  random_state ^= random_state << 17;
+  return (uint32_t)(random_state >> 32) % n;
+}
+
+/* One to five labels out of few, so that the same label stands in front of many names. */
+static void random_name(char *out) {
+  static const char *const labels[] = {"a",    "b",    "c",       "A",       "ab",         "ba",
+                                       "host", "mail", "example", "Example", "\\000\\001", "abcdefghi"};
+  out[0] = 0;
+  for (unsigned i = 1 + random_below(5); i > 0; i--) {
+    size_t n = strlen(out);
+    snprintf(out + n, 100 - n, "%s.", labels[random_below(sizeof labels / sizeof labels[0])]);
+  }
+}
+
+/* Whatever is written and taken back, what stays reads as it was put in; only owners may differ in case. */
+static void test_random_messages(void **state) {
+  for (unsigned i = 0; i < 1500; i++) {
+    char question[100], owner[100], target[100];
+    struct buf want = {0}, got = {0};
+    random_name(question);
+    start(200 + random_below(4000), random_below(4) ? question : NULL);
+    struct message_mark mark = message_mark(&writer);
+    size_t kept = 0;
+    for (unsigned k = 0; k < 60; k++) {
+      random_name(owner);
+      random_name(target);
+      if (!put(SECTION_ANSWER, owner, "NS", target)) break;
+      buf_printf(&want, "%s NS %s\n", owner, target);
+      if (random_below(8) == 0) {
+        message_rewind(&writer, mark);
+        want.size = kept;
+        want.data[kept] = 0;
+      } else if (random_below(3) == 0) {
+        mark = message_mark(&writer);
+        kept = want.size;
+      }
+    }
+    read_back(message_finish(&writer, 0), &got);
+    assert_int_equal(want.size, got.size);
+    if (want.size) assert_int_equal(strncasecmp(buf_text(&want), buf_text(&got), want.size), 0);
+    buf_done(&want);
+    buf_done(&got);
+  }
+}
+
 /* A transfer's message: full, every name right, and the table's bounds leave it well compressed. */
 static void test_full_message(void **state) {
   struct buf want = {0}, got = {0};
@@ -324,6 +376,7 @@ int main(void) {
       cmocka_unit_test(test_rrset_is_all_or_nothing),
       cmocka_unit_test(test_echo),
       cmocka_unit_test(test_opt),
+      cmocka_unit_test(test_random_messages),
       cmocka_unit_test(test_full_message),
       cmocka_unit_test(test_far_names),
       cmocka_unit_test(test_read_refuses),

@@ -162,7 +162,7 @@ static void test_no_space(void **state) {
     struct rr_token tokens[TOKENS_MAX];
     uint16_t type = type_of(rr_examples[i].type);
     size_t size = strlen(rr_examples[i].wire) / 2;
-    size_t count = tokens_split(rr_examples[i].text, strlen(rr_examples[i].text), tokens_join_values(type), tokens);
+    size_t count = tokens_split(rr_examples[i].text, strlen(rr_examples[i].text), tokens_join_values(type), tokens, TOKENS_MAX);
     for (size_t room = 0; room < size; room++) {
       struct rr_text_error error;
       struct wr w = wr_make(a.bytes, room);

@@ -5,8 +5,6 @@
 
 #include "wire/rr.h"
 
-enum { TOKENS_MAX = 2048 };
-
 /* Behind a quoted string that begins at p, or end. */
 static inline const char *token_behind_quotes(const char *p, const char *end) {
   for (p++; p < end && *p != '"'; p++)
@@ -14,10 +12,10 @@ static inline const char *token_behind_quotes(const char *p, const char *end) {
   return p < end ? p + 1 : end;
 }
 
-static inline size_t tokens_split(const char *text, size_t n, bool join_values, struct rr_token *out) {
+static inline size_t tokens_split(const char *text, size_t n, bool join_values, struct rr_token *out, size_t capacity) {
   const char *p = text, *end = text + n;
   size_t count = 0;
-  while (count < TOKENS_MAX) {
+  while (count < capacity) {
     while (p < end && (*p == ' ' || *p == '\n' || *p == '\t'))
       p++;
     if (p == end) break;

@@ -1,0 +1,119 @@
+/* What is done from time to time: the timer file is written, the store is swept, and what is served from memory only is given to
+ * the store again until it takes it. */
+#include "base/log.h"
+#include "control/control_priv.h"
+
+enum {
+  TIMERS_S = 60,
+  SWEEP_MOST_S = 3600,           /* between two sweeps ... */
+  SWEEP_LEAST_S = 2,             /* ... and not more often than this when much is committed: */
+  SWEEP_BATCHES = 512,           /* so many batches, each with a segment file perhaps, */
+  SWEEP_IMAGE_BYTES = 256 << 20, /* or so much in images, which mostly replace others */
+  KEEP_FIRST_S = 2,              /* doubles */
+  KEEP_MOST_S = 60,
+  KEEP_ALONE = 16, /* zones tried one by one when all together did not go */
+};
+
+void upkeep_start(struct control *c) {
+  c->upkeep = (struct upkeep){.timers_ns = c->now.mono_ns, .sweep_ns = c->now.mono_ns, .keep_ns = UINT64_MAX};
+}
+
+static void later(uint64_t *at_ns, const struct control *c, uint64_t seconds) {
+  *at_ns = c->now.mono_ns + seconds * NS_PER_S;
+}
+
+static void sooner(uint64_t *at_ns, const struct control *c, uint64_t seconds) {
+  uint64_t then = c->now.mono_ns + seconds * NS_PER_S;
+  if (*at_ns > then) *at_ns = then;
+}
+
+/* ---- the timer file ---- */
+
+static void write_timers(struct control *c) {
+  struct store_error why = {""};
+  if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  later(&c->upkeep.timers_ns, c, TIMERS_S);
+}
+
+/* ---- the sweep ---- */
+
+static void sweep(struct control *c) {
+  struct store_error why = {""};
+  int64_t before = c->now.wall_s - (int64_t)c->epoch->config->history.deleted_s;
+  if (store_sweep(c->store, before, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  c->upkeep.batches = c->upkeep.image_bytes = 0;
+  later(&c->upkeep.sweep_ns, c, SWEEP_MOST_S);
+}
+
+void upkeep_committed(struct control *c, uint64_t image_bytes) {
+  struct upkeep *u = &c->upkeep;
+  u->batches++;
+  u->image_bytes += image_bytes;
+  if (u->batches >= SWEEP_BATCHES || u->image_bytes >= SWEEP_IMAGE_BYTES) sooner(&u->sweep_ns, c, SWEEP_LEAST_S);
+}
+
+/* ---- what is not durable ---- */
+
+void upkeep_not_kept(struct control *c) {
+  uint64_t s = (uint64_t)KEEP_FIRST_S << (c->upkeep.keep_failures < 6 ? c->upkeep.keep_failures : 6);
+  sooner(&c->upkeep.keep_ns, c, s < KEEP_MOST_S ? s : KEEP_MOST_S);
+}
+
+static bool is_not_kept(const struct zone_slot *z) {
+  return z->snap && !z->durable;
+}
+
+/* All of them, or with `only` that one, in one batch. */
+static enum err keep(struct control *c, struct zone_slot *only, size_t *count) {
+  struct pipeline *p;
+  struct zone_slot *z;
+  struct store_error why;
+  size_t changed;
+  enum err err = pipeline_begin(c, &p);
+  if (err) return err;
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
+    if (!is_not_kept(z) || (only && z != only)) continue;
+    err = pipeline_keep(p, z);
+    *count += 1;
+  }
+  if (!err) return pipeline_commit(p, c->now, &changed, &why);
+  pipeline_abort(p);
+  return err;
+}
+
+/* A zone that is too large for what room there is must not keep the others from being kept. */
+static void keep_alone(struct control *c) {
+  struct zone_slot *z;
+  size_t tried = 0, count = 0;
+  for (size_t i = 0; tried < KEEP_ALONE && (z = registry_next(&c->registry, &i));) {
+    if (!is_not_kept(z)) continue;
+    tried++;
+    if (keep(c, z, &count) == ERR_MEMORY) break;
+  }
+}
+
+static void keep_again(struct control *c) {
+  size_t count = 0;
+  c->upkeep.keep_ns = UINT64_MAX; /* a failure sets the next moment */
+  sweep(c);                       /* may make room */
+  enum err err = keep(c, NULL, &count);
+  c->upkeep.keep_failures = err ? c->upkeep.keep_failures + 1 : 0;
+  if (err && count > 1) keep_alone(c);
+  if (err) upkeep_not_kept(c);
+  else if (count)
+    log_event(EV_STORE_RECOVERED, LOG_TEXT("what", "what was served from memory only is durable now"), LOG_NUMBER("zones", count));
+}
+
+/* ---- the whole ---- */
+
+void upkeep_run(struct control *c) {
+  if (c->now.mono_ns >= c->upkeep.keep_ns) keep_again(c);
+  if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
+  if (c->now.mono_ns >= c->upkeep.timers_ns) write_timers(c);
+}
+
+uint64_t upkeep_deadline(const struct control *c) {
+  const struct upkeep *u = &c->upkeep;
+  uint64_t at = u->timers_ns < u->sweep_ns ? u->timers_ns : u->sweep_ns;
+  return at < u->keep_ns ? at : u->keep_ns;
+}
