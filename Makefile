@@ -58,6 +58,13 @@ lint: packages-test
 format:
 	@git ls-files -co --exclude-standard 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]' | xargs clang-format-14 -i
 
+## make docs     writes the pages that are made from tables
+docs: packages-build packages-test $(BUILD)/debug/build.ninja
+	@cd $(BUILD)/debug && ninja --quiet tests/unit/config/test_config_doc tests/unit/api/test_metrics_doc tests/unit/tandem/test_manual
+	@$(BUILD)/debug/tests/unit/config/test_config_doc --write docs/configuration.md
+	@$(BUILD)/debug/tests/unit/api/test_metrics_doc --write docs/metrics.md
+	@$(BUILD)/debug/tests/unit/tandem/test_manual --write docs/tandem.1
+
 ## make fuzz     each fuzz target for SECONDS (default 60) seconds
 fuzz: fuzzers
 	@$(PY) tests/fuzz/run.py --seconds $(or $(SECONDS),60)

@@ -76,7 +76,8 @@ static double median(double *v) {
   return v[ROUNDS / 2];
 }
 
-static struct zone_snap *build(const struct name *apex, const unsigned *order, unsigned names, bool nsec, double *ms, double *finish_ms) {
+static struct zone_snap *build(const struct name *apex, const unsigned *order, unsigned names, bool nsec, double *ms,
+                               double *finish_ms) {
   static const uint8_t next[] = {1, 'x', 0, 0, 1, 0x40};
   struct zone_edit *e;
   struct zone_snap *s;
@@ -164,7 +165,7 @@ static double covers(const struct zone_snap *s, const struct questions *q, size_
 
 static double chase(void) {
   enum { LINES = 1 << 20, WORDS = 16, STEPS = 1 << 18 };
-  static uint32_t (*lines)[WORDS], at;
+  static uint32_t(*lines)[WORDS], at;
   if (!lines) {
     lines = malloc(LINES * sizeof *lines);
     if (!lines) must(ERR_MEMORY);

@@ -121,12 +121,19 @@ bool access_choose(const struct server *s, struct query *q) {
   return false;
 }
 
+/* Below the apex of a zone that drops strangers they are dropped, too. */
+static void not_an_apex(const struct server *s, const struct query *q) {
+  const struct zone_entry *above = zone_set_find(s->zones, q->key, q->lookup.key_size);
+  if (above && above->policy->drop_strangers && !access_sees(above, q->job)) stranger(s, q->job, above);
+  else outside(s, q->job);
+}
+
 /* Finds the zone whose apex was asked and whether `allowed` lets the client in; makes the response if it does not. */
 static bool enter(const struct server *s, struct query *q, bool (*allowed)(const struct zone_policy *, const struct answer_job *)) {
   struct answer_job *job = q->job;
   q->entry = zone_set_exact(s->zones, q->key, q->lookup.key_size);
   if (!q->entry) {
-    outside(s, job);
+    not_an_apex(s, q);
     return false;
   }
   reply_zone(job, q->entry);

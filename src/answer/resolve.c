@@ -113,19 +113,15 @@ static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
   return follow(r, target);
 }
 
-/* Types that stand beside a CNAME (RFC 4034 §3, §4) or mean the CNAME itself. */
-static bool asks_at_cname(uint16_t qtype) {
-  return qtype == RR_CNAME || qtype == RR_NSEC || qtype == RR_RRSIG || qtype == RR_ANY;
-}
-
 static bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
   *step = STEP_END;
   if (r->qtype == RR_ANY) return put_any(r, node);
   if (r->qtype == RR_RRSIG) return put_signatures(r, node);
   struct zone_rrset set;
   bool found = find(node, r->qtype, &set);
-  /* A CNAME with other data beside it comes from a transfer and wins (RFC 2181 §10.1). */
-  if (!asks_at_cname(r->qtype) && !(found && zone_rrset_count(node) == 1)) {
+  /* NSEC stands beside a CNAME (RFC 4034 §4); in a zone with NSEC3 there is none, and asking for it follows. Other data beside a
+   * CNAME comes from a transfer, and the CNAME wins (RFC 2181 §10.1). */
+  if (r->qtype != RR_CNAME && !(found && (r->qtype == RR_NSEC || zone_rrset_count(node) == 1))) {
     struct zone_rrset cname;
     if (find(node, RR_CNAME, &cname)) {
       *step = put_cname(r, &cname);

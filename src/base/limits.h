@@ -17,7 +17,7 @@ enum {
   LIMIT_BATCH = 32,                          /* packets a worker takes at once */
   LIMIT_DIAGS = 1000,                        /* findings kept for one file or configuration */
   LIMIT_INCLUDE_DEPTH = 16,                  /* $INCLUDE in zone files, include: in configuration */
-  LIMIT_LINE_TOKENS = 65600,        /* tokens of one record in a zone file: 65,535 empty strings of a TXT fit */
+  LIMIT_LINE_TOKENS = 65600,                 /* tokens of one record in a zone file: 65,535 empty strings of a TXT fit */
   LIMIT_TOKEN_BYTES = 1 << 18,               /* one token of a zone file: a base64 key of 64 KiB and more */
   LIMIT_GENERATE_RECORDS = 65536,            /* records of one $GENERATE line */
   LIMIT_GENERATE_WIDTH = 255,                /* digits of one number made by $GENERATE */
@@ -38,7 +38,7 @@ enum {
   LIMIT_SEGMENT_MAPS = 256,                  /* segment files mapped at once; images of further ones are read into memory */
   LIMIT_STREAMS = 8192,                      /* TCP connections of one stream thread */
   LIMIT_STREAM_PIPELINE = 64,                /* unanswered messages of one connection */
-  LIMIT_TRANSFERS_OUT = 1024,       /* running at once; each pins a version of its zone */
+  LIMIT_TRANSFERS_OUT = 1024,                /* running at once; each pins a version of its zone */
   LIMIT_STREAM_BUFFER_BYTES = 128 << 20,     /* input and output kept for slow clients of one stream thread */
   LIMIT_UDP_REQUEST_BYTES = 4096,            /* of a longer datagram the rest is lost; larger updates come over TCP */
   LIMIT_UDP_CLIENTS = 4096,                  /* exchanges of our own over UDP at once */
@@ -52,6 +52,7 @@ enum {
   LIMIT_HTTP_REQUEST_BYTES = 16384,          /* memory of one: a longer header is refused */
   LIMIT_HTTP_IDLE_S = 10,                    /* of one, without an octet */
   LIMIT_HTTP_CONNECTION_S = 60,              /* of one that is in no hurry, when another comes */
+  LIMIT_METRICS_PAGES = 4,                   /* copies of the metrics page kept for slow readers; then they get the last one */
   LIMIT_WORST_ZONES = 20,                    /* zones shown by metrics.per-zone: worst */
   LIMIT_NOTIFY_QUEUE = 1024,                 /* NOTIFY on their way from the workers to the control thread; a power of two */
   LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* default for one incoming transfer */

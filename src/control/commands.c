@@ -141,13 +141,14 @@ static void reload_everything(struct control *c, uint64_t token) {
   enum err err = reload_all(c, &r);
   if (!err && !r.config_refused && !r.refused)
     buf_printf(&r.text, "reloaded: %zu zones changed, %zu added, %zu removed\n", r.changed, r.added, r.removed);
-  const char *error = r.config_refused ? "the configuration has mistakes and was not put in force"
-                      : r.refused      ? "a zone file was refused; the old version serves on"
-                                       : "the reload failed";
+  const char *error = r.config_refused    ? "the configuration has mistakes and was not put in force"
+                      : r.refused         ? "a zone file was refused; the old version serves on"
+                      : err == ERR_MEMORY ? "out of memory"
+                                          : "the store could not keep the changes; what was served before is served on";
   json_t *o = json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", !err && !r.config_refused && !r.refused, "text", buf_text(&r.text),
                         "changed", (json_int_t)r.changed, "added", (json_int_t)r.added, "removed", (json_int_t)r.removed, "refused",
                         (json_int_t)r.refused);
-  if (err || r.config_refused || r.refused) json_object_set_new(o, "error", json_string(err ? err_text(err) : error));
+  if (err || r.config_refused || r.refused) json_object_set_new(o, "error", json_string(error));
   send_json(c, token, o);
   buf_done(&r.text);
 }

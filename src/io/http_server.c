@@ -6,7 +6,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -87,6 +86,10 @@ void http_response_free(struct http_response *r) {
   if (!r || atomic_fetch_sub(&r->references, 1) != 1) return;
   MHD_destroy_response(r->mhd);
   free(r);
+}
+
+bool http_response_is_sent(const struct http_response *r) {
+  return atomic_load(&r->references) == 1;
 }
 
 static enum MHD_Result refuse(struct MHD_Connection *connection, unsigned status, const char *error) {
@@ -233,6 +236,11 @@ static void told(void *arg, unsigned events, struct instant now) {
 
 /* ---- the server ---- */
 
+/* Paths are compared as they were sent: what is written otherwise is another path, and no %00 cuts one short. */
+static size_t keep_escaped(void *arg, struct MHD_Connection *connection, char *text) {
+  return strlen(text);
+}
+
 /* The library's thread is to take no signals: they are the main thread's. */
 static struct MHD_Daemon *start_daemon(struct http_server *s, int fd) {
   sigset_t all, before;
@@ -242,8 +250,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *s, int fd) {
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, take_request, s, MHD_OPTION_LISTEN_SOCKET, fd,
       MHD_OPTION_CONNECTION_LIMIT, (unsigned)(LIMIT_HTTP_CONNECTIONS + PUSHED_OUT), MHD_OPTION_CONNECTION_TIMEOUT,
       (unsigned)LIMIT_HTTP_IDLE_S, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)LIMIT_HTTP_REQUEST_BYTES,
-      MHD_OPTION_NOTIFY_CONNECTION, notice_connection, s, MHD_OPTION_NOTIFY_COMPLETED, end_request, s, MHD_OPTION_STRICT_FOR_CLIENT,
-      1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+      MHD_OPTION_NOTIFY_CONNECTION, notice_connection, s, MHD_OPTION_NOTIFY_COMPLETED, end_request, s, MHD_OPTION_UNESCAPE_CALLBACK,
+      keep_escaped, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
   return d;
 }

@@ -16,6 +16,8 @@
 #include "base/buf.h"
 #include "io/loop.h"
 
+#include <stdbool.h>
+
 enum { HTTP_OK = 200, HTTP_NOT_FOUND = 404, HTTP_METHOD_NOT_ALLOWED = 405, HTTP_UNAVAILABLE = 503 };
 
 struct http_server;
@@ -36,7 +38,8 @@ void http_server_free(struct http_server *s);
 
 /* Takes over the body's memory in any case. */
 MUST_CHECK enum err http_response_new(unsigned status, const char *content_type, struct buf *body, struct http_response **out);
-void http_response_free(struct http_response *r); /* those who are being sent it still get it; NULL is fine */
+void http_response_free(struct http_response *r);          /* those who are being sent it still get it; NULL is fine */
+bool http_response_is_sent(const struct http_response *r); /* nobody is being sent it any more */
 /* Exactly once a request; the response stays the caller's. NULL: 503. */
 void http_reply(struct http_request *r, struct http_response *response);
 

@@ -1,4 +1,5 @@
 #include "tandem/commands.h"
+#include "tandem/manual.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -105,8 +106,11 @@ static void help_all(struct buf *out) {
 int cmd_help(int argc, char **argv) {
   struct buf text = {0};
   int words, status = EXIT_DONE;
-  const struct command *c = argc > 1 ? command_find(argc - 1, argv + 1, &words) : NULL;
-  if (argc > 1 && !c) {
+  bool manual = argc == 2 && strcmp(argv[1], "--man") == 0;
+  const struct command *c = argc > 1 && !manual ? command_find(argc - 1, argv + 1, &words) : NULL;
+  if (manual) {
+    manual_page(&text);
+  } else if (argc > 1 && !c) {
     fprintf(stderr, "tandem: there is no command %s; `tandem help` lists them\n", argv[1]);
     status = EXIT_USAGE;
   } else if (c) {

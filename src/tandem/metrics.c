@@ -1,6 +1,7 @@
 #include "tandem/metrics.h"
 
 #include "api/metrics.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "io/http_server.h"
 #include "io/sockets.h"
@@ -22,9 +23,10 @@ struct metrics {
   struct addr now, next; /* family 0: none */
   int fd;                /* of next; -1: as now */
   struct http_server *server;
-  struct http_response *page; /* the last one written; NULL: none */
-  uint64_t page_ns;           /* the moment it is of */
-  int64_t credit_ns;          /* time that may go into pages */
+  struct http_response *pages[LIMIT_METRICS_PAGES]; /* the last one written, and those that slow readers still take */
+  size_t last;                                      /* where it is */
+  uint64_t page_ns;                                 /* when one was asked for last */
+  int64_t credit_ns;                                /* time that may go into pages */
 };
 
 /* ---- the page ---- */
@@ -35,31 +37,48 @@ static void earn(struct metrics *m, struct instant now) {
   if (m->credit_ns > MOST_NS) m->credit_ns = MOST_NS;
 }
 
-static enum err write_page(struct metrics *m, struct instant now) {
+/* Where a new page can be kept; LIMIT_METRICS_PAGES: nowhere. */
+static size_t find_room(struct metrics *m) {
+  size_t room = LIMIT_METRICS_PAGES;
+  for (size_t i = 0; i < LIMIT_METRICS_PAGES; i++) {
+    if (m->pages[i] && i != m->last && http_response_is_sent(m->pages[i])) {
+      http_response_free(m->pages[i]);
+      m->pages[i] = NULL;
+    }
+    if (!m->pages[i]) room = i;
+  }
+  const struct http_response *last = m->pages[m->last];
+  return !last || http_response_is_sent(last) ? m->last : room;
+}
+
+static enum err write_page(struct metrics *m, size_t at, struct instant now) {
   struct buf text = {0};
   struct http_response *page;
   metrics_page(m->control, m->front, now, &text);
   m->credit_ns -= (int64_t)(clock_read().mono_ns - now.mono_ns);
   enum err e = http_response_new(HTTP_OK, METRICS_CONTENT_TYPE, &text, &page);
   if (e) return e;
-  http_response_free(m->page);
-  m->page = page;
+  http_response_free(m->pages[at]);
+  m->pages[at] = page;
+  m->last = at;
   return ERR_OK;
 }
 
 /* All that ask in one turn of the loop get the same page. */
 static void get_page(void *arg, struct http_request *r, struct instant turn) {
   struct metrics *m = arg;
-  if (!m->page || turn.mono_ns > m->page_ns) {
+  bool first = !m->pages[m->last];
+  if (first || turn.mono_ns > m->page_ns) {
     struct instant now = clock_read();
+    size_t room = find_room(m);
     earn(m, now);
     m->page_ns = now.mono_ns;
-    if ((!m->page || m->credit_ns > 0) && write_page(m, now)) {
+    if ((first || m->credit_ns > 0) && room < LIMIT_METRICS_PAGES && write_page(m, room, now)) {
       http_reply(r, NULL);
       return;
     }
   }
-  http_reply(r, m->page);
+  http_reply(r, m->pages[m->last]);
 }
 
 /* ---- the listener ---- */
@@ -76,7 +95,8 @@ void metrics_free(struct metrics *m) {
   if (!m) return;
   metrics_abandon(m);
   http_server_free(m->server);
-  http_response_free(m->page);
+  for (size_t i = 0; i < LIMIT_METRICS_PAGES; i++)
+    http_response_free(m->pages[i]);
   free(m);
 }
 

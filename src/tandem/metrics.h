@@ -5,7 +5,8 @@
  *
  * The page is written on the control thread, where the zones and the transfer machines can be asked without a lock; the counters of
  * the workers and streams are atomic, and nobody waits for anybody. However many ask and however large the page is, writing it
- * takes at most about a tenth of that thread's time: beyond that the last page is sent again. Thread: the control thread. */
+ * takes at most about a tenth of that thread's time: beyond that, and while slow readers hold too many copies, the last page is
+ * sent again. Thread: the control thread. */
 #ifndef TANDEM_METRICS_H
 #define TANDEM_METRICS_H
 

@@ -27,7 +27,8 @@ enum err name_read_plain(struct rd *r, struct name *out) {
 enum err name_read(struct rd *r, const uint8_t *message, struct name *out) {
   const uint8_t *p = r->at, *behind = NULL;
   const uint8_t *segment = p; /* where the run of labels being read began: a pointer must go before it */
-  struct name n = {.size = 0, .labels = 0};
+  struct name n;              /* not initialised: its octets are written in order */
+  n.size = n.labels = 0;
   for (unsigned hops = 0;;) {
     if (p >= r->end) return ERR_SHORT;
     unsigned length = *p;

@@ -15,47 +15,44 @@ static enum err fail(const struct scanner *s, size_t *bad, const char **why) {
   return ERR_FORMAT;
 }
 
-/* Reads labels into n up to the end; `*absolute` says whether the text ended in a dot. */
+/* Reads labels into n up to the end; `*absolute` says whether the text ended in a dot. On failure s->at is where. */
 static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
-  unsigned start = 0, at = 1; /* octets[start] takes the label's length */
+  const char *p = s->text, *end = p + s->size;
+  const uint8_t *limit = n->octets + LIMIT_NAME_BYTES - 1; /* the last octet is the root's */
+  uint8_t *start = n->octets, *to = start + 1;             /* *start takes the label's length */
+  n->labels = 0;
   *absolute = false;
-  while (s->at < s->size) {
-    uint8_t c;
-    if (s->text[s->at] == '.') {
-      if (at == start + 1) {
-        s->why = "an empty label";
-        return false;
-      }
-      n->octets[start] = (uint8_t)(at - start - 1);
+  while (p < end) {
+    const uint8_t *stop = limit - start > LIMIT_LABEL_BYTES + 1 ? start + LIMIT_LABEL_BYTES + 1 : limit;
+    while (p < end && to < stop && *p != '.' && *p != '\\')
+      *to++ = (uint8_t)*p++;
+    if (p == end) break;
+    s->at = (size_t)(p - s->text);
+    size_t length = (size_t)(to - start) - 1;
+    if (*p == '.') {
+      s->why = "an empty label";
+      if (length == 0) return false;
+      *start = (uint8_t)length;
       n->labels++;
-      start = at++;
-      s->at++;
-      *absolute = s->at == s->size;
+      start = to++;
+      *absolute = ++p == end;
       continue;
     }
-    if (at - start - 1 == LIMIT_LABEL_BYTES) {
-      s->why = "label longer than 63 octets";
-      return false;
-    }
-    if (at >= LIMIT_NAME_BYTES - 1) {
-      s->why = "name longer than 255 octets";
-      return false;
-    }
-    size_t taken = escape_read(s->text + s->at, s->size - s->at, &c);
-    if (taken == 0) {
-      s->why = "a backslash that is not followed by a character or by 000 to 255";
-      return false;
-    }
-    s->at += taken;
-    n->octets[at++] = c;
+    s->why = length == LIMIT_LABEL_BYTES ? "label longer than 63 octets" : "name longer than 255 octets";
+    if (to >= stop) return false;
+    s->why = "a backslash that is not followed by a character or by 000 to 255";
+    size_t taken = escape_read(p, (size_t)(end - p), to);
+    if (taken == 0) return false;
+    p += taken;
+    to++;
   }
   if (!*absolute) {
-    n->octets[start] = (uint8_t)(at - start - 1);
+    *start = (uint8_t)(to - start - 1);
     n->labels++;
-    start = at;
+    start = to;
   }
-  n->octets[start] = 0;
-  n->size = (uint8_t)(start + 1);
+  *start = 0;
+  n->size = (uint8_t)(start + 1 - n->octets);
   return true;
 }
 
@@ -67,7 +64,7 @@ enum err name_from_text(const char *text, size_t n, const struct name *origin, s
     name_copy(out, &name_root);
     return ERR_OK;
   }
-  struct name name = {.size = 0, .labels = 0};
+  struct name name; /* not initialised: its octets are written in order */
   bool absolute = false;
   if (!is_origin && !scan_labels(&s, &name, &absolute)) return fail(&s, bad, why);
   if (!absolute && !origin) {

@@ -60,7 +60,6 @@ struct mnemonic {
   uint16_t type;
 };
 
-/* Small and dense, so that looking through all of it touches few cache lines. */
 static const struct mnemonic mnemonics[] = {
 #define RR(mnemonic, code, ...) {#mnemonic, code},
 #define RR_DASHED(identifier, mnemonic, code, ...) {mnemonic, code},
@@ -70,11 +69,32 @@ static const struct mnemonic mnemonics[] = {
     {"OPT", RR_OPT},   {"NXNAME", RR_NXNAME}, {"TKEY", RR_TKEY},   {"TSIG", RR_TSIG}, {"IXFR", RR_IXFR},
     {"AXFR", RR_AXFR}, {"MAILB", RR_MAILB},   {"MAILA", RR_MAILA}, {"ANY", RR_ANY},
 };
-static const size_t mnemonic_count = sizeof mnemonics / sizeof mnemonics[0];
+enum { MNEMONIC_COUNT = sizeof mnemonics / sizeof mnemonics[0], INDEX_SIZE = 256 };
+static_assert(MNEMONIC_COUNT < INDEX_SIZE * 3 / 4, "the index has free places");
+
+/* Number + 1 of the mnemonic by hash, the next place when taken; 0: free. Filled before main, read only then. */
+static uint8_t mnemonic_index[INDEX_SIZE];
+
+static unsigned mnemonic_hash(const char text[RR_TYPE_TEXT_BYTES]) {
+  uint64_t head;
+  uint32_t tail;
+  memcpy(&head, text, sizeof head);
+  memcpy(&tail, text + sizeof head, sizeof tail);
+  return (unsigned)((head ^ (uint64_t)tail << 17) * 0x9e3779b97f4a7c15u >> 56);
+}
+
+__attribute__((constructor)) static void index_mnemonics(void) {
+  for (unsigned i = 0; i < MNEMONIC_COUNT; i++) {
+    unsigned at = mnemonic_hash(mnemonics[i].text);
+    while (mnemonic_index[at])
+      at = (at + 1) % INDEX_SIZE;
+    mnemonic_index[at] = (uint8_t)(i + 1);
+  }
+}
 
 const char *rr_type_text(uint16_t type, char out[RR_TYPE_TEXT_BYTES]) {
   const struct rr_row *row = rr_row(type);
-  for (size_t i = ROW_COUNT; !row && i < mnemonic_count; i++)
+  for (size_t i = ROW_COUNT; !row && i < MNEMONIC_COUNT; i++)
     if (mnemonics[i].type == type) {
       memcpy(out, mnemonics[i].text, RR_TYPE_TEXT_BYTES);
       return out;
@@ -101,9 +121,9 @@ enum err rr_type_from_text(const char *text, size_t n, uint16_t *out) {
   if (n == 0 || n >= sizeof upper) return ERR_NOT_FOUND;
   for (size_t i = 0; i < n; i++)
     upper[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] & ~0x20) : text[i];
-  for (size_t i = 0; i < mnemonic_count; i++)
-    if (memcmp(mnemonics[i].text, upper, sizeof upper) == 0) {
-      *out = mnemonics[i].type;
+  for (unsigned at = mnemonic_hash(upper), i; (i = mnemonic_index[at]); at = (at + 1) % INDEX_SIZE)
+    if (memcmp(mnemonics[i - 1].text, upper, sizeof upper) == 0) {
+      *out = mnemonics[i - 1].type;
       return ERR_OK;
     }
   return n > 4 && memcmp(upper, "TYPE", 4) == 0 ? type_from_number(upper + 4, n - 4, out) : ERR_NOT_FOUND;

@@ -7,7 +7,7 @@ enum {
   SMALL_RUN = 24, /* sorted by insertion */
   RADIX = 256,
   PREFIX_BYTES = 8,
-  AHEAD = 12,          /* rows fetched before they are looked at: sorted, they lie all over memory */
+  AHEAD = 12,       /* rows fetched before they are looked at: sorted, they lie all over memory */
   CELLS_A_NAME = 9, /* at most: header, set, signatures, twigs and padding, beside key, case bitmap and RDATA */
 };
 

@@ -167,8 +167,9 @@ static void hash_key(const uint8_t hash[HASH_BYTES], uint8_t key[NSEC3_KEY_BYTES
 /* What the walk of a question found, with the wrap-around of NSEC3's ring. */
 static void conclude(struct floor *f, struct zone_cover *q) {
   const struct trie_node *found = f->node;
-  q->match = f->nsec3 && found && trie_difference(f->key, f->size, record_key(node_record(f->snap->table, found)),
-                                                  record_key_size(node_record(f->snap->table, found))) == TRIE_SAME;
+  q->match = f->nsec3 && found &&
+             trie_difference(f->key, f->size, record_key(node_record(f->snap->table, found)),
+                             record_key_size(node_record(f->snap->table, found))) == TRIE_SAME;
   const struct trie_node *leaf = step_over(f, found);
   if (leaf != found) q->match = false;
   if (!leaf && f->nsec3) {

@@ -71,14 +71,10 @@ static bool pair_next(const struct zone_node *a, unsigned *i, const struct zone_
   bool take_a = has_a && (!has_b || out->a.type <= out->b.type);
   bool take_b = has_b && (!has_a || out->b.type <= out->a.type);
   out->type = take_a ? out->a.type : out->b.type;
-  if (take_a)
-    ++*i;
-  else
-    out->a = (struct zone_rrset){0};
-  if (take_b)
-    ++*j;
-  else
-    out->b = (struct zone_rrset){0};
+  if (take_a) ++*i;
+  else out->a = (struct zone_rrset){0};
+  if (take_b) ++*j;
+  else out->b = (struct zone_rrset){0};
   return true;
 }
 

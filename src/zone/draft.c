@@ -48,19 +48,15 @@ static void set_range(const struct draft *d, const struct draft_item *like, size
   size_t low = 0, high = d->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (set_compare(d->items + middle, like) < 0)
-      low = middle + 1;
-    else
-      high = middle;
+    if (set_compare(d->items + middle, like) < 0) low = middle + 1;
+    else high = middle;
   }
   *first = low;
   high = d->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
-    if (set_compare(d->items + middle, like) <= 0)
-      low = middle + 1;
-    else
-      high = middle;
+    if (set_compare(d->items + middle, like) <= 0) low = middle + 1;
+    else high = middle;
   }
   *end = low;
 }
@@ -74,10 +70,8 @@ static bool item_find(const struct draft *d, const struct draft_item *item, size
       *at = middle;
       return true;
     }
-    if (c < 0)
-      first = middle + 1;
-    else
-      end = middle;
+    if (c < 0) first = middle + 1;
+    else end = middle;
   }
   *at = first;
   return false;

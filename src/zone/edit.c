@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 enum {
-  NSEC3_KEY_BYTES = 33,              /* 20 octets in base32hex, and 00 */
+  NSEC3_KEY_BYTES = 33,                /* 20 octets in base32hex, and 00 */
   DRAFT_ARENA_BYTES = 4 * 1024 * 1024, /* RDATA kept before it is let go at the next turn */
 };
 
@@ -29,10 +29,10 @@ struct zone_edit {
   struct name owner_name; /* whose key `owner` is, as last given */
   struct owner_key owner;
   bool has_owner;
-  bool in_draft;      /* the draft is about `owner` */
-  bool draft_nsec3;   /* in the trie of NSEC3 owners */
+  bool in_draft;    /* the draft is about `owner` */
+  bool draft_nsec3; /* in the trie of NSEC3 owners */
   bool draft_changed;
-  bool draft_stored;  /* the owner has a record */
+  bool draft_stored; /* the owner has a record */
   struct draft draft;
   uint16_t apex_key_size;
   uint8_t apex_key[NAME_KEY_BYTES];
@@ -121,10 +121,8 @@ static enum err write_back(struct zone_edit *e) {
   e->in_draft = false;
   if (!e->draft_changed) return ERR_OK;
   enum err r = ERR_OK;
-  if (e->draft.count)
-    r = store_draft(e);
-  else if (e->draft_stored)
-    r = trie_remove(&e->tries, draft_root(e), e->owner.key, e->owner.size);
+  if (e->draft.count) r = store_draft(e);
+  else if (e->draft_stored) r = trie_remove(&e->tries, draft_root(e), e->owner.key, e->owner.size);
   if (r != ERR_OK) {
     e->failed = r;
     return r;
@@ -146,8 +144,7 @@ static enum err load_draft(struct zone_edit *e, bool nsec3) {
     enum err r = draft_load(&e->draft, record);
     if (r != ERR_OK) return r;
     e->owner.has_case = record_has_case(record);
-    if (e->owner.has_case)
-      memcpy(e->owner.case_bits, record_key(record) + e->owner.size, record_case_bytes(e->owner.size));
+    if (e->owner.has_case) memcpy(e->owner.case_bits, record_key(record) + e->owner.size, record_case_bytes(e->owner.size));
   }
   e->in_draft = true;
   return ERR_OK;
@@ -169,8 +166,8 @@ static enum err settle_gathered(struct zone_edit *e) {
   bulk_done(&e->bulk_nsec3);
   arena_done(&e->arena);
   e->has_owner = false;
-  e->parts = (struct snap_parts){names.root, nsec3.root, names.record_count + nsec3.record_count,
-                                 names.name_count + nsec3.name_count};
+  e->parts =
+      (struct snap_parts){names.root, nsec3.root, names.record_count + nsec3.record_count, names.name_count + nsec3.name_count};
   return ERR_OK;
 }
 

@@ -152,8 +152,7 @@ static uint8_t *chunk_new(struct heap *h, uint64_t cells, uint32_t *first) {
   uint32_t n = (uint32_t)((cells + CHUNK_CELLS - 1) / CHUNK_CELLS);
   size_t bytes = (size_t)cells * CELL_BYTES;
   uint8_t *memory = NULL;
-  if (cells < ALIGNED_CHUNK_CELLS)
-    memory = malloc(bytes);
+  if (cells < ALIGNED_CHUNK_CELLS) memory = malloc(bytes);
   else if (bytes <= SIZE_MAX - CACHE_LINE_BYTES)
     memory = aligned_alloc(CACHE_LINE_BYTES, (bytes + CACHE_LINE_BYTES - 1) & ~(size_t)(CACHE_LINE_BYTES - 1));
   if (!memory) return NULL;

@@ -1,5 +1,5 @@
-#include "zone/image_priv.h"
 #include "base/hash.h"
+#include "zone/image_priv.h"
 #include "zone/layout_priv.h"
 #include "zone/snap_priv.h"
 
@@ -176,8 +176,8 @@ enum err zone_image_open(const void *bytes, size_t n, struct image_backing *back
   if (!apex_sound(&h->apex)) return ERR_CORRUPT;
   e = open_line(h, &line);
   if (e != ERR_OK) return e;
-  bool sound = image_verify(h, line->heap.table, &totals) && totals.record_count == h->record_count &&
-               totals.name_count == h->name_count;
+  bool sound =
+      image_verify(h, line->heap.table, &totals) && totals.record_count == h->record_count && totals.name_count == h->name_count;
   struct snap_parts parts = {h->names, h->nsec3, h->record_count, h->name_count};
   e = sound ? snap_new(line, &parts, &s) : ERR_CORRUPT;
   if (e == ERR_OK && s->serial != h->serial) {

@@ -108,8 +108,7 @@ static bool key_in_place(const struct verify *v, const struct zone_node *r, unsi
   if (first_open == 0) return false;
   const struct trie_node *branch = v->open[first_open - 1].branch;
   unsigned position = trie_difference(record_key(last), record_key_size(last), key, size);
-  return position == word_position(node_word(branch)) &&
-         twig_is_for(v->open + first_open - 1, key_symbol(key, size, position));
+  return position == word_position(node_word(branch)) && twig_is_for(v->open + first_open - 1, key_symbol(key, size, position));
 }
 
 static bool leaf_sound(struct verify *v, const struct trie_node *n, unsigned first_open) {

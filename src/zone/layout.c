@@ -54,8 +54,7 @@ enum err layout_leaf(struct layout *l, const struct zone_node *record, uint64_t 
       if (e != ERR_OK) return e;
     }
     if (!l->open_count || l->open[l->open_count - 1].position < position) /* the last pending node is its first twig */
-      l->open[l->open_count++] =
-          (struct layout_branch){UINT64_C(1) << last_symbol, position, (uint32_t)l->pending_count - 1};
+      l->open[l->open_count++] = (struct layout_branch){UINT64_C(1) << last_symbol, position, (uint32_t)l->pending_count - 1};
     l->open[l->open_count - 1].symbols |= UINT64_C(1) << symbol;
   }
   if (size) memcpy(l->last_key, key, size);

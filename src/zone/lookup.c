@@ -39,10 +39,8 @@ static bool stops_at(const struct walk *w, const struct trie_node *owner, struct
   if (!(word & (LEAF_CUT | LEAF_DNAME))) return false;
   const struct zone_node *r = node_record(w->table, owner);
   __builtin_prefetch(r);
-  if (word & LEAF_CUT)
-    found->cut = r;
-  else
-    found->dname = r;
+  if (word & LEAF_CUT) found->cut = r;
+  else found->dname = r;
   return true;
 }
 

@@ -69,10 +69,8 @@ void line_add(struct zone_line *line, struct zone_snap *s, struct zone_snap *old
   s->older = older;
   if (older) older->children++;
   s->last_created = line->newest;
-  if (line->newest)
-    line->newest->next_created = s;
-  else
-    line->oldest = s;
+  if (line->newest) line->newest->next_created = s;
+  else line->oldest = s;
   line->newest = s;
   pthread_mutex_unlock(&links_lock);
 }

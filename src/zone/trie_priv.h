@@ -44,7 +44,7 @@ enum {
   TRIE_DEPTH = 2 * KEY_BYTES_MAX + 2,
 };
 #define TRIE_SAME UINT_MAX /* position where equal keys differ */
-#define TRIE_HAS_END(word) ((word) & UINT64_C(1) << TRIE_END)
+#define TRIE_HAS_END(word) ((word)&UINT64_C(1) << TRIE_END)
 
 /* [step * 256 + byte] -> symbol */
 extern const uint8_t trie_symbols[512];
@@ -166,8 +166,8 @@ struct trie_iter {
 void trie_iter_start(struct trie_iter *it, uint8_t *const *table, const struct trie_node *root);
 /* NULL at the end. */
 const struct trie_node *trie_iter_top(const struct trie_iter *it);
-void trie_iter_skip(struct trie_iter *it);   /* over the top with all below it */
-void trie_iter_expand(struct trie_iter *it); /* the top, a branch, becomes its twigs */
+void trie_iter_skip(struct trie_iter *it);                    /* over the top with all below it */
+void trie_iter_expand(struct trie_iter *it);                  /* the top, a branch, becomes its twigs */
 const struct trie_node *trie_iter_leaf(struct trie_iter *it); /* the next leaf, skipped; NULL at the end */
 
 /* One transaction on tries of one heap. */

@@ -55,18 +55,17 @@ INLINE bool walk_step(struct walk *w) {
 
 /* All walks to their ends, in lockstep. */
 INLINE void walk_all_steps(struct walk *walks, size_t count) {
-  uint8_t active[LIMIT_BATCH];
-  size_t left = 0;
+  struct walk *active[LIMIT_BATCH];
   for (size_t i = 0; i < count; i++)
-    active[left++] = (uint8_t)i;
-  while (left) {
-    size_t kept = 0;
-    for (size_t i = 0; i < left; i++) {
-      uint8_t at = active[i];
-      active[kept] = at;
-      kept += walk_step(walks + at);
+    active[i] = walks + i;
+  while (count) {
+    size_t left = 0;
+    for (size_t i = 0; i < count; i++) {
+      struct walk *w = active[i];
+      active[left] = w;
+      left += walk_step(w);
     }
-    left = kept;
+    count = left;
   }
 }
 

@@ -35,7 +35,7 @@ bool zone_has_nsec3(const struct zone_snap *s);        /* a usable NSEC3PARAM an
  * padded to 2 octets, in canonical order. Signatures covering the set stand with it in the same form. */
 struct zone_rrset {
   uint16_t type;
-  uint16_t count;     /* may be 0: signatures without the set they cover */
+  uint16_t count; /* may be 0: signatures without the set they cover */
   uint16_t sig_count;
   uint32_t ttl;
   uint32_t sig_ttl;
@@ -102,7 +102,7 @@ const struct zone_node *zone_nsec3_find(const struct zone_snap *s, const uint8_t
 /* zone_nsec_cover, or with `hash` zone_nsec3_find, for many in lockstep. */
 struct zone_cover {
   const struct zone_snap *snap;
-  const uint8_t *key;           /* order key; not read with `hash` */
+  const uint8_t *key; /* order key; not read with `hash` */
   uint16_t key_size;
   const uint8_t *hash;          /* 20 octets, or NULL */
   const struct zone_node *node; /* what was found, or NULL */
@@ -128,22 +128,23 @@ struct zone_edit; /* one transaction, one owner, one thread */
  * snapshot may be the next base before it is published. A base of another apex: ERR_RANGE. */
 MUST_CHECK enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out);
 
-enum zone_add {          /* what became of an added record */
-  ZONE_ADD_NEW,
-  ZONE_ADD_DUPLICATE,    /* stood there already, with the same TTL */
-  ZONE_ADD_TTL_CHANGED,  /* the RRset had another TTL; the lower is kept, and the record is there now if it was not */
+enum zone_add { /* what became of an added record */
+                ZONE_ADD_NEW,
+                ZONE_ADD_DUPLICATE,   /* stood there already, with the same TTL */
+                ZONE_ADD_TTL_CHANGED, /* the RRset had another TTL; the lower is kept, and the record is there now if it was not */
 };
 /* RDATA checked, uncompressed. Out of the zone: ERR_RANGE; more records in an RRset, or types at a name, than can be held:
  * ERR_LIMIT. From nothing the outcome is always ZONE_ADD_NEW; duplicates vanish at the finish, and the lowest TTL stays. */
 MUST_CHECK enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                                   uint16_t size, enum zone_add *outcome);
 /* Matches without TTL. ERR_NOT_FOUND if there is no such record. */
-MUST_CHECK enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_t type, const uint8_t *rdata, uint16_t size);
+MUST_CHECK enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_t type, const uint8_t *rdata,
+                                     uint16_t size);
 /* Sets an RRset's TTL (IXFR and UPDATE replace it); with RRSIG that of all signatures at the name, which setting the RRset's
  * own leaves alone. ERR_NOT_FOUND. */
 MUST_CHECK enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl);
-/* What a name owns now, all changes so far included; NULL: nothing. NSEC3 records at the owner of a hash are not seen. Good until the
- * next call with this edit. */
+/* What a name owns now, all changes so far included; NULL: nothing. NSEC3 records at the owner of a hash are not seen. Good until
+ * the next call with this edit. */
 MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out);
 /* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT,
  * and the edit is ended all the same. */

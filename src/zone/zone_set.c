@@ -142,19 +142,15 @@ static enum err change_begin(struct zone_set *s, struct set_version **v) {
 }
 
 static enum err change_end(struct zone_set *s, struct set_version *v, enum err e) {
-  if (e != ERR_OK)
-    free(v);
-  else if (v)
-    publish(s, v);
+  if (e != ERR_OK) free(v);
+  else if (v) publish(s, v);
   return e;
 }
 
 /* An entry that the next version does not have. Readers may look at it, unless it came in the same bulk. */
 static void retire(struct zone_set *s, struct zone_entry *entry, bool unseen) {
-  if (unseen)
-    entry_free(entry);
-  else
-    s->retired[s->retired_count++] = entry;
+  if (unseen) entry_free(entry);
+  else s->retired[s->retired_count++] = entry;
 }
 
 static enum err insert(struct zone_set *s, const uint8_t *key, size_t size, unsigned labels, struct zone_entry *entry) {
@@ -179,10 +175,8 @@ enum err zone_set_put(struct zone_set *s, const struct name *apex, struct zone_e
   struct zone_entry *old = NULL;
   if (leaf && (!s->bulk || unseen)) {
     old = atomic_exchange_explicit(record_slot(node_record(s->heap.table, leaf)), entry, memory_order_acq_rel);
-    if (unseen)
-      entry_free(old);
-    else
-      zone_after_grace(entry_free, old);
+    if (unseen) entry_free(old);
+    else zone_after_grace(entry_free, old);
     return ERR_OK;
   }
   struct set_version *v;

@@ -16,23 +16,23 @@ struct zone_policy {
   bool hidden;         /* has answer-to: strangers get what a name outside all our zones gets */
   bool drop_strangers; /* strangers: drop */
   bool secondary;
-  bool require_tls;    /* transfers only over TLS */
+  bool require_tls; /* transfers only over TLS */
   struct acl answer_to, transfer, notify_from, update;
-  struct acl soa_to;   /* peers it notifies or lets transfer: may always ask for the SOA */
+  struct acl soa_to; /* peers it notifies or lets transfer: may always ask for the SOA */
 };
 
 enum zone_state { ZONE_READY, ZONE_NOT_LOADED, ZONE_EXPIRED };
 
 /* One zone as published; immutable once published. */
 struct zone_entry {
-  uint32_t id;                     /* the registry's number of the zone */
-  enum zone_state state;           /* not ready: SERVFAIL with the EDE below */
-  const struct zone_snap *snap;    /* one reference; NULL if not ready */
+  uint32_t id;                  /* the registry's number of the zone */
+  enum zone_state state;        /* not ready: SERVFAIL with the EDE below */
+  const struct zone_snap *snap; /* one reference; NULL if not ready */
   const struct zone_policy *policy;
-  int ede;                         /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
+  int ede; /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
   char ede_text[96];
-  uint32_t expire_s;               /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
-  uint64_t expires_mono_ns;        /* secondary: when it expires; 0: never */
+  uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
+  uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
 };
 
 struct zone_set;

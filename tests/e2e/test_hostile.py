@@ -518,7 +518,8 @@ def hostile_server(directory, more=""):
         "zones": [{"name": "example.com", "role": "primary", "file": "zone", "transfer": "any"},
                   {"name": "second.example", "role": "secondary", "primaries": ["primary"]}]})
     t.file("zone", simple_zone("example.com.", extra=LARGE.replace("large", "large.example.com.") + more))
-    return t.start()
+    t.start().wait_answer("example.com")
+    return t
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ ROW = 'RR(MADEUP, 65400, 0, "RFC 3597", {"weight", FIELD_U16, 0}, {"target", FIE
 def scratch_binary(tmp_path_factory):
     """The server built from a copy with the row; compiled with little optimisation, to be quick."""
     copy = tmp_path_factory.mktemp("scratch")
-    for name in ("src", "meson.build", "meson_options.txt", "bench"):
+    for name in ("src", "meson.build", "meson_options.txt", "bench", "docs", "packaging"):
         src = ROOT / name
         shutil.copytree(src, copy / name) if src.is_dir() else shutil.copy(src, copy / name)
     table = copy / "src/wire/rr_table.def"

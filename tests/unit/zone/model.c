@@ -38,8 +38,8 @@ struct name random_name(struct dice *d, const struct name *base, unsigned depth)
   static const struct {
     const char *octets;
     size_t size;
-  } pool[] = {{"a", 1},  {"b", 1},  {"*", 1},    {"A", 1},      {"\0", 1},    {"\1", 1},    {"\0\2", 2}, {"\xff", 1}, {"-", 1},
-              {"_t", 2}, {"ab", 2}, {"host", 4}, {"HOST1", 5}, {"host10", 6}, {"{", 1}, {"+", 1},    {"*a", 2},   {"zz", 2}};
+  } pool[] = {{"a", 1},  {"b", 1},  {"*", 1},    {"A", 1},     {"\0", 1},     {"\1", 1}, {"\0\2", 2}, {"\xff", 1}, {"-", 1},
+              {"_t", 2}, {"ab", 2}, {"host", 4}, {"HOST1", 5}, {"host10", 6}, {"{", 1},  {"+", 1},    {"*a", 2},   {"zz", 2}};
   struct name n = *base;
   for (unsigned i = dice_below(d, depth + 1); i > 0; i--) {
     unsigned at = dice_below(d, sizeof pool / sizeof pool[0]);

@@ -189,7 +189,7 @@ static void test_nsec3(void **state) {
       uint8_t hash[20];
       random_hash(&d, hash);
       struct name owner = hash_owner(hash, &m.apex, false);
-      struct model_record r = record_nsec3(&owner, 5, "old");
+      struct model_record r = i % 2 ? record_nsec3(&owner, 5, "old") : record_nsec3(&owner, 4, "ab");
       model_add(&m, &r);
     }
     qsort(hashes, chain, 20, compare_hashes);
@@ -266,8 +266,8 @@ static int finish(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_nsec),  cmocka_unit_test(test_without_nsec),
-      cmocka_unit_test(test_nsec3), cmocka_unit_test(test_nsec3_owner_with_other_data),
+      cmocka_unit_test(test_nsec),         cmocka_unit_test(test_without_nsec),
+      cmocka_unit_test(test_nsec3),        cmocka_unit_test(test_nsec3_owner_with_other_data),
       cmocka_unit_test(test_broken_chain),
   };
   return cmocka_run_group_tests(tests, NULL, finish);

@@ -79,12 +79,9 @@ static void random_ttl(struct zone_edit *e, struct model *m, struct dice *d) {
 static void random_changes(struct zone_edit *e, struct model *m, struct dice *d, unsigned count) {
   while (count-- > 0) {
     unsigned what = dice_below(d, 20);
-    if (what < 10)
-      random_add(e, m, d);
-    else if (what < 19)
-      random_remove(e, m, d);
-    else
-      random_ttl(e, m, d);
+    if (what < 10) random_add(e, m, d);
+    else if (what < 19) random_remove(e, m, d);
+    else random_ttl(e, m, d);
   }
 }
 
@@ -329,9 +326,8 @@ static void test_from_nothing(void **state) {
 }
 
 /* The case of an owner is that of its first record, and comes anew when it was gone. */
-static void test_case(void **state) {
-  (void)state;
-  struct name apex = name_of("TeSt."), one = name_of("Www.test."), two = name_of("wWW.test."), got;
+static void check_case(const char *first, const char *second, bool gone, const char *want_text) {
+  struct name apex = name_of("TeSt."), one = name_of(first), two = name_of(second), want = name_of(want_text), got;
   struct model_record soa = record_soa(&apex, 1), a = record_a(&one, 1), b = record_a(&two, 2);
   struct zone_edit *e;
   struct zone_snap *s, *t;
@@ -339,21 +335,65 @@ static void test_case(void **state) {
   edit_add(e, &soa);
   edit_add(e, &a);
   assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
-  for (int gone = 0; gone < 2; gone++) {
-    assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
-    if (gone) edit_remove(e, &a);
-    if (gone) edit_add(e, &soa); /* another name in between */
-    edit_add(e, &b);
-    assert_int_equal(zone_edit_finish(e, &t), ERR_OK);
-    uint8_t key[NAME_KEY_BYTES];
-    struct zone_lookup l = {.snap = t, .key = key, .key_size = (uint16_t)name_key(&two, key)};
-    zone_lookup(&l);
-    zone_node_owner(t, l.found.node, &got);
-    struct name want = name_of(gone ? "wWW.TeSt." : "Www.TeSt.");
-    assert_true(name_identical(&got, &want));
-    zone_snap_unref(t);
-  }
+  assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
+  if (gone) edit_remove(e, &a);
+  if (gone) edit_add(e, &soa); /* another name in between */
+  edit_add(e, &b);
+  assert_int_equal(zone_edit_finish(e, &t), ERR_OK);
+  uint8_t key[NAME_KEY_BYTES];
+  struct zone_lookup l = {.snap = t, .key = key, .key_size = (uint16_t)name_key(&two, key)};
+  zone_lookup(&l);
+  zone_node_owner(t, l.found.node, &got);
+  assert_true(name_identical(&got, &want));
   zone_snap_unref(s);
+  zone_snap_unref(t);
+}
+
+static void test_case(void **state) {
+  (void)state;
+  check_case("Www.a.test.", "wWW.A.test.", false, "Www.a.TeSt.");
+  check_case("Www.a.test.", "wWW.A.test.", true, "wWW.A.TeSt.");
+  check_case("www.test.", "WWW.test.", false, "www.TeSt.");
+  check_case("WWW.test.", "www.test.", false, "WWW.TeSt.");
+  check_case("WWW.test.", "www.test.", true, "www.TeSt.");
+  check_case("Www\\000\\001X.test.", "www\\000\\001x.test.", false, "Www\\000\\001X.TeSt.");
+}
+
+/* What an edit has so far, seen from inside it. */
+static void test_find(void **state) {
+  (void)state;
+  struct name apex = name_of("test."), www = name_of("www.test."), out = name_of("other.");
+  struct model_record soa = record_soa(&apex, 1), a = record_a(&www, 1), b = record_a(&www, 2);
+  const struct zone_node *n;
+  struct zone_rrset set;
+  struct zone_edit *e;
+  struct zone_snap *s;
+  for (int from_nothing = 0; from_nothing < 2; from_nothing++) {
+    assert_int_equal(zone_edit_begin(NULL, &apex, &e), ERR_OK);
+    edit_add(e, &soa);
+    if (!from_nothing) {
+      assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+      assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
+      zone_snap_unref(s);
+    }
+    assert_int_equal(zone_edit_find(e, &www, &n), ERR_OK);
+    assert_null(n);
+    edit_add(e, &a);
+    edit_add(e, &b);
+    assert_int_equal(zone_edit_find(e, &www, &n), ERR_OK);
+    assert_non_null(n);
+    assert_true(zone_find_rrset(n, RR_A, &set));
+    assert_int_equal(set.count, 2);
+    edit_remove(e, &a);
+    edit_remove(e, &b);
+    assert_int_equal(zone_edit_find(e, &www, &n), ERR_OK);
+    assert_null(n);
+    assert_int_equal(zone_edit_find(e, &out, &n), ERR_RANGE);
+    edit_add(e, &b);
+    assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+    assert_int_equal(zone_record_count(s), 2);
+    zone_snap_unref(s);
+  }
 }
 
 /* Many records at one name by single adds and removes: the RRset stays sorted, and there is a limit. */
@@ -430,7 +470,7 @@ int main(void) {
       cmocka_unit_test(test_versions),       cmocka_unit_test(test_dropped_builds), cmocka_unit_test(test_recycling),
       cmocka_unit_test(test_pinned_version), cmocka_unit_test(test_needs_one_soa),  cmocka_unit_test(test_one_writer),
       cmocka_unit_test(test_from_nothing),   cmocka_unit_test(test_case),           cmocka_unit_test(test_full_rrset),
-      cmocka_unit_test(test_sort),
+      cmocka_unit_test(test_find),           cmocka_unit_test(test_sort),
   };
   return cmocka_run_group_tests(tests, NULL, finish);
 }

@@ -69,7 +69,7 @@ static void nsec3_zone(struct model *m, struct dice *d, unsigned owners) {
     uint8_t label[32];
     struct name n;
     for (unsigned j = 0; j < sizeof label; j++)
-      label[j] = (uint8_t)"0123456789abcdefghijklmnopqrstuv"[dice_below(d, 32)];
+      label[j] = (uint8_t) "0123456789abcdefghijklmnopqrstuv"[dice_below(d, 32)];
     name_prepend(label, sizeof label, &m->apex, &n);
     struct model_record r = record_nsec3(&n, 0, "s");
     model_add(m, &r);

@@ -90,10 +90,8 @@ static void edit_once(void *arg, bool *done) {
   enum err r = zone_edit_begin(c->base, &c->before->apex, &e);
   if (r == ERR_OK) {
     r = make_changes(e, c);
-    if (r == ERR_OK)
-      r = zone_edit_finish(e, &s);
-    else
-      zone_edit_abort(e);
+    if (r == ERR_OK) r = zone_edit_finish(e, &s);
+    else zone_edit_abort(e);
   }
   assert_true(r == ERR_OK || r == ERR_MEMORY);
   long left = fail_at;

@@ -112,10 +112,8 @@ static void test_put_and_remove(void **state) {
     check_order(&h, &root, keys, n);
     size_t kept = 0;
     for (size_t i = 0; i < n; i++) {
-      if (dice_below(&d, 2))
-        left[kept++] = keys[i];
-      else
-        assert_int_equal(trie_remove(&t, &root, keys[i].octets, keys[i].size), ERR_OK);
+      if (dice_below(&d, 2)) left[kept++] = keys[i];
+      else assert_int_equal(trie_remove(&t, &root, keys[i].octets, keys[i].size), ERR_OK);
     }
     check_order(&h, &root, left, kept);
     for (size_t i = 0; i < n; i++)
@@ -204,10 +202,8 @@ static void test_copy_on_write(void **state) {
     assert_non_null(keys);
     for (size_t i = 0; i < before; i++) {
       keys[n] = versions[v - 1].keys[i];
-      if (dice_below(&d, 8) == 0)
-        assert_int_equal(trie_remove(&t, &root, keys[n].octets, keys[n].size), ERR_OK);
-      else
-        n++;
+      if (dice_below(&d, 8) == 0) assert_int_equal(trie_remove(&t, &root, keys[n].octets, keys[n].size), ERR_OK);
+      else n++;
     }
     for (unsigned i = dice_below(&d, KEYS / 4); i > 0; i--) {
       keys[n] = random_key(&d);
@@ -279,8 +275,10 @@ static void test_heap(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_order_of_all_pairs),      cmocka_unit_test(test_put_and_remove),
-      cmocka_unit_test(test_layout_is_the_same_trie), cmocka_unit_test(test_copy_on_write),
+      cmocka_unit_test(test_order_of_all_pairs),
+      cmocka_unit_test(test_put_and_remove),
+      cmocka_unit_test(test_layout_is_the_same_trie),
+      cmocka_unit_test(test_copy_on_write),
       cmocka_unit_test(test_heap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

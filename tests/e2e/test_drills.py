@@ -1,0 +1,724 @@
+"""Drills: a hidden primary compared with a stranger's view of nothing, reloads under load, a full disk, outages in front of a
+resolver, kill -9 under edits, timers over restarts. --soak runs the long forms."""
+import contextlib
+import ctypes
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import dns.flags
+import dns.message
+import dns.name
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.tsig
+import pytest
+
+from harness import BINARY, KEY, LOOPBACK, SECRET, WAIT_S, Nsd, Unbound, free_port, keyring, simple_zone, wait_until
+
+KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
+FAST = {"refresh-min": "0.2", "retry-min": "0.2", "retry-max": "1"}
+
+
+# ---- the hidden primary ----
+
+SECONDS = 20
+SENTINEL_ID = 65535
+TYPES = [1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 39, 41, 43, 46, 47, 48, 50, 51, 52, 64, 65, 249, 250, 251, 252, 253, 254, 255, 256, 257, 65280, 0]
+
+
+def wire_name(labels):
+    return b"".join(bytes([len(x)]) + x for x in labels) + b"\0"
+
+
+def random_case(rng, label):
+    return bytes(c ^ 0x20 if chr(c).isalpha() and rng.random() < 0.5 else c for c in label)
+
+
+def option(code, data):
+    return struct.pack("!HH", code, len(data)) + data
+
+
+def random_edns(rng):
+    options = b""
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        options += rng.choice([option(3, b""), option(9, b""), option(10, bytes(8)), option(11, b""), option(19, b""), option(12, bytes(7)),
+                               option(65001, bytes(rng.randrange(9)))])
+    size, flags, version = rng.choice([0, 512, 1232, 4096, 65535]), rng.choice([0, 0x8000]), rng.choice([0, 0, 0, 0, 1])
+    return b"\0" + struct.pack("!HHBBHH", 41, size, 0, version, flags, len(options)) + options
+
+
+def random_pair(rng, ours, other):
+    """The same question about a name of ours and about one outside all our zones, of the same length."""
+    deeper = [random_case(rng, rng.choice([b"www", b"ns1", b"a", b"*", b"_tcp", b"x" * 63, bytes([0, 255, 46, 92])]))
+              for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
+    ours, other = [x.encode() for x in ours], [x.encode() for x in other]
+    if rng.random() < 0.5:
+        state = rng.getstate()
+        ours = [random_case(rng, x) for x in ours]
+        rng.setstate(state)
+        other = [random_case(rng, x) for x in other]
+    opcode = rng.choice([0] * 12 + [4, 4, 5, 5, 1, 2, 3, 6, 7, 15])
+    flags = opcode << 11 | rng.choice([0, 0x100]) | rng.choice([0, 0, 0, 0x10, 0x20, 0x40, 0x400, 0x200, 0x80])
+    qtype, qclass = rng.choice(TYPES), rng.choice([1] * 12 + [3, 4, 255, 254, 7])
+    if opcode in (4, 5) and rng.random() < 0.7:
+        qtype = 6
+    edns = random_edns(rng) if rng.random() < 0.6 else b""
+    with_soa = qtype == 251 or (opcode == 4 and rng.random() < 0.5)
+    messages = []
+    for labels in (ours, other):
+        question = wire_name(deeper + labels) + struct.pack("!HH", qtype, qclass)
+        soa_rr = b"\xc0\x0c" + struct.pack("!HHIH", 6, 1, 300, 22) + b"\0\0" + struct.pack("!5I", 1, 2, 3, 4, 5)
+        counts = [1, 0, 0, 1 if edns else 0]
+        if with_soa:
+            counts[1 if opcode == 4 else 2] = 1
+        messages.append((struct.pack("!H4H", flags, *counts), question, (soa_rr if with_soa else b"") + edns))
+    return messages
+
+
+class Asker:
+    """Asks pairs on one socket, each with a question behind it whose answer tells that no more will come."""
+
+    def __init__(self, server, tcp):
+        self.server, self.tcp = server, tcp
+        self.sentinel = struct.pack("!HH4H", SENTINEL_ID, 0, 1, 0, 0, 0) + wire_name([b"sentinel"]) + struct.pack("!HH", 1, 1)
+        self.open()
+
+    def open(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM if self.tcp else socket.SOCK_DGRAM)
+        self.socket.settimeout(SECONDS)
+        self.socket.connect((self.server.host, self.server.port))
+        self.file = self.socket.makefile("rb") if self.tcp else None
+
+    def close(self):
+        if self.file:
+            self.file.close()
+        self.socket.close()
+
+    def receive(self):
+        if not self.tcp:
+            return self.socket.recv(65535)
+        size = self.file.read(2)
+        return self.file.read(struct.unpack("!H", size)[0]) if len(size) == 2 else None
+
+    def ask(self, messages):
+        """Answers by number, up to the sentinel's; None where the connection was closed."""
+        out = list(enumerate(messages)) + [(SENTINEL_ID, None)]
+        wires = [self.sentinel if m is None else struct.pack("!H", n) + b"".join(m) for n, m in out]
+        if self.tcp:
+            self.socket.sendall(b"".join(struct.pack("!H", len(w)) + w for w in wires))
+        else:
+            for w in wires:
+                self.socket.send(w)
+        answers = {}
+        while True:
+            answer = self.receive()
+            if answer is None:
+                self.close()
+                self.open()
+                return answers
+            number = struct.unpack("!H", answer[:2])[0]
+            if number == SENTINEL_ID:
+                return answers
+            answers.setdefault(number, []).append(answer)
+
+
+def without_name(answer, question):
+    """The answer without its ID and its copy of the question."""
+    return answer[2:].replace(question, b"QUESTION") if answer[12:12 + len(question)] == question else answer[2:]
+
+
+def hidden_lab(lab, **options):
+    t = lab.tandem("hidden")
+    zone = {"role": "primary", "file": "zone", "notify": ["s"], "transfer": ["s"], "answer-to": ["s"], **options}
+    t.configure({"keys": KEYS, "peers": [{"name": "s", "address": f"{LOOPBACK}@{free_port()}", "key": KEY}], "zones": [
+        {"name": "hidden.example", **zone}, {"name": "child.public.example", **zone, "file": "child"},
+        {"name": "public.example", "role": "primary", "file": "public"}]})
+    t.file("zone", simple_zone("hidden.example.", extra="sub 300 IN NS ns.sub\nsub 300 IN DS 1 8 2 " + "AB" * 32 + "\n* 60 IN TXT \"here\"\n"))
+    t.file("child", simple_zone("child.public.example.", extra="* 60 IN TXT \"here\"\n"))
+    t.file("public", simple_zone("public.example."))
+    return t.start()
+
+
+PAIRS = [(["hidden", "example"], ["nobody", "example"]), (["child", "public", "example"], ["xhild", "public", "example"])]
+
+
+def test_hidden_primary_is_a_stranger_octet_for_octet(lab, soak):
+    t = hidden_lab(lab)
+    rng = random.Random(20261122)
+    compared = 0
+    for tcp, ours, other, count in [(False, *PAIRS[0], 7000), (True, *PAIRS[0], 2000), (False, *PAIRS[1], 700), (True, *PAIRS[1], 300)]:
+        asker = Asker(t, tcp)
+        for _ in range(count * (10 if soak else 1)):
+            pair = random_pair(rng, ours, other)
+            answers = asker.ask(pair)
+            seen = [[without_name(a, m[1]) for a in answers.get(n, [])] for n, m in enumerate(pair)]
+            assert seen[0] == seen[1], (tcp, b"".join(pair[0]).hex(), [a.hex() for a in seen[0]], [a.hex() for a in seen[1]])
+            assert b"here" not in b"".join(seen[0])
+            compared += 1
+        asker.close()
+    print(f"{compared} pairs equal")
+    assert t.ask("hidden.example", "SOA", key=keyring()).answer, "whoever has the key is no stranger"
+
+
+def test_hidden_primary_with_strange_signatures(lab):
+    """Signed with an unknown key, or with a known one and another secret: the same as for a name outside."""
+    t = hidden_lab(lab)
+    for key in (keyring(name="other.example."), keyring(secret="d3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmc="), keyring(algorithm="hmac-sha512.")):
+        for rdtype in ("SOA", "A", "AXFR", "DS"):
+            for opcode in (dns.opcode.QUERY, dns.opcode.NOTIFY, dns.opcode.UPDATE):
+                shapes = []
+                for name in ("hidden.example.", "nobody.example."):
+                    q = dns.message.make_query(name, rdtype, use_edns=0, id=7)
+                    q.set_opcode(opcode)
+                    q.use_tsig(key)
+                    with socket.create_connection((t.host, t.port), timeout=SECONDS) as s:
+                        wire = q.to_wire()
+                        s.sendall(struct.pack("!H", len(wire)) + wire)
+                        f = s.makefile("rb")
+                        answer = f.read(struct.unpack("!H", f.read(2))[0])
+                    r = dns.message.from_wire(answer, keyring=None, ignore_trailing=True, continue_on_error=True)
+                    shapes.append((len(answer), r.rcode(), r.flags, [len(s) for s in r.sections[1:]], r.tsig_error if r.had_tsig else None))
+                assert shapes[0] == shapes[1], (rdtype, opcode)
+
+
+def test_strangers_drop_answers_nothing_at_all(lab):
+    t = hidden_lab(lab, strangers="drop")
+    rng = random.Random(7)
+    for tcp in (False, True):
+        asker = Asker(t, tcp)
+        for _ in range(300):
+            pair = random_pair(rng, *PAIRS[0])
+            answers = asker.ask(pair[:1])
+            if answers and pair[0][1][-2:] == b"\0\1":  # what is malformed or has an unknown opcode is so for every name
+                assert answers[0][0][3] & 15 in (dns.rcode.FORMERR, dns.rcode.NOTIMP, 0), (tcp, b"".join(pair[0]).hex(), answers)
+                assert answers[0][0][6:8] == b"\0\0"
+        asker.close()
+
+
+# ---- reload under load ----
+
+class Load:
+    """Threads that look a name up again and again, and count what is not answered as it should be."""
+
+    def __init__(self, server, name="www.steady.example", threads=1, timeout=3.0, ports=None, tcp_every=20):
+        self.server, self.name, self.timeout, self.tcp_every = server, name, timeout, tcp_every
+        self.count, self.failures, self.longest_s = 0, [], 0.0
+        self.done = threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
+
+    def __enter__(self):
+        for t in self.threads:
+            t.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        for t in self.threads:
+            t.join()
+
+    def once(self, n):
+        q = dns.message.make_query(self.name, "A", use_edns=0)
+        send = dns.query.tcp if self.tcp_every and n % self.tcp_every == 0 else dns.query.udp
+        began = time.monotonic()
+        try:
+            r = send(q, self.server.host, port=self.server.port, timeout=self.timeout)
+            what = None if r.rcode() == 0 and r.answer else f"{dns.rcode.to_text(r.rcode())} {len(r.answer)}"
+        except Exception as e:  # whatever it is, the lookup failed
+            what = repr(e)
+        took = time.monotonic() - began
+        with self.lock:
+            self.count += 1
+            self.longest_s = max(self.longest_s, took)
+            if what:
+                self.failures.append((time.strftime("%H:%M:%S"), send.__name__, what))
+
+    def run(self):
+        n = 0
+        while not self.done.is_set():
+            n += 1
+            self.once(n)
+
+    def check(self):
+        print(f"{self.count} lookups, {len(self.failures)} failed, longest {self.longest_s * 1000:.0f} ms")
+        assert self.count > 20
+        assert not self.failures, (len(self.failures), self.failures[:5])
+
+
+OTHER_SECRET = "b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXI="
+
+
+def changing_config(server, round_number, extra_port, peer_port):
+    """What a reload may change, by turns; steady.example stays what it is."""
+    n = round_number
+    zones = [{"name": "steady.example", "role": "primary", "file": "steady", **({"notify": ["p"], "transfer": ["p"]} if n % 3 else {})}]
+    if n % 2:
+        zones.append({"name": "comes.example", "role": "primary", "file": "comes"})
+    if n % 4 < 2:
+        zones.append({"name": "role.example", "role": "primary", "file": "role"})
+    else:
+        zones.append({"name": "role.example", "role": "secondary", "primaries": ["p"]})
+    zones += [{"name": f"many{i}.example", "role": "primary", "file": "many"} for i in range(0 if n % 5 == 0 else 200)]
+    listen = [server.at] + ([f"{LOOPBACK}@{extra_port}"] if n % 3 == 1 else [])
+    return {"server": {"listen": listen, "workers": "2" if n % 4 == 3 else "1", "identity": f"ns{n % 2}"},
+            "keys": [{"name": KEY, "algorithm": "hmac-sha256", "secret": OTHER_SECRET if n % 2 else SECRET}],
+            "peers": [{"name": "p", "address": f"{LOOPBACK}@{peer_port + n % 2}", "key": KEY}], "zones": zones}
+
+
+def test_reload_under_load_loses_no_answer(lab, soak):
+    t = lab.tandem("server")
+    extra, peer = free_port(), free_port()
+    for name in ("steady", "comes", "role"):
+        t.file(name, simple_zone(f"{name}.example."))
+    t.file("many", "@ 300 IN SOA ns1 h 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n")
+    t.configure(changing_config(t, 0, extra, peer))
+    t.start()
+    with Load(t, threads=2) as load:
+        for n in range(1, 300 if soak else 13):
+            t.file("steady", simple_zone("steady.example.", n + 1, f"r{n} 60 IN TXT \"{n}\"\n"))
+            t.configure(changing_config(t, n, extra, peer))
+            if n % 2:
+                t.reload()
+            else:
+                t.hup()
+            wait_until(lambda: t.serial("steady.example") == n + 1, what=f"serial {n + 1}: {t.log()[-800:]}")
+            wait_until(lambda: (t.ask("www.comes.example").rcode() == dns.rcode.NOERROR) == bool(n % 2), what="the zone that comes and goes")
+            assert t.ask("www.role.example").answer, "a zone whose role changes keeps its content"
+            assert t.status("role.example")["role"] == ("primary" if n % 4 < 2 else "secondary")
+    load.check()
+
+
+def test_removed_zone_is_kept_and_comes_back(lab):
+    t = lab.tandem("server")
+    config = {"zones": [{"name": "a.example", "role": "primary", "file": "a"}, {"name": "b.example", "role": "primary", "file": "b"}]}
+    t.file("a", simple_zone("a.example.", 5))
+    t.file("b", simple_zone("b.example."))
+    t.configure(config)
+    t.start()
+    t.file("a", simple_zone("a.example.", 6))
+    t.reload()
+    version = t.status("a.example")["version"]
+    t.configure({"zones": config["zones"][1:]})
+    t.reload()
+    assert t.ask("a.example", "SOA").rcode() == dns.rcode.REFUSED
+    assert t.run("status a.example").returncode == 1
+    t.stop()
+    t.start()
+    assert t.ask("a.example", "SOA").rcode() == dns.rcode.REFUSED, "a restart does not bring it back"
+    (t.dir / "a").rename(t.dir / "elsewhere")
+    t.configure(config)
+    t.reload(check=1)
+    assert t.serial("a.example") == 6, "its file is missing, but it was kept"
+    assert "missing" in t.status("a.example")["trouble"] or "No such file" in t.status("a.example")["trouble"]
+    t.file("a", simple_zone("a.example.", 6, "new 60 IN A 192.0.2.9\n"))
+    t.reload()
+    assert t.serial("a.example") == 7, "its serial goes on"
+    assert t.status("a.example")["version"] == version + 1, "its versions go on"
+    t.kill()
+    t.start()
+    assert t.serial("a.example") == 7 and t.status("a.example")["version"] == version + 1
+
+
+def two(lab, zones=None, secondary_extra=None, **timers):
+    """A primary and a secondary with a signed transfer, not started."""
+    zones = zones or {"example.com.": simple_zone("example.com.", **timers)}
+    primary, secondary = lab.tandem("primary"), lab.tandem("secondary")
+    configure_two(primary, secondary, zones, secondary_extra)
+    for n, text in enumerate(zones.values()):
+        primary.file(f"zone{n}", text)
+    return primary, secondary
+
+
+def configure_two(primary, secondary, zones, secondary_extra=None, secret=SECRET):
+    keys = [{"name": KEY, "algorithm": "hmac-sha256", "secret": secret}]
+    primary.configure({"keys": keys, "peers": [{"name": "s", "address": secondary.at, "key": KEY}],
+                       "zones": [{"name": z, "role": "primary", "file": f"zone{n}", "notify": ["s"], "transfer": ["s"]} for n, z in enumerate(zones)]})
+    secondary.configure({"keys": keys, "peers": [{"name": "p", "address": primary.at, "key": KEY}],
+                         "zones": [{"name": z, "role": "secondary", "primaries": ["p"], **FAST, **(secondary_extra or {})} for z in zones]})
+
+
+def test_removed_secondary_comes_back_with_its_primary_dead(lab):
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    config = secondary.config
+    version = secondary.status("example.com")["version"]
+    secondary.configure({**config, "zones": []})
+    secondary.reload()
+    assert secondary.ask("example.com", "SOA").rcode() == dns.rcode.REFUSED
+    primary.kill()
+    secondary.configure(config)
+    secondary.reload()
+    assert secondary.serial("example.com") == 1, "what was kept is served at once"
+    primary.file("zone0", simple_zone("example.com.", 2))
+    primary.start()
+    secondary.wait_answer("example.com", serial=2)
+    assert secondary.status("example.com")["version"] == version + 1
+
+
+def test_role_swap_and_back(lab):
+    """The secondary takes over as primary from what it has; the old primary follows it, and they change back."""
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    first, second = primary.config, secondary.config
+    zone = second["zones"][0]
+    secondary.file("taken.zone", secondary.run("export example.com", check=0).stdout.replace(" 1 3600 ", " 7 3600 "))
+    secondary.configure({**second, "zones": [{"name": "example.com", "role": "primary", "file": "taken.zone", "notify": ["p"], "transfer": ["p"]}]})
+    secondary.reload()
+    assert secondary.serial("example.com") == 7
+    primary.configure({**first, "peers": first["peers"], "zones": [{**zone, "primaries": ["s"]}]})
+    primary.reload()
+    primary.wait_answer("example.com", serial=7)
+    primary.file("zone0", simple_zone("example.com.", 9))
+    primary.configure(first)
+    primary.reload()
+    assert primary.serial("example.com") == 9, "its file counts again, though it is a file it had read before"
+    secondary.configure(second)
+    secondary.reload()
+    secondary.wait_answer("example.com", serial=9)
+
+
+def test_primary_again_reads_the_file_it_had_before(lab):
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    first = primary.config
+    feeder = lab.tandem("feeder")
+    feeder.configure({"keys": KEYS, "peers": [{"name": "x", "address": primary.at, "key": KEY}],
+                      "zones": [{"name": "example.com", "role": "primary", "file": "z", "notify": ["x"], "transfer": ["x"]}]})
+    feeder.file("z", simple_zone("example.com.", 5, "fed 60 IN A 192.0.2.5\n"))
+    feeder.start()
+    primary.configure({**first, "peers": first["peers"] + [{"name": "f", "address": feeder.at, "key": KEY}],
+                       "zones": [{"name": "example.com", "role": "secondary", "primaries": ["f"], "notify": ["s"], "transfer": ["s"], **FAST}]})
+    primary.reload()
+    primary.wait_answer("example.com", serial=5)
+    secondary.wait_answer("example.com", serial=5)
+    for restart in (False, True):
+        if restart:
+            primary.kill()
+        primary.configure(first)
+        if restart:
+            primary.start()
+        else:
+            primary.reload()
+        assert primary.serial("example.com") == 6, "the file's content, with a serial above what the world has seen"
+        assert not primary.ask("fed.example.com").answer
+        secondary.wait_answer("example.com", serial=6)
+        if not restart:
+            break
+
+
+def test_keys_and_peers_change_over_on_reload(lab):
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    configure_two(primary, secondary, ["example.com."], secret=OTHER_SECRET)
+    primary.reload()
+    secondary.reload()
+    primary.file("zone0", simple_zone("example.com.", 2))
+    primary.reload()
+    secondary.wait_answer("example.com", serial=2, timeout=10)
+    third = lab.tandem("third")
+    configure_two(primary, third, ["example.com."])
+    third.start()
+    primary.reload()
+    third.wait_answer("example.com", serial=2)
+    primary.file("zone0", simple_zone("example.com.", 3))
+    primary.reload()
+    third.wait_answer("example.com", serial=3)
+
+
+def test_unchanged_reload_asks_no_primary(lab):
+    primary, secondary = two(lab, secondary_extra={"refresh-min": "3600"})
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    wait_until(lambda: secondary.status("example.com").get("phase") == "idle")
+    wait_until(lambda: primary.status("example.com")["notify-pending"] == 0, what="the NOTIFY of the start to be taken")
+    asked = primary.status()["counters"]["queries"]
+    for _ in range(5):
+        secondary.reload()
+    secondary.hup()
+    assert secondary.status("example.com")["phase"] == "idle"
+    assert primary.status()["counters"]["queries"] == asked
+    assert primary.status("example.com")["notify-pending"] == 0
+
+
+# ---- a full disk ----
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Makes a file system of some octets at a directory, in a mount namespace of this process alone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    clone_newns, ms_rec, ms_private = 0x20000, 0x4000, 1 << 18
+    if os.geteuid() != 0 or libc.unshare(clone_newns) != 0:
+        pytest.skip("needs root and a mount namespace")
+    libc.mount(None, b"/", None, ms_rec | ms_private, None)
+    mounted = []
+
+    def make(directory, size):
+        directory.mkdir(parents=True, exist_ok=True)
+        if libc.mount(b"none", str(directory).encode(), b"tmpfs", 0, f"size={size},mode=700".encode()) != 0:
+            pytest.skip("may not mount a tmpfs")
+        mounted.append(directory)
+        return directory
+
+    yield make
+    for directory in mounted:
+        libc.umount2(str(directory).encode(), 2)
+
+
+def fill(directory):
+    """Leaves no octet free; returns the file to delete."""
+    path = directory / "ballast"
+    with open(path, "wb", buffering=0) as f:
+        for size in (1 << 16, 1 << 12, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    f.write(b"x" * size)
+    return path
+
+
+def bulky(serial, records=1500):
+    return simple_zone("example.com.", serial, "".join(f"h{i} 60 IN TXT \"{serial} {i} some text to fill it up\"\n" for i in range(records)))
+
+
+def edit_until(primary, condition, first_serial, most=60):
+    """New versions until it is true; returns the serial of the last."""
+    for serial in range(first_serial, first_serial + most):
+        primary.file("zone0", bulky(serial))
+        primary.reload()
+        if condition(serial):
+            return serial
+    raise AssertionError(f"not after {most} versions")
+
+
+def test_full_disk_at_a_secondary(lab, small_disk):
+    primary, secondary = two(lab, {"example.com.": bulky(1)})
+    small_disk(secondary.dir / "state", 4 << 20)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    assert secondary.status("example.com")["durable"] is True
+    ballast = fill(secondary.dir / "state")
+
+    def lost(serial):
+        secondary.wait_answer("example.com", serial=serial)
+        return secondary.status("example.com")["durable"] is False
+    serial = edit_until(primary, lost, 2)
+    text = secondary.run("status example.com", check=0).stdout
+    assert "not durable" in text and "space" in text, text
+    assert secondary.status()["not-durable"] == 1
+    assert "store-failed" in secondary.log()
+    for serial in range(serial + 1, serial + 4):
+        primary.file("zone0", bulky(serial))
+        primary.reload()
+        secondary.wait_answer("example.com", serial=serial)
+    ballast.unlink()
+    wait_until(lambda: secondary.status("example.com")["durable"], timeout=WAIT_S * 4, what="the store to take it: " + secondary.log()[-1500:])
+    assert "trouble" not in secondary.status("example.com")
+    primary.kill()
+    secondary.kill()
+    secondary.start()
+    assert secondary.serial("example.com") == serial, "what it had in memory is on the disk now"
+
+
+def test_full_disk_at_a_primary(lab, small_disk):
+    t = lab.tandem("t", {"zones": [{"name": "example.com", "role": "primary", "file": "zone0"}]})
+    small_disk(t.dir / "state", 4 << 20)
+    t.file("zone0", bulky(1))
+    t.start()
+    ballast = fill(t.dir / "state")
+    for serial in range(2, 60):
+        t.file("zone0", bulky(serial))
+        r = t.reload(check=None)
+        if r.returncode:
+            break
+        assert t.serial("example.com") == serial
+    assert r.returncode == 1
+    assert "no space" in r.stdout + r.stderr, r.stdout + r.stderr
+    assert t.serial("example.com") == serial - 1, "what is not durable is not served"
+    assert "no space" in t.status("example.com")["trouble"] and t.status("example.com")["durable"]
+    assert t.run("reload example.com").returncode == 1
+    ballast.unlink()
+    t.reload()
+    assert t.serial("example.com") == serial
+    assert "trouble" not in t.status("example.com")
+    t.kill()
+    t.start()
+    assert t.serial("example.com") == serial
+
+
+def test_disk_full_from_the_start(lab, small_disk):
+    """A secondary whose state directory takes its database and nothing else serves all the same."""
+    primary, secondary = two(lab, {"example.com.": bulky(1)})
+    state = small_disk(secondary.dir / "state", 1 << 20)
+    primary.start()
+    secondary.start()
+    secondary.stop()
+    import shutil
+    for name in os.listdir(state / "segments"):
+        os.unlink(state / "segments" / name)
+    ballast = fill(state)
+    try:
+        secondary.start()
+    except AssertionError:
+        assert "full" in secondary.log() or "space" in secondary.log(), secondary.log()[-2000:]
+        ballast.unlink()
+        secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    assert shutil.disk_usage(state)
+
+
+# ---- outage ----
+
+def outage_lab(lab, kind):
+    primary, first = lab.tandem("primary"), lab.tandem("first")
+    zone = simple_zone("steady.example.", refresh=1, retry=1)
+    if kind == "nsd":
+        second = lab.add(Nsd, "second", {"steady.example.": None}, primary, True)
+    else:
+        second = lab.tandem("second")
+    for s in [first] + ([second] if kind == "tandem" else []):
+        s.configure({"keys": KEYS, "peers": [{"name": "p", "address": primary.at, "key": KEY}],
+                     "zones": [{"name": "steady.example", "role": "secondary", "primaries": ["p"], **FAST}]})
+    primary.configure({"keys": KEYS, "peers": [{"name": n, "address": s.at, "key": KEY} for n, s in (("a", first), ("b", second))],
+                       "zones": [{"name": "steady.example", "role": "primary", "file": "zone", "notify": ["a", "b"], "transfer": ["a", "b"]}]})
+    primary.file("zone", zone)
+    for s in (primary, first, second):
+        s.start()
+    for s in (first, second):
+        s.wait_answer("steady.example", serial=1)
+    resolver = lab.add(Unbound, "resolver", "steady.example", [first, second])
+    resolver.start()
+    stub = Load(resolver, tcp_every=0)
+
+    def resolves():
+        stub.failures.clear()
+        stub.once(1)
+        return not stub.failures
+    wait_until(resolves, what="the resolver to answer")
+    return primary, first, second, resolver
+
+
+@pytest.mark.parametrize("kind", ["tandem", "nsd"])
+def test_outage_nobody_notices(lab, kind, soak):
+    """Primary and one secondary are killed, or stopped so that they are silent, at random moments. At the stub no lookup fails."""
+    primary, first, second, resolver = outage_lab(lab, kind)
+    rng = random.Random(os.environ.get("DRILL_SEED", kind))
+    ends = time.monotonic() + (300 if soak else 10)
+    pause = threading.Event()
+    serial = 1
+    with Load(resolver, threads=2, timeout=10, tcp_every=0) as load:
+        while time.monotonic() < ends:
+            victims = [primary] * rng.randrange(2) + [rng.choice([first, second])]
+            silent = rng.random() < 0.4
+            for v in victims:
+                os.kill(v.pid(), signal.SIGSTOP) if silent else v.kill()
+            pause.wait(rng.uniform(0.2, 2.0))
+            for v in victims:
+                os.kill(v.pid(), signal.SIGCONT) if silent else v.start()
+            serial += 1
+            primary.file("zone", simple_zone("steady.example.", serial, refresh=1, retry=1))
+            wait_until(lambda: primary.run("reload").returncode == 0, what="the primary to reload")
+            for s in (first, second):
+                s.wait_answer("steady.example", serial=serial, timeout=30)
+    load.check()
+    assert serial > 2
+
+
+# ---- kill -9 ----
+
+def test_kill_9_under_edits(lab, soak):
+    """What `tandem reload` acknowledged is served after a kill -9, and what the state directory holds opens."""
+    primary, secondary = two(lab, refresh=1, retry=1)
+    primary.start()
+    secondary.start()
+    rng = random.Random(os.environ.get("DRILL_SEED", "9"))
+    pause = threading.Event()
+    acknowledged = tried = 1
+    for _ in range(300 if soak else 20):
+        for _ in range(rng.randrange(1, 3)):
+            tried += 1
+            primary.file("zone0", simple_zone("example.com.", tried, f"v 60 IN TXT \"{tried}\"\n" + "".join(
+                f"h{i} 60 IN A 10.0.0.{i % 256}\n" for i in range(rng.choice([0, 10, 3000]))), refresh=1, retry=1))
+            primary.reload()
+            acknowledged = tried
+        tried += 1
+        primary.file("zone0", simple_zone("example.com.", tried, f"v 60 IN TXT \"{tried}\"\n", refresh=1, retry=1))
+        command = subprocess.Popen([BINARY, "reload", "-c", primary.config_path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        pause.wait(rng.uniform(0, 0.06))
+        victim = rng.choice([primary, secondary])
+        victim.kill()
+        if command.wait() == 0:
+            acknowledged = tried
+        if victim is primary:  # without its file it has nothing but the store
+            (primary.dir / "zone0").rename(primary.dir / "away")
+        victim.start()
+        served = primary.serial("example.com")
+        assert acknowledged <= served <= tried
+        assert primary.ask("v.example.com", "TXT").answer[0][0].strings == (str(served).encode(),)
+        if victim is primary:
+            (primary.dir / "away").rename(primary.dir / "zone0")
+            primary.reload()
+            acknowledged = tried
+        secondary.wait_answer("example.com", serial=primary.serial("example.com"))
+        assert not [line for line in primary.log().splitlines() + secondary.log().splitlines() if "store-damaged" in line]
+
+
+# ---- timers ----
+
+def test_expiry_goes_on_over_a_restart(lab):
+    primary, secondary = two(lab, refresh=1, retry=1, expire=6)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    primary.kill()
+    began = time.monotonic()
+    secondary.stop()
+    secondary.start()
+    assert secondary.ask("www.example.com").answer
+    assert 0 < secondary.status("example.com")["expires-in-s"] <= 6
+    q = dns.message.make_query("example.com", "SOA", use_edns=0, options=[dns.edns.GenericOption(9, b"")])
+    r = dns.query.udp(q, secondary.host, port=secondary.port, timeout=5)
+    left = [struct.unpack("!I", o.data)[0] for o in r.options if o.otype == 9]
+    assert left and 0 < left[0] <= 6, "EDNS EXPIRE says what is left"
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, timeout=10, what="expiry")
+    assert time.monotonic() - began < 9
+    secondary.stop()
+    secondary.start()
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, timeout=5, what="expiry after a restart")
+    primary.start()
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.NOERROR, timeout=5, what="recovery")
+    assert "trouble" not in secondary.status("example.com"), "what is over is not told any more"
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "garbage", "short"])
+def test_damaged_timers_lose_nothing(lab, damage):
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    secondary.stop()
+    primary.kill()
+    timers = secondary.dir / "state/timers"
+    content = timers.read_bytes()
+    if damage == "missing":
+        timers.unlink()
+    else:
+        timers.write_bytes({"empty": b"", "garbage": bytes(x ^ 0x5a for x in content), "short": content[:40]}[damage])
+    secondary.start()
+    assert secondary.serial("example.com") == 1
+    assert 86000 < secondary.status("example.com")["expires-in-s"] <= 86400
