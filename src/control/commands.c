@@ -160,6 +160,7 @@ static void reload_one_file(struct control *c, uint64_t token, struct zone_slot 
   bool refused = false;
   size_t changed = 0;
   char name[NAME_TEXT_BYTES];
+  source_forget(&c->source_memo);
   enum err err = pipeline_begin(c, &p);
   if (!err) err = zone_reload_file(c, p, z, &refused, &note);
   if (err) pipeline_abort(p);

@@ -47,7 +47,7 @@ void control_free(struct control *c) {
   zone_grace_barrier();
   epoch_free(c->epoch);
   store_close(c->store);
-  free(c->source_memo.path);
+  source_forget(&c->source_memo);
   free(c);
 }
 

@@ -100,16 +100,16 @@ static inline bool slot_is_secondary(const struct zone_slot *z) {
 enum source_state { SOURCE_SAME, SOURCE_CHANGED };
 struct zone_loaded;
 
-/* The file that was hashed last: zones that share a file hash it once a call. */
+/* The file that was hashed last: zones that share a file hash it once a reload. Zero is empty. */
 struct source_memo {
   char *path;
-  uint64_t when_ns; /* the call's moment */
   struct digest128 digest;
 };
+void source_forget(struct source_memo *memo); /* at the begin of each reload */
 
 /* Whether the content read last time is still that of the files. Files that the file system calls unchanged are not read, unless
  * they were written just before they were read: then a second write may have left no trace in its times. */
-enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo, struct instant now);
+enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo);
 /* `now`: a moment before the files were read. */
 MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out);
 

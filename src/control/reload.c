@@ -85,9 +85,11 @@ static void change_role(struct control *c, struct zone_slot *z) {
   waiters_drop(c, z->id, "the zone's role changed");
   z->expired = false;
   z->expires_mono_ns = 0;
-  free(z->source);
-  z->source = NULL;
-  z->source_size = 0;
+  if (!slot_is_secondary(z)) { /* its file is read anew; a secondary's first transfer clears this in the store, too */
+    free(z->source);
+    z->source = NULL;
+    z->source_size = 0;
+  }
   if (!z->snap || z->durable) slot_trouble(z, NULL);
 }
 
@@ -198,6 +200,7 @@ enum err reload_all(struct control *c, struct reload_report *report) {
   enum err err = load_epoch(c, &fresh, report);
   c->figures.config_refused = !fresh;
   if (err || !fresh) return err;
+  source_forget(&c->source_memo);
   err = settle_arrivals(c);
   if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   c->figures.config_loaded_wall_s = c->now.wall_s;

@@ -99,20 +99,22 @@ static bool hash_file(const char *path, uint64_t size, struct digest128 *out) {
   return ok;
 }
 
-static bool hash_once(struct source_memo *memo, const char *path, uint64_t size, struct instant now, struct digest128 *out) {
-  if (!memo->path || memo->when_ns != now.mono_ns || strcmp(memo->path, path) != 0) {
-    struct digest128 digest;
-    if (!hash_file(path, size, &digest)) return false;
-    free(memo->path);
-    *memo = (struct source_memo){.path = strdup(path), .when_ns = now.mono_ns, .digest = digest};
-    *out = digest;
-    return true;
+void source_forget(struct source_memo *memo) {
+  free(memo->path);
+  memo->path = NULL;
+}
+
+static bool hash_once(struct source_memo *memo, const char *path, uint64_t size, struct digest128 *out) {
+  if (!memo->path || strcmp(memo->path, path) != 0) {
+    source_forget(memo);
+    if (!hash_file(path, size, &memo->digest)) return false;
+    memo->path = strdup(path);
   }
   *out = memo->digest;
   return true;
 }
 
-enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo, struct instant now) {
+enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo) {
   struct source s;
   struct zone_source_file f;
   bool certain = true;
@@ -126,7 +128,7 @@ enum source_state source_compare(const struct zone_slot *z, const char *path, st
   struct digest128 all = {0}, one;
   r = s.rest;
   for (uint64_t i = 0; i < s.files; i++) {
-    if (!next_file(&r, &f) || !hash_once(memo, f.path, f.size, now, &one)) return SOURCE_CHANGED;
+    if (!next_file(&r, &f) || !hash_once(memo, f.path, f.size, &one)) return SOURCE_CHANGED;
     all = zone_load_digest(all, one);
   }
   return all.low == s.digest.low && all.high == s.digest.high ? SOURCE_SAME : SOURCE_CHANGED;

@@ -194,7 +194,7 @@ enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slo
   const char *path = config_zone_file(z->config, &scratch);
   enum err err = ERR_OK;
   bool again = z->trouble || !z->snap; /* what was refused last time is said again as long as it is wrong */
-  if (again || source_compare(z, path, &c->source_memo, c->now) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
+  if (again || source_compare(z, path, &c->source_memo) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
   buf_done(&scratch);
   return err;
 }

@@ -48,7 +48,8 @@ static void test_writer_fails_once_and_for_all(void **state) {
 
 static void test_buf_and_json(void **state) {
   struct buf b = {0};
-  for (int i = 0; i < 1000; i++) buf_printf(&b, "%d,", i);
+  for (int i = 0; i < 1000; i++)
+    buf_printf(&b, "%d,", i);
   assert_int_equal(b.size, 10 * 2 + 90 * 3 + 900 * 4);
   buf_clear(&b);
   assert_string_equal(buf_text(&b), "");
@@ -167,10 +168,14 @@ static void test_diags(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_reader_stays_put_when_short), cmocka_unit_test(test_writer_fails_once_and_for_all),
-      cmocka_unit_test(test_buf_and_json),                cmocka_unit_test(test_arena_aligns_and_takes_large_ones),
-      cmocka_unit_test(test_addresses),                   cmocka_unit_test(test_prefixes),
-      cmocka_unit_test(test_access_lists),                cmocka_unit_test(test_serials),
+      cmocka_unit_test(test_reader_stays_put_when_short),
+      cmocka_unit_test(test_writer_fails_once_and_for_all),
+      cmocka_unit_test(test_buf_and_json),
+      cmocka_unit_test(test_arena_aligns_and_takes_large_ones),
+      cmocka_unit_test(test_addresses),
+      cmocka_unit_test(test_prefixes),
+      cmocka_unit_test(test_access_lists),
+      cmocka_unit_test(test_serials),
       cmocka_unit_test(test_diags),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

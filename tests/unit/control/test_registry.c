@@ -38,8 +38,10 @@ static void test_add_find_remove(void **state) {
     assert_int_equal(z->id, i);
   }
   assert_int_equal(r.count, ZONES);
-  for (unsigned i = 0; i < ZONES; i++) assert_ptr_equal(find(&r, i)->config, &zones[i]);
-  for (unsigned i = 0; i < ZONES; i += 3) registry_remove(&r, find(&r, i)); /* every run of the table gets holes */
+  for (unsigned i = 0; i < ZONES; i++)
+    assert_ptr_equal(find(&r, i)->config, &zones[i]);
+  for (unsigned i = 0; i < ZONES; i += 3)
+    registry_remove(&r, find(&r, i)); /* every run of the table gets holes */
   for (unsigned i = 0; i < ZONES; i++) {
     if (i % 3 == 0) assert_null(find(&r, i));
     else assert_ptr_equal(find(&r, i)->config, &zones[i]);
@@ -48,7 +50,8 @@ static void test_add_find_remove(void **state) {
   assert_int_equal(z->id, 0); /* the lowest free id comes first */
   assert_ptr_equal(find(&r, 3), z);
   size_t seen = 0;
-  for (size_t i = 0; (z = registry_next(&r, &i));) seen++;
+  for (size_t i = 0; (z = registry_next(&r, &i));)
+    seen++;
   assert_int_equal(seen, r.count);
   registry_done(&r);
 }
