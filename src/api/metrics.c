@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum metric_type { COUNTER, GAUGE };
@@ -25,16 +26,15 @@ static const char *type_text(enum metric_type type) {
 
 /* Label values escape three octets. */
 static void add_label(struct buf *out, const char *text) {
-  for (; *text; text++) {
-    if (*text == '\n') buf_add_text(out, "\\n");
-    else if (*text == '"' || *text == '\\') buf_printf(out, "\\%c", *text);
-    else buf_add_byte(out, (uint8_t)*text);
-  }
+  for (size_t n; buf_add(out, text, n = strcspn(text, "\n\"\\")), text[n]; text += n + 1)
+    buf_add(out, text[n] == '\n' ? "\\n" : text[n] == '"' ? "\\\"" : "\\\\", 2);
 }
 
 static void add_number(struct buf *out, double value) {
-  if (value == floor(value) && fabs(value) < 9e15) buf_printf(out, " %.0f\n", value);
-  else buf_printf(out, " %.15g\n", value);
+  char text[32];
+  bool whole = value == floor(value) && fabs(value) < 9e15;
+  int n = whole ? snprintf(text, sizeof text, " %lld\n", (long long)value) : snprintf(text, sizeof text, " %.15g\n", value);
+  buf_add(out, text, (size_t)n);
 }
 
 void metric_begin(struct metrics_writer *w, enum metric m) {

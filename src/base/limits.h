@@ -52,7 +52,7 @@ enum {
   LIMIT_HTTP_REQUEST_BYTES = 16384,          /* memory of one: a longer header is refused */
   LIMIT_HTTP_IDLE_S = 10,                    /* of one, without an octet */
   LIMIT_HTTP_CONNECTION_S = 60,              /* of one that is in no hurry, when another comes */
-  LIMIT_METRICS_PAGES = 4,                   /* copies of the metrics page kept for slow readers; then they get the last one */
+  LIMIT_HTTP_PAGES = 4,                      /* versions of one page kept for slow readers; then they get the last one */
   LIMIT_WORST_ZONES = 20,                    /* zones shown by metrics.per-zone: worst */
   LIMIT_NOTIFY_QUEUE = 1024,                 /* NOTIFY on their way from the workers to the control thread; a power of two */
   LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* default for one incoming transfer */

@@ -1,9 +1,8 @@
 #include "tandem/metrics.h"
 
 #include "api/metrics.h"
-#include "base/limits.h"
 #include "base/log.h"
-#include "io/http_server.h"
+#include "io/http_pages.h"
 #include "io/sockets.h"
 
 #include <stdlib.h>
@@ -23,10 +22,9 @@ struct metrics {
   struct addr now, next; /* family 0: none */
   int fd;                /* of next; -1: as now */
   struct http_server *server;
-  struct http_response *pages[LIMIT_METRICS_PAGES]; /* the last one written, and those that slow readers still take */
-  size_t last;                                      /* where it is */
-  uint64_t page_ns;                                 /* when one was asked for last */
-  int64_t credit_ns;                                /* time that may go into pages */
+  struct http_pages pages;
+  uint64_t page_ns;  /* when one was asked for last */
+  int64_t credit_ns; /* time that may go into pages */
 };
 
 /* ---- the page ---- */
@@ -37,48 +35,31 @@ static void earn(struct metrics *m, struct instant now) {
   if (m->credit_ns > MOST_NS) m->credit_ns = MOST_NS;
 }
 
-/* Where a new page can be kept; LIMIT_METRICS_PAGES: nowhere. */
-static size_t find_room(struct metrics *m) {
-  size_t room = LIMIT_METRICS_PAGES;
-  for (size_t i = 0; i < LIMIT_METRICS_PAGES; i++) {
-    if (m->pages[i] && i != m->last && http_response_is_sent(m->pages[i])) {
-      http_response_free(m->pages[i]);
-      m->pages[i] = NULL;
-    }
-    if (!m->pages[i]) room = i;
-  }
-  const struct http_response *last = m->pages[m->last];
-  return !last || http_response_is_sent(last) ? m->last : room;
-}
-
-static enum err write_page(struct metrics *m, size_t at, struct instant now) {
+static enum err write_page(struct metrics *m, struct instant now) {
   struct buf text = {0};
   struct http_response *page;
   metrics_page(m->control, m->front, now, &text);
   m->credit_ns -= (int64_t)(clock_read().mono_ns - now.mono_ns);
   enum err e = http_response_new(HTTP_OK, METRICS_CONTENT_TYPE, &text, &page);
   if (e) return e;
-  http_response_free(m->pages[at]);
-  m->pages[at] = page;
-  m->last = at;
+  http_pages_put(&m->pages, page);
   return ERR_OK;
 }
 
 /* All that ask in one turn of the loop get the same page. */
 static void get_page(void *arg, struct http_request *r, struct instant turn) {
   struct metrics *m = arg;
-  bool first = !m->pages[m->last];
+  bool first = !http_pages_last(&m->pages);
   if (first || turn.mono_ns > m->page_ns) {
     struct instant now = clock_read();
-    size_t room = find_room(m);
     earn(m, now);
     m->page_ns = now.mono_ns;
-    if ((first || m->credit_ns > 0) && room < LIMIT_METRICS_PAGES && write_page(m, room, now)) {
+    if ((first || m->credit_ns > 0) && http_pages_have_room(&m->pages) && write_page(m, now)) {
       http_reply(r, NULL);
       return;
     }
   }
-  http_reply(r, m->pages[m->last]);
+  http_reply(r, http_pages_last(&m->pages));
 }
 
 /* ---- the listener ---- */
@@ -95,8 +76,7 @@ void metrics_free(struct metrics *m) {
   if (!m) return;
   metrics_abandon(m);
   http_server_free(m->server);
-  for (size_t i = 0; i < LIMIT_METRICS_PAGES; i++)
-    http_response_free(m->pages[i]);
+  http_pages_done(&m->pages);
   free(m);
 }
 

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
@@ -131,9 +132,13 @@ class Server:
     def pid(self):
         return self.process.pid
 
+    def send(self, signal_number):
+        """To every process of the server."""
+        os.kill(self.pid(), signal_number)
+
     def kill(self):
         if self.process and self.process.poll() is None:
-            self.process.kill()
+            self.send(signal.SIGKILL)
         if self.process:
             self.process.wait()
 
@@ -171,6 +176,9 @@ class Tandem(Server):
             server.setdefault("user", "root")
         self.config = full
         self.config_path.write_text(json.dumps(full, indent=1))
+
+    def put(self, n, text):
+        self.file(f"zone{n}", text)
 
     def file(self, name, text):
         path = self.dir / name
@@ -244,6 +252,10 @@ class Peer(Server):
 
     def zone_file(self, n):
         return self.dir / f"zone{n}"
+
+    def put(self, n, text):
+        """A new zone file, for the next start or reload."""
+        self.zone_file(n).write_text(text)
 
     def files(self):
         return [(n, origin, text) for n, (origin, text) in enumerate(self.zones.items())]
@@ -340,11 +352,80 @@ remote-control:
         (self.dir / "nsd.conf").write_text(text)
 
     def start(self):
-        self.spawn(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"])
+        self.spawn(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], start_new_session=True)
         return self
+
+    def send(self, signal_number):
+        os.killpg(self.pid(), signal_number)
 
     def reload(self):
         os.kill(self.pid(), signal.SIGHUP)
+
+
+class Pdns(Peer):
+    """PowerDNS with its zones in SQLite; zone files go in with pdnsutil."""
+    name = "pdns"
+    schema = pathlib.Path("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql")
+
+    def write_config(self):
+        database = sqlite3.connect(self.dir / "db")
+        database.executescript(self.schema.read_text())
+        database.close()
+        text = f"""launch=gsqlite3
+gsqlite3-database={self.dir}/db
+local-address={self.host}
+local-port={self.port}
+socket-dir={self.dir}
+primary=yes
+secondary=yes
+xfr-cycle-interval=1
+allow-axfr-ips={"" if self.key else "127.0.0.0/8"}
+allow-notify-from=127.0.0.0/8
+only-notify=
+default-soa-edit=
+zone-cache-refresh-interval=1
+cache-ttl=0
+negquery-cache-ttl=0
+query-cache-ttl=0
+receiver-threads=1
+distributor-threads=1
+retrieval-threads=2
+disable-syslog=yes
+loglevel=5
+"""
+        (self.dir / "pdns.conf").write_text(text)
+        if self.key:
+            self.util("import-tsig-key", KEY, "hmac-sha256", SECRET)
+        for n, origin, zone in self.files():
+            if zone is not None:
+                self.load(n, origin)
+                self.util("set-kind", origin, "primary")
+                self.util("set-meta", origin, "ALSO-NOTIFY", f"{self.other.host}:{self.other.port}")
+            else:
+                self.util("create-secondary-zone", origin, f"{self.other.host}:{self.other.port}")
+            if self.key:
+                self.util("activate-tsig-key", origin, KEY, "primary" if zone is not None else "secondary")
+
+    def util(self, *args):
+        r = subprocess.run(["/usr/bin/pdnsutil", "--config-dir", str(self.dir), *args], capture_output=True, text=True)
+        assert r.returncode == 0, f"pdnsutil {args}: {r.stdout}{r.stderr}"
+        return r.stdout
+
+    def load(self, n, origin):
+        self.util("load-zone", origin, str(self.zone_file(n)))
+
+    def put(self, n, text):
+        super().put(n, text)
+        self.load(n, list(self.zones)[n])
+
+    def start(self):
+        self.spawn(["/usr/sbin/pdns_server", "--config-dir=" + str(self.dir), "--daemon=no", "--guardian=no"])
+        return self
+
+    def reload(self):
+        for _, origin, zone in self.files():
+            if zone is not None:
+                subprocess.run(["/usr/bin/pdns_control", f"--socket-dir={self.dir}", "notify", origin], capture_output=True)
 
 
 class Unbound(Server):

@@ -626,10 +626,10 @@ def test_outage_nobody_notices(lab, kind, soak):
             victims = [primary] * rng.randrange(2) + [rng.choice([first, second])]
             silent = rng.random() < 0.4
             for v in victims:
-                os.kill(v.pid(), signal.SIGSTOP) if silent else v.kill()
+                v.send(signal.SIGSTOP) if silent else v.kill()
             pause.wait(rng.uniform(0.2, 2.0))
             for v in victims:
-                os.kill(v.pid(), signal.SIGCONT) if silent else v.start()
+                v.send(signal.SIGCONT) if silent else v.start()
             serial += 1
             primary.file("zone", simple_zone("steady.example.", serial, refresh=1, retry=1))
             wait_until(lambda: primary.run("reload").returncode == 0, what="the primary to reload")

@@ -221,6 +221,9 @@ static void test_cname(void **state) {
          "an www.example. 300 A 192.0.2.80\n"
          "an www.example. 300 A 192.0.2.81\n");
   expect(a, "alias2.example.", RR_CNAME, ASK_PLAIN, "NOERROR aa\nan alias2.example. 60 CNAME alias.example.\n");
+  /* NSEC may stand beside a CNAME; where it does not it is asked for like any type */
+  expect(a, "dangling.example.", RR_NSEC, ASK_PLAIN,
+         "NXDOMAIN aa\nan dangling.example. 60 CNAME nowhere.example.\nau example. 300 SOA\n");
   expect(a, "alias2.example.", RR_ANY, ASK_PLAIN, "NOERROR aa\nan alias2.example. 60 CNAME alias.example.\n");
   expect(a, "alias.example.", RR_AAAA, ASK_PLAIN, "NOERROR aa\nan alias.example. 60 CNAME www.example.\n" SOA);
   expect(a, "dangling.example.", RR_A, ASK_PLAIN, "NXDOMAIN aa\nan dangling.example. 60 CNAME nowhere.example.\n" SOA);

@@ -181,6 +181,7 @@ static void test_chains(void **state) {
          "an q.v.example. 60 RRSIG CNAME\n"
          "an www.u.v2.example. 60 CNAME nothing.example.\n"
          "an www.u.v2.example. 60 RRSIG CNAME\n" SOA NSEC("*.v") NSEC("*.u.v2") NSEC("d") APEX_NSEC OPT);
+  expect(a, "c1.example.", RR_NSEC, ASK_EDNS, "NOERROR aa\nan c1.example. 3600 NSEC\nopt 1232\n");
   /* the synthesised CNAME has no signature */
   expect(a, "x.d.example.", RR_MX, ASK_DO,
          "NOERROR aa\n"

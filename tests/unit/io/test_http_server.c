@@ -1,8 +1,9 @@
 #include "io_test.h"
 
 #include "base/limits.h"
-#include "io/http_server.h"
+#include "io/http_pages.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,12 +172,60 @@ static void the_oldest_connection_makes_room(void **state) {
     close(idle[i]);
 }
 
+/* Takes the first octet of a response that is more than the system buffers, and stops. */
+static int begin_reading(struct owner *o) {
+  char byte;
+  int fd = ask(o, good);
+  turn_until(o, o->asked + 1);
+  assert_true(test_read(fd, &byte, 1));
+  return fd;
+}
+
+static void pages_are_kept_for_slow_readers_but_not_many(void **state) {
+  enum { MORE_THAN_BUFFERS = 16 << 20 };
+  struct owner *o = *state;
+  struct http_pages pages = {0};
+  int fds[LIMIT_HTTP_PAGES];
+  for (unsigned i = 0; i < LIMIT_HTTP_PAGES; i++) {
+    struct buf body = {0};
+    uint8_t *at = buf_reserve(&body, MORE_THAN_BUFFERS);
+    assert_non_null(at);
+    memset(at, 'x', MORE_THAN_BUFFERS);
+    body.size = MORE_THAN_BUFFERS;
+    assert_true(http_pages_have_room(&pages));
+    struct http_response *r;
+    assert_int_equal(http_response_new(HTTP_OK, "text/plain", &body, &r), ERR_OK);
+    http_pages_put(&pages, r);
+    assert_ptr_equal(http_pages_last(&pages), r);
+    o->response = r;
+    fds[i] = begin_reading(o);
+  }
+  assert_false(http_pages_have_room(&pages));
+  close(fds[1]);
+  while (!http_pages_have_room(&pages)) /* as soon as the HTTP thread sees that the reader has left */
+    assert_int_equal(sched_yield(), 0);
+  http_pages_put(&pages, make_response("a new one"));
+  o->response = http_pages_last(&pages);
+  int fd = ask(o, good);
+  turn_until(o, o->asked + 1);
+  expect(fd, "HTTP/1.1 200 ", "a new one");
+  o->response = NULL;
+  http_pages_done(&pages); /* while readers still hold them */
+  for (unsigned i = 0; i < LIMIT_HTTP_PAGES; i++)
+    if (i != 1) close(fds[i]);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, start, finish)
   const struct CMUnitTest tests[] = {
-      TEST(a_request_reaches_the_owner),      TEST(what_is_no_route_does_not),       TEST(replies_may_come_later_and_in_any_order),
-      TEST(without_a_response_it_is_503),     TEST(who_left_meanwhile_does_no_harm), TEST(the_end_answers_who_waits),
+      TEST(a_request_reaches_the_owner),
+      TEST(what_is_no_route_does_not),
+      TEST(replies_may_come_later_and_in_any_order),
+      TEST(without_a_response_it_is_503),
+      TEST(who_left_meanwhile_does_no_harm),
+      TEST(the_end_answers_who_waits),
       TEST(the_oldest_connection_makes_room),
+      TEST(pages_are_kept_for_slow_readers_but_not_many),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

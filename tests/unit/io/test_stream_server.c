@@ -10,9 +10,10 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* ---- a server: echoes; "transfer N" sends N messages of 60000 octets; "quiet" is not answered; "bye" hangs up ---- */
+/* ---- a server: echoes; "transfer N" sends N messages of 60000 octets; "quiet" is not answered; "large"
+ * gets LARGE_BYTES; "bye" hangs up ---- */
 
-enum { TRANSFER_MESSAGE_BYTES = 60000 };
+enum { TRANSFER_MESSAGE_BYTES = 60000, LARGE_BYTES = 60000 };
 
 struct transfer {
   unsigned left, sent;
@@ -45,6 +46,9 @@ static void message(void *arg, struct stream_conn *c, const uint8_t *bytes, size
     assert_int_equal(stream_produce(c, &(struct stream_producer){t, transfer_next, transfer_end}), ERR_OK);
   } else if (n == 3 && memcmp(bytes, "bye", 3) == 0) {
     stream_hang_up(c);
+  } else if (n == 5 && memcmp(bytes, "large", 5) == 0) {
+    memset(stream_room(c), 'L', LARGE_BYTES);
+    stream_reply(c, LARGE_BYTES);
   } else if (n != 5 || memcmp(bytes, "quiet", 5) != 0) {
     memcpy(stream_room(c), bytes, n);
     stream_reply(c, n);
@@ -113,6 +117,28 @@ static void messages_come_back_in_order(void **state) {
   ask_and_expect(fd, "and later");
   close(fd);
   stop();
+}
+
+/* Large responses take many turns; what was read lies in wait meanwhile, also when the client has closed its side. */
+static void answers_of_many_turns(void **state) {
+  enum { MESSAGES = 200 };
+  static uint8_t expected[LARGE_BYTES];
+  memset(expected, 'L', sizeof expected);
+  for (int half_closed = 0; half_closed <= 1; half_closed++) {
+    start(&stream_defaults);
+    int fd = client();
+    uint8_t all[MESSAGES * 7];
+    for (int i = 0; i < MESSAGES; i++)
+      memcpy(all + 7 * i, "\0\5large", 7);
+    test_write(fd, all, sizeof all);
+    if (half_closed) shutdown(fd, SHUT_WR);
+    for (int i = 0; i < MESSAGES; i++)
+      expect_message(fd, expected, sizeof expected);
+    if (half_closed) assert_int_equal(recv(fd, all, 1, 0), 0);
+    else ask_and_expect(fd, "and later");
+    close(fd);
+    stop();
+  }
 }
 
 static void dribbled_octets_make_messages(void **state) {
@@ -466,6 +492,7 @@ static void end_does_not_wait_for_ever(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(messages_come_back_in_order),
+      cmocka_unit_test(answers_of_many_turns),
       cmocka_unit_test(dribbled_octets_make_messages),
       cmocka_unit_test(largest_message_and_one_behind_it),
       cmocka_unit_test(unanswered_and_empty_messages),
