@@ -21,6 +21,7 @@ struct reader {
   struct diags *diags;
   const uint8_t *bytes;
   size_t size;
+  size_t lines;
   bool ascii;
   struct {                          /* where the last mark stood; marks go forward, so that the text is walked once */
     size_t line, start, column, at; /* `start` of its line, `at` of itself */
@@ -67,6 +68,20 @@ static size_t mark_offset(struct reader *r, yaml_mark_t mark) {
   if (r->last.line < mark.line) r->last.column = SIZE_MAX; /* behind the end: whatever comes is before it */
   r->last.at = at;
   return at;
+}
+
+/* Line of a place, 1-based; libyaml may mean one behind the end of the text, where something is missing. */
+static uint32_t mark_line(const struct reader *r, yaml_mark_t mark) {
+  return (uint32_t)(mark.line < r->lines ? mark.line + 1 : r->lines);
+}
+
+static size_t count_lines(const struct reader *r) {
+  size_t lines = 1;
+  for (size_t at = 0, broken; at < r->size; at += broken ? broken : 1) {
+    broken = break_size(r, at);
+    lines += broken != 0;
+  }
+  return lines;
 }
 
 /* libyaml counts columns in characters, places count bytes. */
@@ -161,7 +176,7 @@ static struct node *new_node(struct reader *r, enum node_kind kind, yaml_mark_t 
     r->spare_count = NODES_AT_ONCE;
   }
   struct node *n = &r->spare[--r->spare_count];
-  *n = (struct node){.source = r->source, .kind = (uint8_t)kind, .line = (uint32_t)mark.line + 1, .column = mark_column(r, mark)};
+  *n = (struct node){.source = r->source, .kind = (uint8_t)kind, .line = mark_line(r, mark), .column = mark_column(r, mark)};
   return n;
 }
 
@@ -191,7 +206,7 @@ static bool wants_key(const struct reader *r) {
 static bool take_key(struct reader *r, const char *text, size_t size, yaml_mark_t mark) {
   struct open_node *o = &r->open[r->depth - 1];
   o->key = pack_text(&r->texts, text, size);
-  o->key_line = (uint32_t)mark.line + 1;
+  o->key_line = mark_line(r, mark);
   o->key_column = mark_column(r, mark);
   return o->key != NULL;
 }
@@ -349,6 +364,7 @@ const struct node *config_yaml_read(struct arena *arena, const struct source *so
                      .bytes = bytes,
                      .size = n,
                      .ascii = is_ascii(bytes, n)};
+  r.lines = count_lines(&r);
   yaml_parser_t p;
   if (n > LIMIT_CONFIG_BYTES || !yaml_parser_initialize(&p)) {
     diag_add(diags, SEVERITY_ERROR, (struct place){source->name, 0, 0}, "yaml", "zone lists hold millions of zones",
