@@ -60,8 +60,10 @@ format:
 
 ## make docs     writes the pages that are made from tables
 docs: packages-build packages-test $(BUILD)/debug/build.ninja
-	@cd $(BUILD)/debug && ninja --quiet tests/unit/config/test_config_doc tests/unit/api/test_metrics_doc tests/unit/tandem/test_manual
+	@cd $(BUILD)/debug && ninja --quiet tests/unit/config/test_config_doc tests/unit/wire/test_rr_doc tests/unit/control/test_checks_doc tests/unit/api/test_metrics_doc tests/unit/tandem/test_manual
 	@$(BUILD)/debug/tests/unit/config/test_config_doc --write docs/configuration.md
+	@$(BUILD)/debug/tests/unit/wire/test_rr_doc --write docs/record-types.md
+	@$(BUILD)/debug/tests/unit/control/test_checks_doc --write docs/checks.md
 	@$(BUILD)/debug/tests/unit/api/test_metrics_doc --write docs/metrics.md
 	@$(BUILD)/debug/tests/unit/tandem/test_manual --write docs/tandem.1
 

@@ -119,6 +119,9 @@ const struct rr_row *rr_row(uint16_t type);
 size_t rr_row_count(void);
 const struct rr_row *rr_row_at(size_t i); /* for docs, dictionaries, tests */
 
+/* A Markdown page of all rows: docs/record-types.md. */
+void rr_types_doc(struct buf *out);
+
 enum { RR_TYPE_TEXT_BYTES = 12 };
 const char *rr_type_text(uint16_t type, char out[RR_TYPE_TEXT_BYTES]); /* "MX", "TYPE65280"; query types, too */
 /* A mnemonic or TYPEnnn, in any case. ERR_NOT_FOUND. */
