@@ -92,7 +92,7 @@ def main():
         "end to end": lambda: end_to_end(options.soak),
         "differential": differential,
         "demo": demo,
-        "fuzz": lambda: fuzz(3600 if options.soak else 12),
+        "fuzz": lambda: fuzz(3600 if options.soak else 24),
     }
     total_passed = total_failed = 0
     for name, stage in stages.items():

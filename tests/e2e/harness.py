@@ -429,8 +429,7 @@ loglevel=5
 
 
 class Unbound(Server):
-    """A resolver with a stub zone that points at the given servers. It is told to try a server that was silent again within a second:
-    by itself it may leave it alone for two minutes, and the drills let one server go just when the other one is back."""
+    """A resolver with a stub zone that points at the given servers."""
     name = "unbound"
 
     def __init__(self, directory, zone, servers, **kw):
@@ -440,7 +439,7 @@ class Unbound(Server):
         (self.dir / "unbound.conf").write_text(
             f'server:\n  interface: {self.at}\n  port: {self.port}\n  do-daemonize: no\n  chroot: ""\n  {user}  directory: "{self.dir}"\n'
             f'  pidfile: ""\n  use-syslog: no\n  logfile: ""\n  do-not-query-localhost: no\n  module-config: "iterator"\n  num-threads: 1\n'
-            f'  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  infra-cache-max-rtt: 1000\n  infra-keep-probing: yes\n  local-zone: "{zone}" transparent\n  access-control: 127.0.0.0/8 allow\n'
+            f'  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  local-zone: "{zone}" transparent\n  access-control: 127.0.0.0/8 allow\n'
             f'stub-zone:\n  name: "{zone}"\n{stubs}remote-control:\n  control-enable: no\n')
 
     def start(self):
