@@ -12,7 +12,6 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 JOBS = os.cpu_count() or 1
-COUNTS = re.compile(r"(\d+) passed(?:, (\d+) failed)?")
 
 
 def run(args, **kw):
@@ -50,12 +49,13 @@ def units():
 def counted(args):
     """A stage that prints its own "N passed, N failed" (pytest's "N failed, N passed" too)."""
     p = subprocess.Popen(args, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    tail = []
+    closing = ""
     for line in p.stdout:
         print(line, end="", flush=True)
-        tail = (tail + [line])[-5:]
+        if re.search(r"\d+ (passed|failed|error)", line) and not line.startswith(("FAILED", "ERROR")):
+            closing = line
     code = p.wait()
-    text = "".join(tail)
+    text = closing
     passed = sum(map(int, re.findall(r"(\d+) passed", text)))
     failed = sum(map(int, re.findall(r"(\d+) failed", text))) + sum(map(int, re.findall(r"(\d+) error", text)))
     return passed, failed or int(code != 0)
