@@ -156,7 +156,8 @@ static enum err add_zones(struct control *c, const struct switching *s, struct r
     log_event(EV_ZONE_ADDED, LOG_TEXT("zone", slot_name_text(z, text)));
   }
   if (err || (report->added == 0 && report->removed == 0)) return err;
-  return registry_adopt_store(c); /* what comes may have been here before, what went is marked */
+  err = registry_adopt_store(c);           /* what comes may have been here before, what went is marked */
+  return err == ERR_MEMORY ? err : ERR_OK; /* a store that can't be read keeps no new zone from being served */
 }
 
 /* One zone's file, if it changed, or for a new zone all of its content. */

@@ -28,10 +28,10 @@ static int64_t seconds_until(const struct control *c, uint64_t mono_ns) {
 static json_t *transfer_json(const struct secondary_status *s) {
   const struct transfer_info *t = &s->last_transfer;
   char from[ADDR_TEXT_BYTES];
-  json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I}", "peer", t->peer, "from", addr_text(&t->from, from), "kind",
-                        t->incremental ? "ixfr" : "axfr", "transport", "tcp", "tsig", t->is_signed, "bytes", (json_int_t)t->bytes,
-                        "records", (json_int_t)t->records, "dropped", (json_int_t)t->dropped, "duration-us",
-                        (json_int_t)(t->duration_ns / 1000));
+  json_t *o = json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:I,s:I,s:I}", "result", "done", "peer", t->peer, "from",
+                        addr_text(&t->from, from), "kind", t->incremental ? "ixfr" : "axfr", "transport", "tcp", "tsig",
+                        t->is_signed, "bytes", (json_int_t)t->bytes, "records", (json_int_t)t->records, "dropped",
+                        (json_int_t)t->dropped, "duration-us", (json_int_t)(t->duration_ns / 1000));
   set_time(o, "at", s->last_transfer_wall_s);
   return o;
 }

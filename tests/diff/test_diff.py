@@ -101,6 +101,12 @@ def closest_provable_encloser(ours, theirs, q):
     return {"authority"} if optout and differing <= {"NSEC3", "RRSIG"} and "NSEC3" in theirs.types("authority") else set()
 
 
+def negative_without_soa(ours, theirs, q):
+    """A negative answer without SOA is legal, if of little use; ours has it. (Knot gives one now and then below opt-out cuts.)"""
+    bare = not theirs.answer and not theirs.authority and "SOA" in ours.types("authority") and not ours.answer
+    return {"aa", "authority"} if bare and ours.aa and ours.rcode == theirs.rcode else set()
+
+
 RULES = [
     ("additional-is-optional", "RFC 1034 §4.3.2 step 6", additional_is_optional),
     ("authority-ns-is-optional", "RFC 1034 §4.3.1, RFC 2181 §5.4.1", authority_ns_is_optional),
@@ -111,6 +117,7 @@ RULES = [
     ("nsec-asked-at-cname-or-cut", "RFC 4035 §2.5, §2.6", nsec_asked_at_cname_or_cut),
     ("proof-behind-a-chain", "RFC 4035 §3.1.3.4", proof_behind_a_chain),
     ("closest-provable-encloser", "RFC 5155 §7.2.1", closest_provable_encloser),
+    ("negative-without-soa", "RFC 2308 §2.1.1", negative_without_soa),
     ("denial-may-prove-more", "RFC 4035 §3.1.3, RFC 5155 §7.2", denial_may_prove_more),
 ]
 

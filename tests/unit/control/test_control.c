@@ -3,12 +3,14 @@
 #include "house.h"
 
 #include "base/log.h"
+#include "control/zone_load.h"
 
 #include <errno.h>
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define A "a.example."
@@ -99,6 +101,57 @@ static void test_same_size_in_the_same_moment(void **state) {
     assert_true(reload(&h));
     assert_int_equal(house_serial(&h, A), serial);
   }
+  house_done(&h);
+}
+
+/* A file as it stands, remembered with the digest of `content`, read at `read_at_s`. */
+static void remember(struct zone_slot *z, const char *path, const char *content, int64_t read_at_s) {
+  struct stat st;
+  struct buf source = {0};
+  assert_int_equal(stat(path, &st), 0);
+  struct zone_source_file file = {(char *)(uintptr_t)path,
+                                  (uint64_t)st.st_size,
+                                  (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+                                  (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec,
+                                  st.st_dev,
+                                  st.st_ino};
+  struct zone_loaded l = {
+      .digest = zone_load_digest((struct digest128){0}, hash128(content, strlen(content))), .files = &file, .file_count = 1};
+  assert_int_equal(source_encode(&l, (struct instant){.wall_s = read_at_s}, &source), ERR_OK);
+  free(z->source);
+  z->source = source.data;
+  z->source_size = source.size;
+}
+
+static void test_times_are_believed_only_of_older_files(void **state) {
+  struct house h;
+  struct zone_slot z = {0};
+  struct source_memo memo = {0};
+  struct stat st;
+  char path[TEST_PATH_BYTES];
+  house_init(&h);
+  house_file(&h, "f", "new content");
+  snprintf(path, sizeof path, "%.60s/f", h.dir.root);
+  assert_int_equal(stat(path, &st), 0);
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
+  remember(&z, path, "old content", st.st_ctim.tv_sec + 100); /* nobody can have written since without a trace */
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_SAME);
+  for (int64_t off_s = -3600; off_s <= 1; off_s += 3601) {
+    remember(&z, path, "old content", st.st_ctim.tv_sec + off_s);
+    assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
+    remember(&z, path, "new content", st.st_ctim.tv_sec + off_s);
+    assert_int_equal(source_compare(&z, path, &memo), SOURCE_SAME);
+  }
+  house_file(&h, "f", "new content"); /* other times, the same content */
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_SAME);
+  house_file(&h, "f", "newer content");
+  source_forget(&memo);
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
+  assert_int_equal(source_compare(&z, "/elsewhere", &memo), SOURCE_CHANGED);
+  for (z.source_size--; z.source_size > 0; z.source_size--)
+    assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
+  free(z.source);
+  source_forget(&memo);
   house_done(&h);
 }
 
@@ -374,6 +427,25 @@ static void test_first_content_of_a_file_is_served_without_the_store(void **stat
   assert_null(house_slot(&h, A)->trouble);
   house_restart(&h);
   assert_int_equal(house_serial(&h, A), 2);
+  house_done(&h);
+}
+
+static void test_new_zones_are_served_without_the_store(void **state) {
+  struct house h;
+  house_init(&h);
+  house_config(&h, "");
+  house_start(&h);
+  house_zone(&h, "a.zone", 1, "");
+  house_config(&h, PRIMARY_A ", " SECONDARY_B);
+  fake_primary_serve(&h.p1, B, make_zone(B, 5, 3600, 600, 86400, 3));
+  h.control->store->reading = true; /* neither to be read nor written */
+  assert_false(reload(&h));
+  assert_int_equal(house_serial(&h, A), 1);
+  house_run_ms(&h, 2000);
+  assert_int_equal(house_serial(&h, B), 5);
+  h.control->store->reading = false;
+  house_run_ms(&h, 120000);
+  assert_true(house_slot(&h, A)->durable && house_slot(&h, B)->durable);
   house_done(&h);
 }
 
@@ -697,6 +769,7 @@ int main(void) {
       cmocka_unit_test(test_good_bad_and_unchanged_files),
       cmocka_unit_test(test_missing_file),
       cmocka_unit_test(test_same_size_in_the_same_moment),
+      cmocka_unit_test(test_times_are_believed_only_of_older_files),
       cmocka_unit_test(test_bad_configuration_changes_nothing),
       cmocka_unit_test(test_small_changes_are_deltas_and_replay),
       cmocka_unit_test(test_history_keeps_who_when_and_which_way),
@@ -704,6 +777,7 @@ int main(void) {
       cmocka_unit_test(test_store_fails_under_a_reload),
       cmocka_unit_test(test_transfers_are_served_without_the_store),
       cmocka_unit_test(test_first_content_of_a_file_is_served_without_the_store),
+      cmocka_unit_test(test_new_zones_are_served_without_the_store),
       cmocka_unit_test(test_removed_and_named_again),
       cmocka_unit_test(test_removed_secondary_comes_back_with_its_content),
       cmocka_unit_test(test_arrival_of_a_zone_that_goes),
