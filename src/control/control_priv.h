@@ -2,7 +2,7 @@
  * by others, inside RCU read sections.
  *
  *   epoch.c     a configuration compiled: policies, keys, primaries         registry.c  the zones, by id and by name
- *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build, append, publish
+ *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build; commit.c append, publish
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
  *   figures.c   counters and states, for metrics and status
@@ -61,6 +61,7 @@ struct zone_slot {
   uint32_t stored_serial; /* of the last version in the store, when there is one */
   struct store_image image;
   uint64_t tail_bytes; /* of deltas in the log behind the image */
+  uint32_t queued;     /* its newest change in the open batch, from 1 on; 0: none (pipeline.c) */
   uint8_t *source;     /* source.c */
   size_t source_size;
   uint32_t expire_s;
@@ -119,14 +120,20 @@ struct change_info {
   enum store_door door;
   const char *author;
   const char *comment;
-  const struct buf *source; /* to be remembered with it; NULL: what is remembered stays */
-  bool fresh_serial;        /* give it a higher serial by the zone's policy where it has none */
+  const struct buf *notes;      /* annotations for the log; NULL: none */
+  const struct zone_snap *seed; /* the file's content as it was read, beside the log that goes its own way; NULL: as it was */
+  const struct buf *source;     /* to be remembered with it; NULL: what is remembered stays */
+  bool fresh_serial;            /* give it a higher serial by the zone's policy where it has none */
 };
 
 struct pipeline; /* one batch */
 MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
-/* Queues `snap` (one reference taken over in any case) as the zone's next version; nothing if it equals the served one. `note`
- * gets what the operator should know ("serial raised ..."). */
+/* What the zone's next change builds on: the newest version queued in this batch, or what the slot has. NULL: nothing yet. No
+ * reference of its own. */
+const struct zone_snap *pipeline_head(const struct pipeline *p, const struct zone_slot *z);
+/* Queues `snap` (one reference taken over in any case) as the version after pipeline_head; nothing if it equals that. Several
+ * changes of a zone may be in one batch: each is a changeset of its own, and readers see the last. `note` gets what the operator
+ * should know ("serial raised ..."). */
 MUST_CHECK enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap,
                                  const struct change_info *info, struct instant now, struct buf *note);
 /* Queues what the slot serves already, which the store could not take when it came. Whoever looks sees no change. */

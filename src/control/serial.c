@@ -73,17 +73,17 @@ static enum err with_serial(const struct zone_snap *s, uint32_t serial, struct z
   return zone_edit_finish(e, out);
 }
 
-enum err serial_refresh(const struct zone_slot *z, const struct zone_snap **snap, struct instant now, bool *same,
-                        struct buf *note) {
-  uint32_t last = z->snap ? zone_serial(z->snap) : z->stored_serial, own = zone_serial(*snap);
+enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap, struct instant now,
+                        bool *same, struct buf *note) {
+  uint32_t last = head ? zone_serial(head) : z->stored_serial, own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!z->snap && (z->version == 0 || own == last || serial_gt(own, last))) return ERR_OK;
-  if (z->snap && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
+  if (!head && (z->version == 0 || own == last || serial_gt(own, last))) return ERR_OK;
+  if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = with_serial(*snap, last, &renumbered);
     if (err) return err;
-    *same = zone_equal(z->snap, renumbered);
+    *same = zone_equal(head, renumbered);
     zone_snap_unref(renumbered);
     if (*same) return ERR_OK;
   }

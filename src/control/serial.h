@@ -4,11 +4,12 @@
 
 #include "control/control_priv.h"
 
-/* `*snap` is to follow what `z` serves. If they are equal but for a serial that is not higher, *same is set. Otherwise the serial
- * is made strictly higher by the zone's policy: *snap is replaced (its reference taken over, a new one given) and `note` says so.
+/* `*snap` is to follow `head`, what the zone has (NULL: nothing). If they are equal but for a serial that is not higher, *same is
+ * set. Otherwise the serial is made strictly higher by the zone's policy: *snap is replaced (its reference taken over, a new one
+ * given) and `note` says so.
  */
-MUST_CHECK enum err serial_refresh(const struct zone_slot *z, const struct zone_snap **snap, struct instant now, bool *same,
-                                   struct buf *note);
+MUST_CHECK enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap,
+                                   struct instant now, bool *same, struct buf *note);
 /* The serial that policy gives after `last`; `own` is what the content itself says. Always higher than `last`. */
 uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int64_t now_s);
 uint32_t serial_soa_expire(const struct zone_snap *s);

@@ -150,6 +150,10 @@ static bool differs(void *arg, const struct name *owner, uint16_t type, uint32_t
   return false;
 }
 
+bool zone_shares_memory(const struct zone_snap *a, const struct zone_snap *b) {
+  return a->line == b->line;
+}
+
 bool zone_equal(const struct zone_snap *a, const struct zone_snap *b) {
   bool equal = true;
   struct zone_diff d = {differs, differs, &equal};

@@ -162,6 +162,7 @@ struct zone_diff {
   void *arg;
 };
 MUST_CHECK enum err zone_diff(const struct zone_snap *from, const struct zone_snap *to, const struct zone_diff *d);
-bool zone_equal(const struct zone_snap *a, const struct zone_snap *b); /* the case of names does not count */
+bool zone_shares_memory(const struct zone_snap *a, const struct zone_snap *b); /* one was made from the other by edits */
+bool zone_equal(const struct zone_snap *a, const struct zone_snap *b);         /* the case of names does not count */
 
 #endif

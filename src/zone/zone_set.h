@@ -33,6 +33,8 @@ struct zone_entry {
   char ede_text[96];
   uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
   uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
+  uint64_t log_zone;        /* the store's number of the zone, 0: this version is not in the log */
+  uint64_t log_head;        /* seq of the changeset that made this version: where history is read from */
 };
 
 struct zone_set;

@@ -56,7 +56,7 @@ static void check_refresh(uint32_t served, uint32_t own, const char *extra, bool
   const struct zone_snap *next = load(own, extra);
   struct buf note = {0};
   bool same;
-  assert_int_equal(serial_refresh(&z, &next, (struct instant){0, 1795382400}, &same, &note), ERR_OK);
+  assert_int_equal(serial_refresh(&z, z.snap, &next, (struct instant){0, 1795382400}, &same, &note), ERR_OK);
   assert_int_equal(same, want_same);
   if (!same) assert_int_equal(zone_serial(next), want_serial);
   assert_int_equal(note.size > 0, want_note);

@@ -1,0 +1,182 @@
+/* Append durably, publish: a batch becomes what the log has and what readers see, or nothing of it does. */
+#include "base/log.h"
+#include "control/pipeline_priv.h"
+#include "control/serial.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The store has it. */
+static void take_durable(struct pipeline *p, struct pending *n) {
+  struct zone_slot *z = n->zone;
+  z->store_id = n->store_id;
+  z->head = store_head(p->control->store, n->store_id);
+  z->buried = false;
+  if (n->source) {
+    free(z->source);
+    z->source = n->source;
+    z->source_size = n->source_size;
+    n->source = NULL;
+  }
+  z->version = n->version;
+  z->image = n->image;
+  z->tail_bytes = n->tail_bytes;
+  if (!n->content) return;
+  free(z->author);
+  z->author = NULL;
+  z->stored_serial = zone_serial(n->snap);
+}
+
+/* The slot's content is this. */
+static void take_content(struct pending *n, bool durable, struct instant now) {
+  struct zone_slot *z = n->zone;
+  zone_snap_unref(z->snap);
+  z->snap = n->snap;
+  n->snap = NULL;
+  z->durable = durable;
+  if (!durable) { /* for when the store takes it */
+    free(z->author);
+    z->author = n->author;
+    z->door = n->door;
+    n->author = NULL;
+  }
+  if (n->served) return;
+  z->since_s = now.wall_s;
+  z->expired = false;
+  z->expires_mono_ns = 0; /* a transfer's is told by the machine right after */
+}
+
+/* Without the store: may this be served from memory? A transfer may, and content where there was none. */
+static bool serve_without_store(const struct pending *n) {
+  return n->content && (n->door == DOOR_TRANSFER || !n->zone->snap);
+}
+
+static const char not_durable[] = "not durable: served from memory only, since the store could not keep it: ";
+
+/* What the store said is told with the zone until it is kept, or the next version is. */
+static void say_not_kept(struct zone_slot *z, const char *before, const char *why) {
+  struct buf text = {0};
+  buf_printf(&text, "%s%s", before, why);
+  slot_trouble(z, buf_text(&text));
+  buf_done(&text);
+}
+
+static void publish_one(struct control *c, struct zone_slot *z, bool fresh, const char *why) {
+  char name[NAME_TEXT_BYTES];
+  if (z->durable && !z->expired) slot_trouble(z, NULL);
+  else if (!z->durable) say_not_kept(z, not_durable, why);
+  if (slot_publish(c, z)) {
+    slot_trouble(z, "out of memory while publishing");
+    return;
+  }
+  if (!fresh) return;
+  log_event(EV_ZONE_LOADED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("serial", zone_serial(z->snap)),
+            LOG_NUMBER("version", z->version), LOG_NUMBER("records", zone_record_count(z->snap)),
+            LOG_TEXT("durable", z->durable ? "yes" : "no"));
+  transfers_notify(c, z);
+}
+
+/* Whether the batch itself knows what broke it; a refused step alone leaves it unharmed, and it must not be committed then. */
+static bool is_poisoned(const struct pipeline *p) {
+  return p->batch && (p->broken == ERR_IO || p->broken == ERR_MEMORY || p->broken == ERR_CORRUPT);
+}
+
+static enum err commit(struct pipeline *p, struct store_error *why) {
+  enum err err = p->broken;
+  why->what[0] = 0;
+  if (!err || is_poisoned(p)) err = store_batch_commit(p->batch, why);
+  else store_batch_abort(p->batch);
+  if (!err && p->broken) err = p->broken;
+  if (!err) return ERR_OK;
+  if (!why->what[0]) {
+    const char *said = p->batch ? err_text(err) : "the store takes no changes: repair its disk and restart";
+    snprintf(why->what, sizeof why->what, "%s", said);
+  }
+  log_event(EV_STORE_FAILED, LOG_TEXT("what", why->what), LOG_NUMBER("zones", p->count));
+  return err;
+}
+
+static uint64_t image_bytes(const struct pipeline *p) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < p->count; i++)
+    bytes += p->list[i].new_image_bytes;
+  return bytes;
+}
+
+/* The last change of a zone in a batch that is durable. True: readers see a new version. */
+static bool finish_durable(struct pipeline *p, struct pending *n, struct instant now) {
+  struct zone_slot *z = n->zone;
+  bool fresh = !n->served && n->snap && n->snap != z->snap;
+  take_durable(p, n);
+  if (!n->snap) return false;
+  if (fresh || n->content) {
+    take_content(n, true, now);
+    publish_one(p->control, z, fresh, "");
+  }
+  return fresh;
+}
+
+/* The same of a batch that the store could not keep. */
+static bool finish_failed(struct pipeline *p, struct pending *n, const char *why, struct instant now) {
+  struct zone_slot *z = n->zone;
+  if (!n->content) return false;
+  if (!n->served && !serve_without_store(n)) {
+    say_not_kept(z, "the new version is not served, since the store could not keep it: ", why);
+    return false;
+  }
+  bool fresh = !n->served;
+  take_content(n, false, now);
+  publish_one(p->control, z, fresh, why);
+  upkeep_not_kept(p->control);
+  return fresh;
+}
+
+enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why) {
+  struct control *c = p->control;
+  *changed = 0;
+  if (p->count == 0) {
+    pipeline_abort(p);
+    return ERR_OK;
+  }
+  enum err err = commit(p, why);
+  if (!err) upkeep_committed(c, image_bytes(p));
+  bool bulk = p->count > 1;
+  if (bulk) zone_set_bulk_begin(c->zones);
+  for (size_t i = 0; i < p->count; i++) {
+    struct pending *n = &p->list[i];
+    if (n->superseded) continue;
+    *changed += err ? finish_failed(p, n, why->what, now) : finish_durable(p, n, now);
+  }
+  if (bulk && zone_set_bulk_end(c->zones)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing zones"));
+  pipeline_free(p);
+  return err;
+}
+
+enum err slot_publish(struct control *c, struct zone_slot *z) {
+  struct zone_entry *e = calloc(1, sizeof *e);
+  if (!e) return ERR_MEMORY;
+  e->id = z->id;
+  e->policy = &z->plan->policy;
+  e->ede = EDE_NONE;
+  e->state = !z->snap ? ZONE_NOT_LOADED : z->expired ? ZONE_EXPIRED : ZONE_READY;
+  if (e->state == ZONE_READY) {
+    e->snap = zone_snap_ref(z->snap);
+    e->expire_s = slot_is_secondary(z) ? z->expire_s : serial_soa_expire(z->snap);
+    e->expires_mono_ns = z->expires_mono_ns;
+    e->log_zone = z->durable ? z->store_id : 0;
+    e->log_head = z->head;
+  } else if (e->state == ZONE_EXPIRED) {
+    e->ede = EDE_INVALID_DATA;
+    memcpy(e->ede_text, "zone expired", sizeof "zone expired");
+  } else if (slot_is_secondary(z)) {
+    e->ede = EDE_NOT_READY;
+    memcpy(e->ede_text, "not transferred yet", sizeof "not transferred yet");
+  } else {
+    e->ede = EDE_INVALID_DATA;
+    memcpy(e->ede_text, "zone file not usable", sizeof "zone file not usable");
+  }
+  struct name name;
+  slot_name(z, &name);
+  return zone_set_put(c->zones, &name, e);
+}

@@ -1,0 +1,158 @@
+/* Several changes of one zone in one batch: each is a changeset of its own, readers see the last, and all stand or fall together.
+ */
+#include "house.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define A "a.example."
+#define PRIMARY_A "{name: a.example, role: primary, file: a.zone}"
+#define PRIMARY_B "{name: b.example, role: primary, file: b.zone}"
+
+enum { NOW_S = 1795382400 };
+
+static void begin(struct house *h, const char *zones) {
+  house_init(h);
+  house_zone(h, "a.zone", 1, "");
+  house_zone(h, "b.zone", 1, "");
+  house_config(h, zones);
+  house_start(h);
+}
+
+/* `base` with one more TXT record. */
+static const struct zone_snap *with_text(const struct zone_snap *base, unsigned n) {
+  struct zone_edit *e;
+  struct zone_snap *out;
+  struct name owner;
+  enum zone_add outcome;
+  uint8_t rdata[300] = {4};
+  char text[16];
+  snprintf(text, sizeof text, "%04u", n % 10000);
+  memcpy(rdata + 1, text, 4);
+  assert_int_equal(name_from_text("many", 4, zone_apex(base), &owner, NULL, NULL), ERR_OK);
+  assert_int_equal(zone_edit_begin(base, NULL, &e), ERR_OK);
+  assert_int_equal(zone_edit_add(e, &owner, RR_TXT, 60, rdata, 5, &outcome), ERR_OK);
+  assert_int_equal(zone_edit_finish(e, &out), ERR_OK);
+  return out;
+}
+
+static void add(struct pipeline *p, struct zone_slot *z, unsigned n, const char *author) {
+  struct buf note = {0};
+  struct change_info info = {.door = DOOR_UPDATE, .author = author, .fresh_serial = true};
+  const struct zone_snap *snap = with_text(pipeline_head(p, z), n);
+  assert_int_equal(pipeline_add(p, z, snap, &info, (struct instant){.wall_s = NOW_S}, &note), ERR_OK);
+  buf_done(&note);
+}
+
+struct seen {
+  unsigned count;
+  uint32_t serials[64];
+  char authors[64][16];
+  enum store_kind kinds[64];
+};
+
+static enum err see(void *arg, const struct store_change *c) {
+  struct seen *s = arg;
+  assert_true(s->count < 64);
+  s->serials[s->count] = c->serial_to;
+  s->kinds[s->count] = c->kind;
+  snprintf(s->authors[s->count++], sizeof s->authors[0], "%s", c->author);
+  return ERR_OK;
+}
+
+static void look(struct house *h, struct zone_slot *z, struct seen *out) {
+  struct store_error why;
+  *out = (struct seen){0};
+  assert_int_equal(store_each_change(h->control->store, z->store_id, z->head, 0, see, out, &why), ERR_OK);
+}
+
+static void test_many_changes_in_one_batch(void **state) {
+  struct house h;
+  struct pipeline *p;
+  struct store_error why;
+  struct seen seen;
+  size_t changed;
+  begin(&h, PRIMARY_A ", " PRIMARY_B);
+  struct zone_slot *z = house_slot(&h, A), *b = house_slot(&h, "b.example.");
+  assert_int_equal(pipeline_begin(h.control, &p), ERR_OK);
+  add(p, z, 1, "first");
+  add(p, b, 1, "other");
+  add(p, z, 2, "second");
+  add(p, z, 2, "same"); /* changes nothing: no version */
+  add(p, z, 3, "third");
+  assert_int_equal(house_serial(&h, A), 1); /* nobody sees it yet */
+  assert_int_equal(pipeline_commit(p, (struct instant){.wall_s = NOW_S}, &changed, &why), ERR_OK);
+  assert_int_equal(changed, 2);
+  assert_int_equal(house_serial(&h, A), 4);
+  assert_int_equal(house_serial(&h, "b.example."), 2);
+  look(&h, z, &seen);
+  assert_int_equal(seen.count, 4);
+  for (unsigned i = 0; i < 4; i++)
+    assert_int_equal(seen.serials[i], i + 1);
+  assert_string_equal(seen.authors[1], "first");
+  assert_string_equal(seen.authors[2], "second");
+  assert_string_equal(seen.authors[3], "third");
+  assert_int_equal(seen.kinds[3], STORE_DELTA);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, A), 4);
+  assert_int_equal(house_slot(&h, A)->version, 4);
+  house_done(&h);
+}
+
+static void test_all_fail_together(void **state) {
+  struct house h;
+  struct pipeline *p;
+  struct store_error why;
+  size_t changed;
+  begin(&h, PRIMARY_A);
+  struct zone_slot *z = house_slot(&h, A);
+  assert_int_equal(pipeline_begin(h.control, &p), ERR_OK);
+  add(p, z, 1, "first");
+  add(p, z, 2, "second");
+  pipeline_abort(p);
+  assert_int_equal(house_serial(&h, A), 1);
+  assert_int_equal(z->queued, 0);
+  assert_int_equal(pipeline_begin(h.control, &p), ERR_OK);
+  add(p, z, 3, "third");
+  assert_int_equal(pipeline_commit(p, (struct instant){.wall_s = NOW_S}, &changed, &why), ERR_OK);
+  assert_int_equal(house_serial(&h, A), 2);
+  assert_int_equal(z->version, 2);
+  house_done(&h);
+}
+
+/* However many small changes come, they stay deltas; now and then an image shortens the tail that a start has to read. */
+static void test_long_tails_get_an_image_and_stay_deltas(void **state) {
+  struct house h;
+  struct store_error why;
+  struct seen seen;
+  size_t changed;
+  begin(&h, PRIMARY_A);
+  struct zone_slot *z = house_slot(&h, A);
+  struct store_image first = z->image;
+  for (unsigned i = 0; i < 40; i++) {
+    struct pipeline *p;
+    z->tail_bytes += 16 * 1024; /* as if the changes were larger */
+    assert_int_equal(pipeline_begin(h.control, &p), ERR_OK);
+    add(p, z, i, "many");
+    assert_int_equal(pipeline_commit(p, (struct instant){.wall_s = NOW_S}, &changed, &why), ERR_OK);
+  }
+  assert_true(z->image.version > first.version);
+  look(&h, z, &seen);
+  assert_int_equal(seen.count, 41);
+  for (unsigned i = 1; i < seen.count; i++)
+    assert_int_equal(seen.kinds[i], STORE_DELTA);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, A), 41);
+  house_done(&h);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_many_changes_in_one_batch),
+      cmocka_unit_test(test_all_fail_together),
+      cmocka_unit_test(test_long_tails_get_an_image_and_stay_deltas),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
