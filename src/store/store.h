@@ -94,8 +94,11 @@ struct store_change {
   uint32_t serial_from, serial_to;
   int64_t at_s;
   enum store_door door;
-  const char *author;  /* key, peer or person; "" none */
-  const char *comment; /* "" none */
+  const char *author;   /* key, peer or person; "" none */
+  const char *comment;  /* "" none */
+  const uint8_t *notes; /* annotations: what the log keeps and the DNS can't carry; never transferred */
+  size_t notes_size;
+  uint32_t view;       /* 0: what everybody sees */
   const uint8_t *body; /* of a delta: delta.h */
   size_t body_size;
 };
@@ -103,6 +106,34 @@ struct store_change {
 /* The changesets of a zone with a version over `after`, oldest first. Follows the prev chain from `head`. */
 MUST_CHECK enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
                                       enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
+
+/* ---- history ---- */
+
+/* The changesets of a zone newest first, from `head` on back until `f` says false (ERR_OK) or history ends (ERR_NOT_FOUND): at the
+ * zone's first one, or where retention cut it. */
+MUST_CHECK enum err store_walk_back(struct store *s, uint64_t zone, uint64_t head,
+                                    bool (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
+/* The newest image kept of the zone whose version is at most `version`: content from which changes lead to it. ERR_NOT_FOUND. */
+MUST_CHECK enum err store_image_at(struct store *s, uint64_t zone, uint64_t version, struct store_image *out);
+
+/* A second connection that only reads, for one other thread; it sees what is committed. Close it before the store. */
+struct store_reader;
+MUST_CHECK enum err store_reader_open(const struct store *s, struct store_reader **out, struct store_error *error);
+void store_reader_close(struct store_reader *r); /* NULL is fine */
+/* As store_walk_back. Holds no transaction once it has returned. */
+MUST_CHECK enum err store_reader_walk_back(struct store_reader *r, uint64_t zone, uint64_t head,
+                                           bool (*f)(void *arg, const struct store_change *c), void *arg,
+                                           struct store_error *error);
+
+/* How much history is kept: what is older than age_s, and of a zone whatever is over zone_bytes, goes, oldest first; the last
+ * `least` changesets of each zone stay. */
+struct store_retention {
+  uint64_t age_s, zone_bytes;
+  uint32_t least;
+};
+/* One step of a millisecond or so, between batches. `*more`: there is work left for another step. */
+MUST_CHECK enum err store_retain(struct store *s, const struct store_retention *keep, int64_t now_s, bool *more,
+                                 struct store_error *error);
 
 /* ---- a batch of changes: one sync, one transaction ---- */
 
@@ -121,6 +152,9 @@ MUST_CHECK enum err store_batch_image(struct store_batch *b, uint64_t zone, uint
 /* A changeset of kind delta. Its body is at most LIMIT_CHANGE_BYTES (ERR_LIMIT: write an image). A version that is not the zone's
  * last + 1 is ERR_RANGE, here and above; the batch goes on without it. */
 MUST_CHECK enum err store_batch_delta(struct store_batch *b, const struct store_change *change);
+/* The content of the zone's file as it was read, beside the log that it seeds: what the next reading is compared with. NULL: there
+ * is none any more. */
+MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap);
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
 /* Durable on ERR_OK; on failure nothing of it is (and the batch is gone either way). Afterwards store_batch_commit's caller knows
@@ -132,6 +166,9 @@ uint64_t store_head(const struct store *s, uint64_t zone);
 /* Where the zone's newest committed image is now (segment 0: none). store_sweep moves images of small segments together, so ask
  * again instead of keeping one over a sweep. */
 void store_image_of(const struct store *s, uint64_t zone, struct store_image *out);
+
+/* The zone's seed, to be opened by store_open_image (segment 0: none). */
+void store_seed_of(const struct store *s, uint64_t zone, struct store_image *out);
 
 /* ---- timers of secondary zones: node-local, not in the log ---- */
 
