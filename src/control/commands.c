@@ -263,14 +263,30 @@ static void cmd_stop(struct control *c, uint64_t token, const json_t *args) {
   c->events.stop(c->events.arg);
 }
 
+static void cmd_swap(struct control *c, uint64_t token, const json_t *args) {
+  c->events.swap(c->events.arg, token);
+}
+
+void control_swapped(struct control *c, uint64_t token, long pid, const char *why) {
+  char text[64];
+  snprintf(text, sizeof text, "swapped: process %ld serves now\n", pid);
+  if (why) reply_error(c, token, why, "this process goes on as before");
+  else reply_ok(c, token, text);
+}
+
 static const struct {
   const char *name;
   void (*run)(struct control *c, uint64_t token, const json_t *args);
   bool logged; /* changes something */
 } commands[] = {
-    {"status", cmd_status, false}, {"reload", cmd_reload, true},        {"retransfer", cmd_retransfer, true},
-    {"notify", cmd_notify, true},  {"zone-list", cmd_zone_list, false}, {"export", cmd_export, false},
+    {"status", cmd_status, false},
+    {"reload", cmd_reload, true},
+    {"retransfer", cmd_retransfer, true},
+    {"notify", cmd_notify, true},
+    {"zone-list", cmd_zone_list, false},
+    {"export", cmd_export, false},
     {"stop", cmd_stop, true},
+    {"swap", cmd_swap, true},
 };
 
 void control_command(struct control *c, uint64_t token, const char *json, size_t n, struct instant now) {
@@ -284,6 +300,8 @@ void control_command(struct control *c, uint64_t token, const char *json, size_t
     i++;
   if (!name || i == count) {
     reply_error(c, token, name ? "unknown command" : "not a command: a JSON object with \"command\" is expected", "");
+  } else if (c->frozen) {
+    reply_error(c, token, "the server is being replaced", "try again in a moment");
   } else {
     if (commands[i].logged) log_event(EV_CONTROL_COMMAND, LOG_TEXT("command", name), LOG_TEXT("zone", zone ? zone : ""));
     commands[i].run(c, token, args);

@@ -51,6 +51,26 @@ void control_free(struct control *c) {
   free(c);
 }
 
+void control_freeze(struct control *c, struct instant now) {
+  struct store_error why;
+  c->now = now;
+  if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  c->stamp = store_stamp(c->store);
+  store_close(c->store);
+  c->store = NULL;
+  c->frozen = true;
+}
+
+enum err control_thaw(struct control *c, struct store *store, struct instant now) {
+  struct store_stamp a = c->stamp, b = store_stamp(store);
+  if (a.tick != b.tick || a.seq != b.seq || a.id[0] != b.id[0] || a.id[1] != b.id[1]) return ERR_RANGE;
+  c->now = now;
+  c->store = store;
+  c->frozen = false;
+  return ERR_OK;
+}
+
 const struct zone_set *control_zones(const struct control *c) {
   return c->zones;
 }
@@ -65,6 +85,7 @@ const struct config *control_config(const struct control *c) {
 
 void control_notified(struct control *c, const struct name *apex, const struct addr *from, bool serial_known, uint32_t serial,
                       struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   struct name name = *apex;
   name_lower(&name);
@@ -79,31 +100,37 @@ void control_notified(struct control *c, const struct name *apex, const struct a
 
 /* The notifier's tokens have bit 63 set, the secondaries' have not. */
 void control_udp_input(struct control *c, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   if (!secondaries_udp_input(c->secondaries, token, bytes, n, now)) notifier_udp_input(c->notifier, token, bytes, n, now);
 }
 
 void control_udp_error(struct control *c, uint64_t token, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   if (!secondaries_udp_error(c->secondaries, token, now)) notifier_udp_error(c->notifier, token, now);
 }
 
 void control_stream_open(struct control *c, uint64_t token, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   secondaries_stream_open(c->secondaries, token, now);
 }
 
 void control_stream_input(struct control *c, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   secondaries_stream_input(c->secondaries, token, message, n, now);
 }
 
 void control_stream_closed(struct control *c, uint64_t token, enum err why, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   secondaries_stream_closed(c->secondaries, token, why, now);
 }
 
 void control_run(struct control *c, struct instant now) {
+  if (c->frozen) return;
   c->now = now;
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
@@ -112,6 +139,7 @@ void control_run(struct control *c, struct instant now) {
 }
 
 uint64_t control_deadline(const struct control *c) {
+  if (c->frozen) return UINT64_MAX;
   if (c->arrival_count) return 0;
   uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
   if (a < at) at = a;

@@ -26,6 +26,7 @@ struct control_events {
   /* Answers to commands; `token` is what control_command got. `json` is one JSON object. */
   void (*reply)(void *arg, uint64_t token, const char *json, size_t n);
   void (*server_status)(void *arg, struct buf *json_members); /* appends members such as ,"queries":1 for `status` */
+  void (*swap)(void *arg, uint64_t token);                    /* the `swap` command; answered by control_swapped */
 };
 
 /* Takes over the store; `config` stays the caller's until control_free or a reload replaces it. */
@@ -34,6 +35,16 @@ MUST_CHECK enum err control_new(struct config *config, const char *config_path, 
 /* Loads what can be loaded of every configured zone and publishes it. Zones that can't be served are logged and answer SERVFAIL. */
 MUST_CHECK enum err control_start(struct control *c, struct instant now);
 void control_free(struct control *c); /* flushes timers; the caller has stopped all readers */
+
+/* Another process is to go on with the zones: what came is committed and the store is closed. From now on readers see what there
+ * is, and whatever is told or asked here comes to nothing. */
+void control_freeze(struct control *c, struct instant now);
+/* The other process failed. Takes over the store, opened again, if nothing was written to it meanwhile; otherwise ERR_RANGE and it
+ * stays the caller's, for what is known here is out of date. */
+MUST_CHECK enum err control_thaw(struct control *c, struct store *store, struct instant now);
+
+/* How the swap that a command asked for has ended; `why` NULL: another process goes on. */
+void control_swapped(struct control *c, uint64_t token, long pid, const char *why);
 
 const struct zone_set *control_zones(const struct control *c);
 const struct answer_identity *control_identity(const struct control *c);

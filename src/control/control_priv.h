@@ -190,6 +190,8 @@ struct control {
   struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
   struct source_memo source_memo;
   struct upkeep upkeep;
+  bool frozen;              /* the store is another process's: see control_freeze */
+  struct store_stamp stamp; /* of the store as it was left */
 };
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify);

@@ -219,6 +219,7 @@ enum err reload_all(struct control *c, struct reload_report *report) {
 }
 
 void control_reload(struct control *c, struct instant now) {
+  if (c->frozen) return; /* the process that takes over reads everything anew */
   c->now = now;
   struct reload_report report = {0};
   enum err err = reload_all(c, &report);

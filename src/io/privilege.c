@@ -55,15 +55,17 @@ static bool empty_bounding_set(void) {
   return true;
 }
 
-static bool become(const struct privilege_user *u) {
-  return setgroups(0, NULL) == 0 && setresgid(u->gid, u->gid, u->gid) == 0 && setresuid(u->uid, u->uid, u->uid) == 0;
-}
-
 static bool is_user(const struct privilege_user *u) {
   uid_t r, e, s;
   gid_t rg, eg, sg;
   return getresuid(&r, &e, &s) == 0 && getresgid(&rg, &eg, &sg) == 0 && r == u->uid && e == u->uid && s == u->uid && rg == u->gid &&
          eg == u->gid && sg == u->gid && getgroups(0, NULL) == 0 && (u->uid == 0 || setuid(0) != 0);
+}
+
+/* A process that took over from one that had dropped its own (tandem/swap.h) is that user already, and could not become it. */
+static bool become(const struct privilege_user *u) {
+  return is_user(u) ||
+         (setgroups(0, NULL) == 0 && setresgid(u->gid, u->gid, u->gid) == 0 && setresuid(u->uid, u->uid, u->uid) == 0);
 }
 
 static bool has_only(cap_t set) {

@@ -8,8 +8,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FIRST_PASSED_FD = 3, PASSED_MAX = 256 };
-
 void service_notify(const char *state) {
   const char *path = getenv("NOTIFY_SOCKET");
   struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -38,8 +36,8 @@ static long env_number(const char *name) {
 static int passed_count(void) {
   static int count = -1;
   if (count >= 0) return count;
-  long n = env_number("LISTEN_FDS");
-  count = env_number("LISTEN_PID") == (long)getpid() && n > 0 && n <= PASSED_MAX ? (int)n : 0;
+  long n = env_number(SERVICE_LISTEN_FDS);
+  count = env_number(SERVICE_LISTEN_PID) == (long)getpid() && n > 0 && n <= SERVICE_PASSED_MAX ? (int)n : 0;
   return count;
 }
 
@@ -55,12 +53,30 @@ static bool socket_is(int fd, enum socket_kind kind, const struct addr *at) {
   return addr_from_sockaddr((struct sockaddr *)&sa, &bound) && addr_equal(&bound, at);
 }
 
+static bool taken[SERVICE_PASSED_MAX];
+
 int service_take_socket(enum socket_kind kind, const struct addr *at) {
-  static bool taken[PASSED_MAX];
   for (int i = 0; i < passed_count(); i++) {
-    if (taken[i] || !socket_is(FIRST_PASSED_FD + i, kind, at)) continue;
+    if (taken[i] || !socket_is(SERVICE_FIRST_FD + i, kind, at)) continue;
     taken[i] = true;
-    return FIRST_PASSED_FD + i;
+    return SERVICE_FIRST_FD + i;
   }
   return -1;
+}
+
+void service_drop_rest(void) {
+  for (int i = 0; i < passed_count(); i++) {
+    if (!taken[i]) close(SERVICE_FIRST_FD + i);
+    taken[i] = true;
+  }
+}
+
+void service_ready(void) {
+  long fd = env_number(SERVICE_READY_FD);
+  if (passed_count() && fd == SERVICE_FIRST_FD + passed_count()) {
+    ssize_t n = write((int)fd, "1", 1);
+    (void)n; /* if the old server is gone, nobody waits */
+    close((int)fd);
+  }
+  service_notify("READY=1");
 }

@@ -19,6 +19,7 @@ struct unix_server {
   struct token_map clients;
   uint64_t last_token;
   char *path;
+  bool yielded;
 };
 
 struct client {
@@ -154,6 +155,20 @@ void unix_server_chown(struct unix_server *u, unsigned uid, unsigned gid) {
   (void)r; /* as root it works; anybody else owns it already */
 }
 
+void unix_server_yield(struct unix_server *u) {
+  u->yielded = true;
+}
+
+enum err unix_server_reclaim(struct unix_server *u) {
+  int fd = listen_at(u->path);
+  if (fd < 0) return ERR_IO;
+  loop_remove(u->loop, &u->listener);
+  close(u->listener.fd);
+  u->listener.fd = fd;
+  u->yielded = false;
+  return loop_add(u->loop, &u->listener);
+}
+
 void unix_server_free(struct unix_server *u) {
   if (!u) return;
   for (struct client *c; (c = token_map_any(&u->clients));)
@@ -161,7 +176,7 @@ void unix_server_free(struct unix_server *u) {
   token_map_done(&u->clients);
   loop_remove(u->loop, &u->listener);
   close(u->listener.fd);
-  unlink(u->path);
+  if (!u->yielded) unlink(u->path);
   free(u->path);
   free(u);
 }

@@ -21,7 +21,10 @@ struct unix_server;
 MUST_CHECK enum err unix_server_new(struct loop *l, const char *path, const struct unix_server_events *events,
                                     struct unix_server **out);
 void unix_server_chown(struct unix_server *u, unsigned uid, unsigned gid);
-void unix_server_free(struct unix_server *u); /* removes the socket; NULL is fine */
+/* The socket's name is for another process to take, and stays there at the end. Clients that are here stay. */
+void unix_server_yield(struct unix_server *u);
+MUST_CHECK enum err unix_server_reclaim(struct unix_server *u); /* takes the name back */
+void unix_server_free(struct unix_server *u);                   /* removes the socket; NULL is fine */
 /* One line, without the newline. A token whose client is gone is ignored. */
 void unix_server_reply(struct unix_server *u, uint64_t token, const char *line, size_t n);
 /* Waits at most `ms` until clients have what was queued for them: before the end. */

@@ -254,6 +254,10 @@ enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct stor
   return err;
 }
 
+struct store_stamp store_stamp(const struct store *s) {
+  return (struct store_stamp){s->tick, s->last_seq, {s->id[0], s->id[1]}};
+}
+
 static uint64_t file_bytes(int dir, const char *name) {
   struct stat st;
   return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) ? 0 : (uint64_t)st.st_size;

@@ -34,6 +34,12 @@ struct store_error {
 MUST_CHECK enum err store_open(const char *dir, struct store **out, struct store_error *error);
 void store_close(struct store *s); /* NULL is fine */
 
+/* Equal for two openings of a store between which nothing was written. */
+struct store_stamp {
+  uint64_t tick, seq, id[2];
+};
+struct store_stamp store_stamp(const struct store *s);
+
 /* Changes ownership of all files, before privileges are dropped. */
 MUST_CHECK enum err store_chown(struct store *s, unsigned uid, unsigned gid, struct store_error *error);
 

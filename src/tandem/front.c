@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { STOP_GRACE_MS = 500, LOW_PORTS = 1024 };
+enum { LOW_PORTS = 1024 };
 
 struct listener {
   struct addr addr;
@@ -277,13 +277,28 @@ enum err front_switch(struct front *f, struct control *control, struct note_queu
   return e;
 }
 
-void front_stop(struct front *f) {
+enum err front_sockets(const struct front *f, int **list, size_t *count) {
+  size_t n = 0;
+  int *fds = calloc(f->now.count * (f->now.workers + 1) + 1, sizeof *fds);
+  if (!fds) return ERR_MEMORY;
+  for (size_t i = 0; i < f->now.count; i++) {
+    const struct listener *l = &f->now.list[i];
+    for (size_t k = 0; k < l->opened; k++)
+      fds[n++] = l->udp[k];
+    fds[n++] = l->tcp;
+  }
+  *list = fds;
+  *count = n;
+  return ERR_OK;
+}
+
+void front_stop(struct front *f, uint32_t grace_ms) {
   if (!f) return;
   for (size_t i = 0; i < f->worker_count; i++) {
     udp_worker_stop(f->threads[i], &f->past);
     f->threads[i] = NULL;
   }
-  stream_server_stop(f->streams, STOP_GRACE_MS);
+  stream_server_stop(f->streams, grace_ms);
   f->streams = NULL;
 }
 

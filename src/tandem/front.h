@@ -18,9 +18,12 @@
 struct front;
 
 MUST_CHECK enum err front_new(struct front **out);
-/* Ends the workers and the stream thread: what has arrived is answered, slow clients get a moment. NULL is fine. */
-void front_stop(struct front *f);
-void front_free(struct front *f); /* after front_stop; NULL is fine */
+/* Ends the workers and the stream thread: what has arrived is answered, slow clients get a moment and transfers `grace_ms`. NULL is
+ * fine. */
+void front_stop(struct front *f, uint32_t grace_ms);
+/* The sockets that listen now, for a process that goes on with them. */
+MUST_CHECK enum err front_sockets(const struct front *f, int **list, size_t *count); /* the list is the caller's */
+void front_free(struct front *f);                                                    /* after front_stop; NULL is fine */
 
 /* On failure `*why` says which address and what to do. */
 MUST_CHECK enum err front_open(struct front *f, const struct config_server *server, struct buf *why);

@@ -14,6 +14,7 @@
 #include "tandem/network.h"
 #include "tandem/note_queue.h"
 #include "tandem/observe.h"
+#include "tandem/swap.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,7 +24,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_BAD_CONFIG = 2, FILES_WANTED = 1 << 17, FLUSH_MS = 500, NOTES_A_TURN = 256 };
+enum {
+  EXIT_BAD_CONFIG = 2,
+  FILES_WANTED = 1 << 17,
+  FLUSH_MS = 500,
+  NOTES_A_TURN = 256,
+  STOP_GRACE_MS = 500,
+  SWAP_GRACE_MS = 60000
+};
 
 struct server {
   struct config *config; /* as started with; NULL once control has it */
@@ -36,7 +44,11 @@ struct server {
   struct unix_server *commands;
   struct control *control;
   struct buf state; /* directory */
-  bool readers;     /* this thread is registered as a reader */
+  const char *config_path;
+  struct swap *swap;   /* under way or done; NULL: none */
+  uint64_t swap_token; /* of the command that wants it */
+  bool handed_over;    /* another process serves */
+  bool readers;        /* this thread is registered as a reader */
   bool stopping;
 };
 
@@ -134,6 +146,88 @@ static bool reconfigure(void *arg, const struct config *old_config, const struct
   return true;
 }
 
+/* ---- the swap of the binary ---- */
+
+/* The store and the sockets that only one process can have are ours again. */
+static enum err take_back(struct server *s, struct store_error *why) {
+  struct store *store;
+  struct buf text = {0};
+  const struct config *config = control_config(s->control);
+  enum err e = store_open(config->server.state, &store, why);
+  if (e) return e;
+  e = control_thaw(s->control, store, clock_read());
+  if (e) {
+    store_close(store);
+    return e;
+  }
+  if (unix_server_reclaim(s->commands)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "the control socket can't be opened again"));
+  e = metrics_new(s->loop, s->front, &s->metrics);
+  if (!e) e = metrics_open(s->metrics, &config->metrics, &text);
+  if (!e) e = metrics_switch(s->metrics, s->control);
+  if (e) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "metrics can't be shown again"), LOG_TEXT("why", buf_text(&text)));
+  buf_done(&text);
+  return ERR_OK;
+}
+
+static void swap_failed(void *arg, const char *why) {
+  struct server *s = arg;
+  struct store_error store_why = {""};
+  struct buf text = {0};
+  buf_add_text(&text, why);
+  enum err e = take_back(s, &store_why);
+  if (e) {
+    buf_printf(&text, "; the store can't be taken back (%s): questions are answered, nothing can be changed, until a restart",
+               store_why.what[0] ? store_why.what : "the new process has written to it");
+  }
+  log_event(EV_SERVER_ERROR, LOG_TEXT("what", "swap"), LOG_TEXT("why", buf_text(&text)));
+  control_swapped(s->control, s->swap_token, 0, buf_text(&text));
+  buf_done(&text);
+  swap_free(s->swap);
+  s->swap = NULL;
+}
+
+static void swap_serves(void *arg, pid_t pid) {
+  struct server *s = arg;
+  char text[32];
+  snprintf(text, sizeof text, "MAINPID=%ld", (long)pid);
+  service_notify(text);
+  control_swapped(s->control, s->swap_token, pid, NULL);
+  s->handed_over = s->stopping = true;
+}
+
+/* A configuration that a new process would refuse must not cost us the store. */
+static bool configuration_is_good(const struct server *s, struct buf *why) {
+  struct diags diags = {0};
+  struct config *config;
+  enum err e = config_load(s->config_path, &diags, &config);
+  if (e) diags_print(&diags, why);
+  else config_free(config);
+  diags_done(&diags);
+  return e == ERR_OK;
+}
+
+static void begin_swap(void *arg, uint64_t token) {
+  struct server *s = arg;
+  struct buf why = {0};
+  int *sockets = NULL;
+  size_t count;
+  if (!configuration_is_good(s, &why) || front_sockets(s->front, &sockets, &count)) {
+    control_swapped(s->control, token, 0, why.size ? buf_text(&why) : err_text(ERR_MEMORY));
+    buf_done(&why);
+    return;
+  }
+  log_event(EV_SERVER_SWAPPING, LOG_NUMBER("pid", getpid()));
+  s->swap_token = token;
+  control_freeze(s->control, clock_read());
+  metrics_free(s->metrics);
+  s->metrics = NULL;
+  unix_server_yield(s->commands);
+  struct swap_events events = {s, swap_serves, swap_failed};
+  if (swap_start(s->loop, s->config_path, sockets, count, &events, &s->swap, &why)) swap_failed(s, buf_text(&why));
+  buf_done(&why);
+  free(sockets);
+}
+
 /* ---- start ---- */
 
 static int failed(const char *what, const char *detail) {
@@ -176,6 +270,7 @@ static int open_all(struct server *s) {
     buf_done(&why);
     return status;
   }
+  service_drop_rest();
   struct buf path = {0};
   buf_printf(&path, "%s/control.sock", buf_text(&s->state));
   enum err e = unix_server_new(s->loop, buf_text(&path), &(struct unix_server_events){s, take_command, command_gone}, &s->commands);
@@ -209,7 +304,7 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s, reconfigure, stop, reply, server_status};
+  struct control_events events = {s, reconfigure, stop, reply, server_status, begin_swap};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));
@@ -249,7 +344,7 @@ static int start(struct server *s, const char *config_path) {
 static void say_ready(void) {
   puts("ready");
   fflush(stdout);
-  service_notify("READY=1");
+  service_ready();
   log_event(EV_SERVER_STARTED, LOG_TEXT("version", TANDEM_VERSION), LOG_NUMBER("pid", getpid()));
 }
 
@@ -260,13 +355,14 @@ static void run(struct server *s) {
     loop_turn(s->loop, control_deadline(s->control), &now);
   }
   log_event(EV_SERVER_STOPPING, LOG_NUMBER("pid", getpid()));
-  service_notify("STOPPING=1");
+  if (!s->handed_over) service_notify("STOPPING=1");
 }
 
 /* Readers go first, then what they read; the control thread's things may call each other until control is gone. */
 static void finish(struct server *s) {
   metrics_free(s->metrics);
-  front_stop(s->front);
+  swap_free(s->swap);
+  front_stop(s->front, s->handed_over ? SWAP_GRACE_MS : STOP_GRACE_MS);
   if (s->commands) unix_server_flush(s->commands, FLUSH_MS);
   unix_server_free(s->commands);
   s->commands = NULL;
@@ -283,7 +379,8 @@ static void finish(struct server *s) {
 
 int cmd_serve(int argc, char **argv) {
   if (argc != 3 || strcmp(argv[1], "-c") != 0) return command_misused(argv[0], "the configuration is wanted");
-  struct server s = {0};
+  swap_remember_binary();
+  struct server s = {.config_path = argv[2]};
   int status = start(&s, argv[2]);
   if (!status) {
     say_ready();
