@@ -45,6 +45,11 @@ struct config_addrs {
   size_t count;
 };
 
+struct config_texts {
+  const char *const *list;
+  size_t count;
+};
+
 struct config_server {
   struct config_listens listen; /* at least one */
   const char *user;             /* NULL: `tandem` if there is such a user */
@@ -54,6 +59,7 @@ struct config_server {
   enum config_log_format log_format;
   enum log_level log_level;
   struct config_addrs resolvers;
+  struct config_texts xdp; /* interfaces */
 };
 
 struct config_history {

@@ -27,6 +27,7 @@ static const char *kind_doc(enum option_kind kind) {
       [KIND_BYTES] = "a size, with `K`, `M`, `G` or `T` for powers of 1024",
       [KIND_ADDRESS] = "an address",
       [KIND_ADDRESSES] = "a list of addresses",
+      [KIND_INTERFACES] = "a list of network interfaces",
       [KIND_NAME] = "a domain name",
       [KIND_ALGORITHM] = "an algorithm",
       [KIND_LISTEN] = "a list of addresses or maps",

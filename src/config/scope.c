@@ -76,7 +76,8 @@ static bool is_available(struct loader *l, const struct option *o, const struct 
 }
 
 static bool is_joined(const struct option *o) {
-  return o->kind == KIND_SECTION || o->kind == KIND_TEXTS || o->kind == KIND_LISTEN || o->kind == KIND_ADDRESSES;
+  return o->kind == KIND_SECTION || o->kind == KIND_TEXTS || o->kind == KIND_LISTEN || o->kind == KIND_ADDRESSES ||
+         o->kind == KIND_INTERFACES;
 }
 
 void config_scope_read_option(struct loader *l, const struct option *o, const struct node *n, void *base, struct given *given) {

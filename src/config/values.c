@@ -177,6 +177,27 @@ static void read_addresses(struct loader *l, const struct option *o, const struc
   *at = (struct config_addrs){list, count};
 }
 
+static void read_interfaces(struct loader *l, const struct node *n, struct config_texts *at) {
+  enum { MOST_BYTES = 15 }; /* what the kernel takes */
+  size_t left;
+  const struct node *item = config_items(l, n, &left);
+  const char **list = config_keep(l, (at->count + left) * sizeof *list);
+  if (!list) return;
+  if (at->count) memcpy(list, at->list, at->count * sizeof *list);
+  size_t count = at->count;
+  for (; left; left--, item = item->next) {
+    const char *text = read_text(l, item);
+    if (!text) continue;
+    if (item->size == 0 || item->size > MOST_BYTES || strchr(item->text, '/'))
+      config_complain(l, item, "bad-value", "`ip link` lists those there are", "`%.80s` is not the name of an interface",
+                      item->text);
+    for (size_t i = 0; i < count; i++)
+      if (strcmp(list[i], text) == 0) config_complain(l, item, "name-twice", "", "`%s` is given twice", text);
+    list[count++] = text;
+  }
+  *at = (struct config_texts){list, count};
+}
+
 bool config_value_name(struct loader *l, const struct node *n, struct name *out) {
   if (!config_need_text(l, n)) return false;
   size_t bad = 0;
@@ -225,6 +246,9 @@ void config_value(struct loader *l, const struct option *o, const struct node *n
     return;
   case KIND_ADDRESSES:
     read_addresses(l, o, n, at);
+    return;
+  case KIND_INTERFACES:
+    read_interfaces(l, n, at);
     return;
   case KIND_NAME:
     config_value_name(l, n, at);

@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(void *arg), void *arg) {
   sigset_t all, before;
@@ -18,4 +19,33 @@ enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(vo
     pthread_setaffinity_np(*out, sizeof set, &set); /* a CPU that is not ours: it runs unpinned */
   }
   return ERR_OK;
+}
+
+enum { WAKE_SIGNAL = SIGURG /* ignored by default; here it only interrupts a wait */ };
+
+static void interrupted(int signal_number) {
+}
+
+void thread_interruptible(void) {
+  struct sigaction quiet = {.sa_handler = interrupted}; /* without SA_RESTART: a wait ends */
+  sigset_t set;
+  sigaction(WAKE_SIGNAL, &quiet, NULL);
+  sigemptyset(&set);
+  sigaddset(&set, WAKE_SIGNAL);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void thread_interrupt(pthread_t t) {
+  /* The signal may come just before the thread starts to wait, and be lost: it is sent until the thread has ended. */
+  for (;;) {
+    pthread_kill(t, WAKE_SIGNAL);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 1000 * 1000;
+    if (until.tv_nsec >= 1000 * 1000 * 1000) {
+      until.tv_nsec -= 1000 * 1000 * 1000;
+      until.tv_sec++;
+    }
+    if (pthread_timedjoin_np(t, NULL, &until) == 0) break;
+  }
 }

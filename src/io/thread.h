@@ -9,4 +9,9 @@
 /* `name` has at most 15 characters (what the kernel keeps). `cpu` < 0: not pinned. */
 MUST_CHECK enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(void *arg), void *arg);
 
+/* A thread that waits in system calls and looks at a flag in between: thread_interruptible lets it be woken, and thread_interrupt,
+ * once the flag is set, wakes it until it has ended. */
+void thread_interruptible(void);
+void thread_interrupt(pthread_t t);
+
 #endif

@@ -6,12 +6,10 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -24,7 +22,6 @@ enum {
   BATCHES_AT_THE_END = 16, /* taken from each socket when the worker stops */
   SEND_TRIES = 3,
   SEND_WAIT_MS = 2,
-  STOP_SIGNAL = SIGURG, /* ignored by default; here it only interrupts a wait */
 };
 
 static_assert(CONTROL_BYTES >= CMSG_SPACE(sizeof(struct in6_pktinfo)), "room for the address a datagram was sent to");
@@ -182,10 +179,7 @@ static void serve_many_sockets(struct udp_worker *w) {
 
 static void *run(void *arg) {
   struct udp_worker *w = arg;
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, STOP_SIGNAL);
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+  thread_interruptible();
   if (w->handler.thread_begin) w->handler.thread_begin(w->handler.arg);
   if (w->epoll_fd < 0) serve_one_socket(w);
   else serve_many_sockets(w);
@@ -194,9 +188,6 @@ static void *run(void *arg) {
       continue;
   if (w->handler.thread_end) w->handler.thread_end(w->handler.arg);
   return NULL;
-}
-
-static void interrupt(int signal_number) {
 }
 
 static void release(struct udp_worker *w) {
@@ -230,8 +221,6 @@ enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const 
     if (sockets[i].wildcard) w->control_size = CONTROL_BYTES;
   prepare(w);
   if (!e && count != 1) e = watch_sockets(w);
-  struct sigaction quiet = {.sa_handler = interrupt}; /* without SA_RESTART: a wait ends */
-  sigaction(STOP_SIGNAL, &quiet, NULL);
   if (!e) e = thread_start(&w->thread, name, cpu, run, w);
   if (e) {
     release(w);
@@ -244,18 +233,7 @@ enum err udp_worker_start(const struct udp_socket *sockets, size_t count, const 
 void udp_worker_stop(struct udp_worker *w, struct udp_counters *sum) {
   if (!w) return;
   atomic_store(&w->stop, true);
-  /* The signal may come just before the thread starts to wait, and be lost: it is sent until the thread has ended. */
-  for (;;) {
-    pthread_kill(w->thread, STOP_SIGNAL);
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 1000 * 1000;
-    if (until.tv_nsec >= 1000 * 1000 * 1000) {
-      until.tv_nsec -= 1000 * 1000 * 1000;
-      until.tv_sec++;
-    }
-    if (pthread_timedjoin_np(w->thread, NULL, &until) == 0) break;
-  }
+  thread_interrupt(w->thread);
   if (sum) udp_worker_counters(w, sum);
   release(w);
 }

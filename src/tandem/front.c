@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "io/sockets.h"
+#include "io/xdp_worker.h"
 #include "tandem/stream.h"
 #include "tandem/worker.h"
 
@@ -29,6 +30,13 @@ struct listener_set {
   size_t workers;
 };
 
+/* An interface behind AF_XDP. Its queues have workers of their own. */
+struct xdp_front {
+  struct xdp_device *device;
+  struct worker **workers;
+  bool started;
+};
+
 struct front {
   struct listener_set now, next;
   struct addr counted[LIMIT_LISTENERS_COUNTED]; /* every address there ever was, by the number of its counters; the last: others */
@@ -37,6 +45,8 @@ struct front {
   struct udp_worker **threads;
   size_t worker_count;
   struct udp_counters past; /* of threads that have ended */
+  struct xdp_front *xdp;
+  size_t xdp_count;
   struct streamer *streamer;
   struct stream_server *streams;
 };
@@ -247,6 +257,87 @@ static enum err switch_streams(struct front *f, struct control *control, struct 
   return ERR_OK;
 }
 
+/* ---- AF_XDP ---- */
+
+/* What listens for queries over UDP, as AF_XDP wants it; the caller frees. */
+static struct xdp_address *xdp_list(const struct listener_set *s) {
+  struct xdp_address *list = calloc(s->count + 1, sizeof *list);
+  for (size_t i = 0; list && i < s->count; i++)
+    list[i] = (struct xdp_address){s->list[i].addr, s->list[i].tag};
+  return list;
+}
+
+enum err front_open_xdp(struct front *f, const struct config_server *server) {
+  struct xdp_address *list = xdp_list(&f->next);
+  f->xdp = calloc(server->xdp.count + 1, sizeof *f->xdp);
+  if (!list || !f->xdp) {
+    free(list);
+    return ERR_MEMORY;
+  }
+  for (size_t i = 0; i < server->xdp.count; i++) {
+    struct buf why = {0};
+    struct xdp_front *x = &f->xdp[f->xdp_count];
+    if (xdp_open(server->xdp.list[i], list, f->next.count, &x->device, &why) == ERR_OK) {
+      f->xdp_count++;
+      log_event(EV_LISTENING, LOG_TEXT("interface", server->xdp.list[i]), LOG_TEXT("for", "AF_XDP"),
+                LOG_NUMBER("queues", xdp_queue_count(x->device)), LOG_TEXT("mode", xdp_mode_text(x->device)));
+    } else {
+      log_event(EV_XDP_FAILED, LOG_TEXT("what", buf_text(&why)), LOG_TEXT("instead", "sockets serve it"));
+    }
+    buf_done(&why);
+  }
+  free(list);
+  return ERR_OK;
+}
+
+static enum err xdp_begin(struct xdp_front *x, struct control *control, struct note_queue *notes, struct loop *loop) {
+  unsigned n = xdp_queue_count(x->device);
+  x->workers = calloc(n + 1, sizeof(*x->workers));
+  if (!x->workers) return ERR_MEMORY;
+  for (unsigned i = 0; i < n; i++) {
+    enum err e = worker_new(control, notes, loop, &x->workers[i]);
+    if (e) return e;
+  }
+  x->started = true;
+  for (unsigned i = 0; i < n; i++) {
+    struct udp_handler handler = worker_handler(x->workers[i]);
+    enum err e = xdp_start(x->device, i, &handler);
+    if (e) return e;
+  }
+  return ERR_OK;
+}
+
+/* The first time the threads start, later the filters follow the addresses of the new set. */
+static enum err switch_xdp(struct front *f, struct control *control, struct note_queue *notes, struct loop *loop) {
+  struct xdp_address *list = f->xdp_count ? xdp_list(&f->next) : NULL;
+  enum err e = f->xdp_count && !list ? ERR_MEMORY : ERR_OK;
+  for (size_t i = 0; !e && i < f->xdp_count; i++) {
+    if (!f->xdp[i].started) e = xdp_begin(&f->xdp[i], control, notes, loop);
+    else xdp_addresses(f->xdp[i].device, list, f->next.count);
+  }
+  free(list);
+  return e;
+}
+
+static void stop_xdp(struct front *f) {
+  for (size_t i = 0; i < f->xdp_count; i++) {
+    xdp_close(f->xdp[i].device, &f->past);
+    f->xdp[i].device = NULL;
+  }
+}
+
+static void free_xdp(struct front *f) {
+  stop_xdp(f);
+  for (size_t i = 0; i < f->xdp_count; i++) {
+    for (size_t k = 0; f->xdp[i].workers && f->xdp[i].workers[k]; k++)
+      worker_free(f->xdp[i].workers[k]);
+    free(f->xdp[i].workers);
+  }
+  free(f->xdp);
+}
+
+/* ---- both ---- */
+
 /* Whether nothing would change. */
 static bool same_sets(const struct listener_set *a, const struct listener_set *b) {
   if (a->count != b->count || a->workers != b->workers) return false;
@@ -262,6 +353,7 @@ enum err front_switch(struct front *f, struct control *control, struct note_queu
   }
   enum err e = grow_workers(f, f->next.workers, control, notes, control_loop);
   if (!e) e = switch_streams(f, control, notes, control_loop);
+  if (!e) e = switch_xdp(f, control, notes, control_loop);
   if (e) {
     front_abandon(f);
     return e;
@@ -294,6 +386,7 @@ enum err front_sockets(const struct front *f, int **list, size_t *count) {
 
 void front_stop(struct front *f, uint32_t grace_ms) {
   if (!f) return;
+  stop_xdp(f);
   for (size_t i = 0; i < f->worker_count; i++) {
     udp_worker_stop(f->threads[i], &f->past);
     f->threads[i] = NULL;
@@ -305,6 +398,7 @@ void front_stop(struct front *f, uint32_t grace_ms) {
 void front_free(struct front *f) {
   if (!f) return;
   front_abandon(f);
+  free_xdp(f);
   set_close(&f->now);
   for (size_t i = 0; i < f->worker_count; i++)
     worker_free(f->workers[i]);
@@ -322,6 +416,14 @@ void front_count(const struct front *f, struct front_counts *out) {
     observer_add(&f->workers[i]->observer, &out->observed);
     if (f->threads[i]) udp_worker_counters(f->threads[i], &out->udp);
   }
+  for (size_t i = 0; i < f->xdp_count; i++) {
+    for (size_t k = 0; f->xdp[i].workers && f->xdp[i].workers[k]; k++)
+      observer_add(&f->xdp[i].workers[k]->observer, &out->observed);
+    if (!f->xdp[i].device) continue;
+    uint64_t before = out->udp.received;
+    xdp_counters(f->xdp[i].device, &out->udp);
+    out->xdp_received += out->udp.received - before;
+  }
   if (f->streams) stream_server_counters(f->streams, &out->streams);
   if (!f->streamer) return;
   observer_add(&f->streamer->observer, &out->observed);
@@ -335,6 +437,9 @@ bool front_count_listener(const struct front *f, size_t i, struct front_listener
   *out = (struct front_listener_counts){.addr = f->counted[i]};
   for (size_t k = 0; k < f->worker_count; k++)
     observer_add_listener(&f->workers[k]->observer, i, &out->udp);
+  for (size_t x = 0; x < f->xdp_count; x++)
+    for (size_t k = 0; f->xdp[x].workers && f->xdp[x].workers[k]; k++)
+      observer_add_listener(&f->xdp[x].workers[k]->observer, i, &out->udp);
   if (f->streamer) observer_add_listener(&f->streamer->observer, i, &out->tcp);
   return true;
 }
@@ -362,6 +467,7 @@ void front_status(const struct front *f, struct buf *out) {
   add_number(out, "truncated", c.observed.all.truncated);
   for (unsigned i = 0; i < OBSERVED_RCODES; i++)
     if (c.observed.all.rcodes[i]) add_number(out, rcode_text(i), c.observed.all.rcodes[i]);
+  if (f->xdp_count) add_number(out, "udp-by-xdp", c.xdp_received);
   add_number(out, "udp-too-long", c.udp.too_long);
   add_number(out, "udp-send-failed", c.udp.send_failed);
   add_number(out, "tcp-connections", c.streams.connections);

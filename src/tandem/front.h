@@ -31,6 +31,10 @@ void front_abandon(struct front *f); /* closes what the last front_open opened; 
 /* `control` answers the questions. The first switch starts the threads. */
 MUST_CHECK enum err front_switch(struct front *f, struct control *control, struct note_queue *notes, struct loop *control_loop);
 
+/* Attaches to the interfaces of server.xdp, for the addresses of what front_open opened. Once, before privileges are dropped and
+ * threads start. An interface that can't be served so is logged, and its traffic comes to the sockets as ever. */
+MUST_CHECK enum err front_open_xdp(struct front *f, const struct config_server *server);
+
 /* The sockets opened last become the user's, as whom others will be opened later: only sockets of one owner share an address. */
 MUST_CHECK enum err front_chown(struct front *f, unsigned uid, unsigned gid);
 bool front_has_low_ports(const struct front *f); /* below 1024, in what was opened last */
@@ -39,6 +43,7 @@ bool front_has_low_ports(const struct front *f); /* below 1024, in what was open
 struct front_counts {
   struct observed observed;
   struct udp_counters udp;
+  uint64_t xdp_received; /* of those received, by AF_XDP */
   struct stream_counters streams;
   uint64_t transfers_done, transfers_failed, transfers_running; /* out */
 };

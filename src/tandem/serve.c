@@ -125,6 +125,13 @@ static bool same_text(const char *a, const char *b) {
   return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
+static bool same_interfaces(const struct config_texts *a, const struct config_texts *b) {
+  bool same = a->count == b->count;
+  for (size_t i = 0; same && i < a->count; i++)
+    same = strcmp(a->list[i], b->list[i]) == 0;
+  return same;
+}
+
 static bool reconfigure(void *arg, const struct config *old_config, const struct config *new_config, struct buf *why) {
   struct server *s = arg;
   const struct config_server *now = &new_config->server;
@@ -143,6 +150,7 @@ static bool reconfigure(void *arg, const struct config *old_config, const struct
   log_configure(now->log_format == CONFIG_LOG_JSON, now->log_level);
   if (!same_text(old_config->server.state, now->state)) warn_unchanged("server.state");
   if (!same_text(old_config->server.user, now->user)) warn_unchanged("server.user");
+  if (!same_interfaces(&old_config->server.xdp, &now->xdp)) warn_unchanged("server.xdp");
   return true;
 }
 
@@ -271,6 +279,7 @@ static int open_all(struct server *s) {
     return status;
   }
   service_drop_rest();
+  if (front_open_xdp(s->front, &s->config->server)) return failed("start", err_text(ERR_MEMORY));
   struct buf path = {0};
   buf_printf(&path, "%s/control.sock", buf_text(&s->state));
   enum err e = unix_server_new(s->loop, buf_text(&path), &(struct unix_server_events){s, take_command, command_gone}, &s->commands);
