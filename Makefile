@@ -7,7 +7,7 @@ PY    := /usr/bin/python3
 MESON := meson setup --wipe -Dwerror=true
 SAN   := -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all build demo test lint format bench fuzz soak debug asan tsan clang fuzzers docs install clean help packages-build packages-demo packages-test packages-bench
+.PHONY: all build demo test lint format bench fuzz soak debug asan tsan clang fuzzers docs install clean help
 
 all: build
 

@@ -47,10 +47,16 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, FP };
 #define MAP(dst, fd) OP(BPF_LD | BPF_DW | BPF_IMM, dst, BPF_PSEUDO_MAP_FD, 0, fd), OP(0, 0, 0, 0, 0)
 #define EXIT OP(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define BIG(n) __builtin_bswap16(n) /* htons, for a constant */
+#else
+#define BIG(n) (n)
+#endif
 #define LABEL(label) OP(PLACE, 0, 0, label, 0)
 
 enum { PLACE = 0xff /* no instruction: says where a label stands */ };
 enum { PASS, IS_6, LOOK, LABELS };
+enum { ADDRESSES, QUEUES }; /* maps, until the program is linked */
 
 enum {
   ETHERNET = 14,
@@ -62,84 +68,88 @@ enum {
 static_assert(sizeof(struct key) == 20, "the program stores the key by words");
 
 /* At PASS: the kernel goes on with the packet. R6 context, R2 begin of the frame, R3 its end, R7 the DNS header. */
-static size_t write_program(struct bpf_insn *out, int addresses, int queues) {
-  const struct bpf_insn code[] = {
-      COPY(R6, R1),
-      LOAD(BPF_W, R2, R6, offsetof(struct xdp_md, data)),
-      LOAD(BPF_W, R3, R6, offsetof(struct xdp_md, data_end)),
-      COPY(R4, R2), /* the least: IPv4, UDP, DNS */
-      ADD(R4, ETHERNET + 20 + 8 + DNS_HEADER),
-      JUMP_GT(R4, R3, PASS),
-      COPY(R4, R2),
-      ADD(R4, LONGEST),
-      JUMP_GT(R3, R4, PASS),
-      STORE_IMM(BPF_W, FP, KEY_AT + 4, 0),
-      STORE_IMM(BPF_W, FP, KEY_AT + 8, 0),
-      STORE_IMM(BPF_W, FP, KEY_AT + 12, 0),
-      LOAD(BPF_H, R5, R2, 12),
-      STORE(BPF_H, FP, KEY_AT + 18, R5),
-      JUMP_EQ(R5, htons(0x86dd), IS_6),
-      JUMP_NE(R5, htons(0x0800), PASS),
-      LOAD(BPF_B, R5, R2, ETHERNET),
-      JUMP_NE(R5, 0x45, PASS), /* version 4, no options */
-      LOAD(BPF_B, R5, R2, ETHERNET + 9),
-      JUMP_NE(R5, IPPROTO_UDP, PASS),
-      LOAD(BPF_H, R5, R2, ETHERNET + 6),
-      AND(R5, htons(0x3fff)), /* more fragments, offset */
-      JUMP_NE(R5, 0, PASS),
-      LOAD(BPF_W, R5, R2, ETHERNET + 16),
-      STORE(BPF_W, FP, KEY_AT, R5),
-      COPY(R7, R2),
-      ADD(R7, ETHERNET + 20 + 8),
-      JUMP(LOOK),
-      LABEL(IS_6),
-      COPY(R7, R2),
-      ADD(R7, ETHERNET + 40 + 8),
-      COPY(R4, R7),
-      ADD(R4, DNS_HEADER),
-      JUMP_GT(R4, R3, PASS),
-      LOAD(BPF_B, R5, R2, ETHERNET + 6),
-      JUMP_NE(R5, IPPROTO_UDP, PASS),
-      LOAD(BPF_W, R5, R2, ETHERNET + 24),
-      STORE(BPF_W, FP, KEY_AT, R5),
-      LOAD(BPF_W, R5, R2, ETHERNET + 28),
-      STORE(BPF_W, FP, KEY_AT + 4, R5),
-      LOAD(BPF_W, R5, R2, ETHERNET + 32),
-      STORE(BPF_W, FP, KEY_AT + 8, R5),
-      LOAD(BPF_W, R5, R2, ETHERNET + 36),
-      STORE(BPF_W, FP, KEY_AT + 12, R5),
-      LABEL(LOOK),
-      COPY(R4, R7),
-      ADD(R4, DNS_HEADER),
-      JUMP_GT(R4, R3, PASS),
-      LOAD(BPF_B, R5, R7, 2), /* QR and opcode: a query */
-      AND(R5, 0xf8),
-      JUMP_NE(R5, 0, PASS),
-      LOAD(BPF_H, R5, R7, -6), /* target port */
-      STORE(BPF_H, FP, KEY_AT + 16, R5),
-      MAP(R1, addresses),
-      COPY(R2, FP),
-      ADD(R2, KEY_AT),
-      CALL(BPF_FUNC_map_lookup_elem),
-      JUMP_EQ(R0, 0, PASS),
-      MAP(R1, queues),
-      LOAD(BPF_W, R2, R6, offsetof(struct xdp_md, rx_queue_index)),
-      SET(R3, XDP_PASS), /* without a socket */
-      CALL(BPF_FUNC_redirect_map),
-      EXIT,
-      LABEL(PASS),
-      SET(R0, XDP_PASS),
-      EXIT,
-  };
-  size_t count = sizeof code / sizeof code[0], n = 0;
+static const struct bpf_insn source[] = {
+    COPY(R6, R1),
+    LOAD(BPF_W, R2, R6, offsetof(struct xdp_md, data)),
+    LOAD(BPF_W, R3, R6, offsetof(struct xdp_md, data_end)),
+    COPY(R4, R2), /* the least: IPv4, UDP, DNS */
+    ADD(R4, ETHERNET + 20 + 8 + DNS_HEADER),
+    JUMP_GT(R4, R3, PASS),
+    COPY(R4, R2),
+    ADD(R4, LONGEST),
+    JUMP_GT(R3, R4, PASS),
+    STORE_IMM(BPF_W, FP, KEY_AT + 4, 0),
+    STORE_IMM(BPF_W, FP, KEY_AT + 8, 0),
+    STORE_IMM(BPF_W, FP, KEY_AT + 12, 0),
+    LOAD(BPF_H, R5, R2, 12),
+    STORE(BPF_H, FP, KEY_AT + 18, R5),
+    JUMP_EQ(R5, BIG(0x86dd), IS_6),
+    JUMP_NE(R5, BIG(0x0800), PASS),
+    LOAD(BPF_B, R5, R2, ETHERNET),
+    JUMP_NE(R5, 0x45, PASS), /* version 4, no options */
+    LOAD(BPF_B, R5, R2, ETHERNET + 9),
+    JUMP_NE(R5, IPPROTO_UDP, PASS),
+    LOAD(BPF_H, R5, R2, ETHERNET + 6),
+    AND(R5, BIG(0x3fff)), /* more fragments, offset */
+    JUMP_NE(R5, 0, PASS),
+    LOAD(BPF_W, R5, R2, ETHERNET + 16),
+    STORE(BPF_W, FP, KEY_AT, R5),
+    COPY(R7, R2),
+    ADD(R7, ETHERNET + 20 + 8),
+    JUMP(LOOK),
+    LABEL(IS_6),
+    COPY(R7, R2),
+    ADD(R7, ETHERNET + 40 + 8),
+    COPY(R4, R7),
+    ADD(R4, DNS_HEADER),
+    JUMP_GT(R4, R3, PASS),
+    LOAD(BPF_B, R5, R2, ETHERNET + 6),
+    JUMP_NE(R5, IPPROTO_UDP, PASS),
+    LOAD(BPF_W, R5, R2, ETHERNET + 24),
+    STORE(BPF_W, FP, KEY_AT, R5),
+    LOAD(BPF_W, R5, R2, ETHERNET + 28),
+    STORE(BPF_W, FP, KEY_AT + 4, R5),
+    LOAD(BPF_W, R5, R2, ETHERNET + 32),
+    STORE(BPF_W, FP, KEY_AT + 8, R5),
+    LOAD(BPF_W, R5, R2, ETHERNET + 36),
+    STORE(BPF_W, FP, KEY_AT + 12, R5),
+    LABEL(LOOK),
+    COPY(R4, R7),
+    ADD(R4, DNS_HEADER),
+    JUMP_GT(R4, R3, PASS),
+    LOAD(BPF_B, R5, R7, 2), /* QR and opcode: a query */
+    AND(R5, 0xf8),
+    JUMP_NE(R5, 0, PASS),
+    LOAD(BPF_H, R5, R7, -6), /* target port */
+    STORE(BPF_H, FP, KEY_AT + 16, R5),
+    MAP(R1, ADDRESSES),
+    COPY(R2, FP),
+    ADD(R2, KEY_AT),
+    CALL(BPF_FUNC_map_lookup_elem),
+    JUMP_EQ(R0, 0, PASS),
+    MAP(R1, QUEUES),
+    LOAD(BPF_W, R2, R6, offsetof(struct xdp_md, rx_queue_index)),
+    SET(R3, XDP_PASS), /* without a socket */
+    CALL(BPF_FUNC_redirect_map),
+    EXIT,
+    LABEL(PASS),
+    SET(R0, XDP_PASS),
+    EXIT,
+};
+
+/* Labels become distances, names of maps their descriptors. `out` has room for all of `source`; returns how many there are. */
+static size_t link_program(struct bpf_insn *out, int addresses, int queues) {
+  size_t n = 0;
   short places[LABELS];
-  for (size_t i = 0; i < count; i++)
-    if (code[i].code == PLACE) places[code[i].off] = (short)n;
-    else out[n++] = code[i];
+  for (size_t i = 0; i < sizeof source / sizeof source[0]; i++)
+    if (source[i].code == PLACE) places[source[i].off] = (short)n;
+    else out[n++] = source[i];
   for (size_t i = 0; i < n; i++) {
     unsigned operation = out[i].code & ~(unsigned)BPF_X;
     bool jumps = (out[i].code & 7) == BPF_JMP && operation != (BPF_JMP | BPF_CALL) && operation != (BPF_JMP | BPF_EXIT);
     if (jumps) out[i].off = (short)(places[out[i].off] - (short)i - 1);
+    if (out[i].src_reg == BPF_PSEUDO_MAP_FD && out[i].code == (BPF_LD | BPF_DW | BPF_IMM))
+      out[i].imm = out[i].imm == ADDRESSES ? addresses : queues;
   }
   return n;
 }
@@ -164,7 +174,7 @@ static enum err attach(struct xdp_filter *f, unsigned interface, bool *native) {
 }
 
 enum err xdp_filter_new(unsigned interface, struct xdp_filter **out, bool *native, const char **what) {
-  struct bpf_insn code[128];
+  struct bpf_insn code[sizeof source / sizeof source[0]];
   struct xdp_filter *f = malloc(sizeof *f);
   *what = "memory";
   if (!f) return ERR_MEMORY;
@@ -174,7 +184,7 @@ enum err xdp_filter_new(unsigned interface, struct xdp_filter **out, bool *nativ
   if (!e) {
     *what = "loading the filter";
     f->program =
-        bpf_prog_load(BPF_PROG_TYPE_XDP, "tandem_dns", "Apache-2.0", code, write_program(code, f->addresses, f->queues), NULL);
+        bpf_prog_load(BPF_PROG_TYPE_XDP, "tandem_dns", "Apache-2.0", code, link_program(code, f->addresses, f->queues), NULL);
     e = f->program < 0 ? ERR_IO : ERR_OK;
   }
   if (!e) {
