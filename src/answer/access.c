@@ -48,8 +48,10 @@ static void stranger(const struct server *s, struct answer_job *job, const struc
   else outside(s, job);
 }
 
-static void prohibited(const struct server *s, struct answer_job *job) {
-  reply_rcode(s, job, RCODE_REFUSED, EDE_PROHIBITED, "");
+/* A zone that takes no updates from anybody says why. */
+static void prohibited(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
+  bool explained = job->request.opcode == OPCODE_UPDATE && entry->state == ZONE_READY && entry->policy->update.count == 0;
+  reply_rcode(s, job, RCODE_REFUSED, EDE_PROHIBITED, explained ? entry->ede_text : "");
 }
 
 static void not_ready(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
@@ -138,7 +140,7 @@ static bool enter(const struct server *s, struct query *q, bool (*allowed)(const
   }
   reply_zone(job, q->entry);
   if (allowed(q->entry->policy, job)) return true;
-  if (access_sees(q->entry, job)) prohibited(s, job);
+  if (access_sees(q->entry, job)) prohibited(s, job, q->entry);
   else stranger(s, job, q->entry);
   return false;
 }
@@ -190,8 +192,11 @@ void access_notify(const struct server *s, struct query *q) {
   if (job->result.kind == ANSWER_REPLY) job->result.kind = ANSWER_NOTIFY;
 }
 
+/* What of the zone he may change is judged record by record, by the control thread. */
 static bool update_allowed(const struct zone_policy *policy, const struct answer_job *job) {
-  return allows(&policy->update, job);
+  if (policy->update.count == 0) return false;
+  struct acl_client client = client_of(job);
+  return grants_admit(&policy->update, &client);
 }
 
 void access_update(const struct server *s, struct query *q) {

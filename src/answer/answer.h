@@ -71,5 +71,8 @@ void answer(const struct zone_set *zones, const struct answer_identity *id, stru
 /* An answer with only header and question, and TSIG if `job` is signed: for what is decided outside (SERVFAIL of an overloaded
  * control thread, the reply to an UPDATE). */
 void answer_rcode(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede);
+/* The same with words for the extended error; "" for none. */
+void answer_rcode_text(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede,
+                       const char *ede_text);
 
 #endif

@@ -167,7 +167,12 @@ void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode,
   reply_finish(&r);
 }
 
-void answer_rcode(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede) {
+void answer_rcode_text(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede,
+                       const char *ede_text) {
   struct server s = {.id = id, .now = now};
-  reply_rcode(&s, job, rcode, ede, "");
+  reply_rcode(&s, job, rcode, ede, ede_text);
+}
+
+void answer_rcode(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede) {
+  answer_rcode_text(id, job, now, rcode, ede, "");
 }

@@ -38,6 +38,7 @@ enum {
   LIMIT_SEGMENT_MAPS = 256,                  /* segment files mapped at once; images of further ones are read into memory */
   LIMIT_STREAMS = 8192,                      /* TCP connections of one stream thread */
   LIMIT_STREAM_PIPELINE = 64,                /* unanswered messages of one connection */
+  LIMIT_IXFR_BYTES = 16 << 20,               /* changes gathered for one incremental transfer out; more is sent as the whole zone */
   LIMIT_TRANSFERS_OUT = 1024,                /* running at once; each pins a version of its zone */
   LIMIT_STREAM_BUFFER_BYTES = 128 << 20,     /* input and output kept for slow clients of one stream thread */
   LIMIT_UDP_REQUEST_BYTES = 4096,            /* of a longer datagram the rest is lost; larger updates come over TCP */
@@ -55,10 +56,18 @@ enum {
   LIMIT_HTTP_PAGES = 4,                      /* versions of one page kept for slow readers; then they get the last one */
   LIMIT_WORST_ZONES = 20,                    /* zones shown by metrics.per-zone: worst */
   LIMIT_NOTIFY_QUEUE = 1024,                 /* NOTIFY on their way from the workers to the control thread; a power of two */
+  LIMIT_UPDATES = 1024,                      /* UPDATEs from their arrival to their answer; a power of two */
+  LIMIT_UPDATE_WAIT_MS = 1000,               /* one that waits longer to be judged is answered SERVFAIL */
+  LIMIT_FORWARDS = 64,                       /* UPDATEs on their way to a primary at once; further ones wait */
+  LIMIT_FORWARD_CONNECT_MS = 2000,           /* to reach a primary, before the next one is tried */
+  LIMIT_FORWARD_ANSWER_MS = 8000,            /* for its answer */
   LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* default for one incoming transfer */
   LIMIT_TRANSFER_IN_S = 7200,                /* one incoming transfer, from the first octet to the last */
   LIMIT_TRANSFER_STALL_BYTES = 4096,         /* an incoming transfer must bring as much in every transfer timeout */
   LIMIT_TRANSFER_CONNECT_MS = 10000,         /* to open the connection for one */
+  LIMIT_IXFR_SECOND_MS = 5000,               /* for more after an IXFR was answered with a newer SOA alone */
+  LIMIT_IXFR_AVOID_LEAST_S = 60,             /* a primary whose IXFR was of no use is asked for AXFR so long, then doubling ... */
+  LIMIT_IXFR_AVOID_MOST_S = 86400,           /* ... up to so long */
   LIMIT_TRANSFERS_IN = 64,                   /* incoming transfers at once */
   LIMIT_TRANSFERS_IN_ADDRESS = 16,           /* of them from one address */
   LIMIT_SOA_EXCHANGES = 512,                 /* SOA queries to primaries at once */

@@ -73,7 +73,7 @@ static void unknown_name(struct loader *l, const struct node *n) {
 }
 
 /* `any`, an address, a prefix, a peer or a key. */
-static void read_word(struct loader *l, const struct node *n, struct buf *entries) {
+void config_acl_read_word(struct loader *l, const struct node *n, struct buf *entries) {
   if (!config_need_text(l, n)) return;
   struct acl_entry e = {0};
   enum err wrong = prefix_parse(n->text, &e.from);
@@ -109,20 +109,20 @@ static void read_from(struct loader *l, const struct node *n, struct acl_entry *
   else if (wrong) complain_prefix(l, n, wrong);
 }
 
-/* {from: PREFIX, key: NAME, tls: true}: all must match. */
-static void read_combination(struct loader *l, const struct node *n, struct buf *entries) {
+void config_acl_read_map(struct loader *l, enum scope scope, const struct node *n, struct buf *entries, struct given *given) {
   struct acl_entry e = {0};
-  struct given given = {0};
-  config_scope_read(l, SCOPE_ACCESS, n, &e, &given);
-  const struct node *from = config_given(&given, SCOPE_ACCESS, "from"), *key_node = config_given(&given, SCOPE_ACCESS, "key");
-  const struct node *tls = config_given(&given, SCOPE_ACCESS, "tls");
+  config_scope_read(l, scope, n, &e, given);
+  const struct node *from = config_given(given, scope, "from"), *key_node = config_given(given, scope, "key");
+  const struct node *tls = config_given(given, scope, "tls");
   e.any_host = !from;
   if (from) read_from(l, from, &e);
   const struct config_key *key = key_node ? config_value_key(l, key_node) : NULL;
   if (key) e.key = acl_key_of(key);
-  if (tls) config_value(l, config_option_find(SCOPE_ACCESS, "tls"), tls, &e.need_tls);
-  if (!from && !key_node && !tls && !n->child)
-    config_complain(l, n, "bad-value", "write `any` to let everybody in", "the entry names nothing");
+  if (tls) config_value(l, config_option_find(scope, "tls"), tls, &e.need_tls);
+  if (!from && !key_node && !tls && (!n->child || scope != SCOPE_ACCESS))
+    config_complain(l, n, "bad-value",
+                    scope == SCOPE_ACCESS ? "write `any` to let everybody in" : "write `from: any` to let everybody",
+                    "the entry names %s", scope == SCOPE_ACCESS ? "nothing" : "nobody");
   add_entry(entries, &e);
 }
 
@@ -131,8 +131,9 @@ void config_value_access(struct loader *l, const struct node *n, struct acl *at)
   const struct node *item = n->kind == NODE_MAP ? n : config_items(l, n, &left);
   buf_clear(&l->entries);
   for (; left; left--, item = item->next) {
-    if (item->kind == NODE_MAP) read_combination(l, item, &l->entries);
-    else read_word(l, item, &l->entries);
+    struct given given = {0};
+    if (item->kind == NODE_MAP) config_acl_read_map(l, SCOPE_ACCESS, item, &l->entries, &given);
+    else config_acl_read_word(l, item, &l->entries);
   }
   if (l->entries.size / sizeof(struct acl_entry) > LIMIT_ACL_ENTRIES)
     config_complain(l, n, "limit", "", "an access list has at most %d entries", LIMIT_ACL_ENTRIES);

@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "wire/grant.h"
 #include "wire/name.h"
 
 enum config_role { CONFIG_ROLE_UNSET, CONFIG_PRIMARY, CONFIG_SECONDARY }; /* UNSET never in a loaded zone */
@@ -101,6 +102,8 @@ struct config_peers {
   size_t count;
 };
 
+enum config_zonemd { CONFIG_ZONEMD_VERIFY, CONFIG_ZONEMD_IGNORE };
+
 /* What a zone is told to do: its template's options with its own over them. */
 struct config_zone_options {
   enum config_role role;
@@ -113,8 +116,10 @@ struct config_zone_options {
   struct acl transfer;
   struct acl notify_from; /* defaults to the primaries */
   struct acl answer_to;   /* asked only where `hidden` */
+  struct grants update;   /* who may change what by UPDATE; of a secondary: whose updates are forwarded */
   struct acl soa_to;      /* peers it notifies, and whoever may transfer: may always ask for the SOA */
-  bool hidden;            /* has answer-to, and not `any` */
+  enum config_zonemd zonemd;
+  bool hidden; /* has answer-to, and not `any` */
   bool drop_strangers;
   bool require_tls;
   uint32_t refresh_min_ms, refresh_max_ms; /* bounds for the SOA's refresh, of a secondary */

@@ -34,6 +34,7 @@ static const char *kind_doc(enum option_kind kind) {
       [KIND_KEYS] = "a list of names of keys",
       [KIND_PEERS] = "a list of names of peers",
       [KIND_ACCESS] = "an access list",
+      [KIND_GRANTS] = "a list of entries of an access list, or maps",
   };
   return texts[kind] ? texts[kind] : "";
 }
@@ -82,7 +83,7 @@ void config_options_list(struct buf *out) {
   for (size_t i = 0; i < OPTION_COUNT; i++) {
     const struct option *o = &config_option_table[i];
     bool available = o->state == OPTION_READY || o->default_text[0];
-    if (!available || o->scope == SCOPE_ACCESS) continue;
+    if (!available || o->scope == SCOPE_ACCESS || o->scope == SCOPE_GRANT) continue;
     if (o->scope == SCOPE_OPTIONS) buf_printf(out, "templates[].%s\nzones[].%s\n", o->key, o->key);
     else buf_printf(out, "%s%s\n", config_scope_table[o->scope].path, o->key);
   }

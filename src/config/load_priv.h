@@ -2,7 +2,8 @@
  *
  *   load.c    files and includes, and the order of everything        peers.c         peers, and lists of peers and keys
  *   scope.c   one map by its rows of options.def; did you mean       access.c        access lists
- *   values.c  single values: texts, numbers, times, addresses        zone_options.c  options of a zone, resolved
+ *   values.c  single values: texts, numbers, times, addresses        grants.c        who may send updates of what
+ *                                                                    zone_options.c  options of a zone, resolved
  *   server.c  server, log, history                                   zones.c         templates and zones
  *   keys.c    keys and their secrets                                 lists.c         zone lists and directories
  *
@@ -145,6 +146,7 @@ void config_value_listen(struct loader *l, const struct node *n, struct config_l
 void config_value_keys(struct loader *l, const struct node *n, struct config_key_refs *at);
 void config_value_peers(struct loader *l, const struct node *n, struct config_peers *at);
 void config_value_access(struct loader *l, const struct node *n, struct acl *at);
+void config_value_grants(struct loader *l, const struct node *n, struct grants *at);
 const struct config_key *config_value_key(struct loader *l, const struct node *n); /* NULL: there is none, and that was said */
 bool config_value_name(struct loader *l, const struct node *n, struct name *out);  /* absolute, lower case */
 bool config_value_address(struct loader *l, const struct node *n, uint16_t default_port, struct addr *out);
@@ -172,6 +174,10 @@ bool config_acl_has_any(const struct acl *acl); /* lets everybody in */
 /* Entries of the peers: one for each (address, key). */
 void config_acl_add_peers(struct buf *entries, const struct config_peers *peers);
 bool config_acl_keep(struct loader *l, const struct buf *entries, struct acl *out);
+/* Adds the entries that a text means: `any`, an address, a prefix, a peer or a key. */
+void config_acl_read_word(struct loader *l, const struct node *n, struct buf *entries);
+/* Adds the entry of a map with the keys from, key and tls of `scope`, which all must match; `given` gets all its keys. */
+void config_acl_read_map(struct loader *l, enum scope scope, const struct node *n, struct buf *entries, struct given *given);
 
 /* ---- zone_options.c ---- */
 

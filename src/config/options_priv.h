@@ -35,6 +35,7 @@ enum option_kind {
   KIND_KEYS,
   KIND_PEERS,
   KIND_ACCESS,
+  KIND_GRANTS,
   KIND_COUNT
 };
 

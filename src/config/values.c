@@ -268,6 +268,9 @@ void config_value(struct loader *l, const struct option *o, const struct node *n
   case KIND_ACCESS:
     config_value_access(l, n, at);
     return;
+  case KIND_GRANTS:
+    config_value_grants(l, n, at);
+    return;
   case KIND_SECTION:
   case KIND_TEXTS:
   case KIND_COUNT:

@@ -90,6 +90,19 @@ static void digest_acl(struct buf *out, const struct acl *acl) {
   }
 }
 
+static void digest_grants(struct buf *out, const struct grants *grants) {
+  buf_add(out, &grants->count, sizeof grants->count);
+  for (size_t i = 0; i < grants->count; i++) {
+    const struct grant *g = &grants->list[i];
+    digest_acl(out, &g->who);
+    buf_add(out, &g->name_count, sizeof g->name_count);
+    for (size_t k = 0; k < g->name_count; k++)
+      buf_add(out, g->names[k].octets, g->names[k].size);
+    buf_add(out, &g->type_count, sizeof g->type_count);
+    buf_add(out, g->types, g->type_count * sizeof *g->types);
+  }
+}
+
 static void set_digest(struct loader *l, struct config_zone_options *o) {
   struct buf *out = &l->entries;
   buf_clear(out);
@@ -100,9 +113,11 @@ static void set_digest(struct loader *l, struct config_zone_options *o) {
   digest_acl(out, &o->transfer);
   digest_acl(out, &o->notify_from);
   digest_acl(out, &o->answer_to);
+  digest_grants(out, &o->update);
   digest_acl(out, &o->soa_to);
-  uint32_t rest[] = {(uint32_t)o->role, (uint32_t)o->serial, (uint32_t)o->check, o->hidden,       o->drop_strangers,
-                     o->require_tls,    o->refresh_min_ms,   o->refresh_max_ms,  o->retry_min_ms, o->retry_max_ms};
+  uint32_t rest[] = {(uint32_t)o->role, (uint32_t)o->serial, (uint32_t)o->check, o->hidden,
+                     o->drop_strangers, o->require_tls,      o->refresh_min_ms,  o->refresh_max_ms,
+                     o->retry_min_ms,   o->retry_max_ms,     (uint32_t)o->zonemd};
   buf_add(out, rest, sizeof rest);
   if (out->failed) l->exhausted = true;
   o->digest = hash128(out->data, out->size);

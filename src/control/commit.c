@@ -153,6 +153,15 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   return err;
 }
 
+/* For whoever tries to update it all the same: the file's name, but not where it is. */
+static void say_who_owns(const struct zone_slot *z, struct zone_entry *e) {
+  struct buf path = {0};
+  if (slot_is_secondary(z) || z->plan->policy.update.count) return;
+  const char *file = config_zone_file(z->config, &path), *name = strrchr(file, '/');
+  if (file[0]) snprintf(e->ede_text, sizeof e->ede_text, "the zone is its file %.60s", name ? name + 1 : file);
+  buf_done(&path);
+}
+
 enum err slot_publish(struct control *c, struct zone_slot *z) {
   struct zone_entry *e = calloc(1, sizeof *e);
   if (!e) return ERR_MEMORY;
@@ -166,6 +175,7 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
     e->expires_mono_ns = z->expires_mono_ns;
     e->log_zone = z->durable ? z->store_id : 0;
     e->log_head = z->head;
+    say_who_owns(z, e);
   } else if (e->state == ZONE_EXPIRED) {
     e->ede = EDE_INVALID_DATA;
     memcpy(e->ede_text, "zone expired", sizeof "zone expired");

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "control/control_priv.h"
+#include "xfr/forward.h"
 
 #include <stdlib.h>
 
@@ -15,10 +16,13 @@ enum err control_new(struct config *config, const char *config_path, struct stor
   c->events = *events;
   struct secondary_events secondary;
   struct notifier_events notify;
+  struct forwarder_events forward;
   transfers_events(c, &secondary, &notify);
   enum err err = zone_set_new(&c->zones);
   if (!err) err = secondaries_new(&c->net, &secondary, &c->secondaries);
   if (!err) err = notifier_new(&c->net, &notify, &c->notifier);
+  updates_events(c, &forward);
+  if (!err) err = forwarder_new(&c->net, &forward, &c->forwarder);
   if (!err) err = epoch_new(config_ref(config), &c->epoch);
   if (err) {
     c->store = NULL; /* stays the caller's */
@@ -39,6 +43,7 @@ void control_free(struct control *c) {
   for (size_t i = 0; i < c->arrival_count; i++)
     zone_snap_unref(c->arrivals[i].snap);
   free(c->arrivals);
+  forwarder_free(c->forwarder);
   notifier_free(c->notifier);
   secondaries_free(c->secondaries);
   zone_set_free(c->zones);
@@ -54,6 +59,7 @@ void control_free(struct control *c) {
 void control_freeze(struct control *c, struct instant now) {
   struct store_error why;
   c->now = now;
+  control_updates_settle(c, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   c->stamp = store_stamp(c->store);
@@ -69,6 +75,13 @@ enum err control_thaw(struct control *c, struct store *store, struct instant now
   c->store = store;
   c->frozen = false;
   return ERR_OK;
+}
+
+enum err control_open_history(const struct control *c, struct store_reader **out) {
+  struct store_error why;
+  enum err err = c->store ? store_reader_open(c->store, out, &why) : ERR_IO;
+  if (err && c->store) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  return err;
 }
 
 const struct zone_set *control_zones(const struct control *c) {
@@ -114,19 +127,20 @@ void control_udp_error(struct control *c, uint64_t token, struct instant now) {
 void control_stream_open(struct control *c, uint64_t token, struct instant now) {
   if (c->frozen) return;
   c->now = now;
-  secondaries_stream_open(c->secondaries, token, now);
+  if (!forwarder_stream_open(c->forwarder, token, now)) secondaries_stream_open(c->secondaries, token, now);
 }
 
 void control_stream_input(struct control *c, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
   if (c->frozen) return;
   c->now = now;
-  secondaries_stream_input(c->secondaries, token, message, n, now);
+  if (!forwarder_stream_input(c->forwarder, token, message, n, now))
+    secondaries_stream_input(c->secondaries, token, message, n, now);
 }
 
 void control_stream_closed(struct control *c, uint64_t token, enum err why, struct instant now) {
   if (c->frozen) return;
   c->now = now;
-  secondaries_stream_closed(c->secondaries, token, why, now);
+  if (!forwarder_stream_closed(c->forwarder, token, why, now)) secondaries_stream_closed(c->secondaries, token, why, now);
 }
 
 void control_run(struct control *c, struct instant now) {
@@ -134,14 +148,18 @@ void control_run(struct control *c, struct instant now) {
   c->now = now;
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
+  if (c->updates.first) updates_commit(c);
+  forwarder_run(c->forwarder, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   upkeep_run(c);
 }
 
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
-  if (c->arrival_count) return 0;
+  if (c->arrival_count || c->updates.first) return 0;
   uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
+  uint64_t f = forwarder_deadline(c->forwarder);
+  if (f < at) at = f;
   if (a < at) at = a;
   return b < at ? b : at;
 }

@@ -16,6 +16,7 @@
 #include "zone/zone_set.h"
 
 struct control;
+struct control_update;
 
 struct control_events {
   void *arg;
@@ -27,6 +28,8 @@ struct control_events {
   void (*reply)(void *arg, uint64_t token, const char *json, size_t n);
   void (*server_status)(void *arg, struct buf *json_members); /* appends members such as ,"queries":1 for `status` */
   void (*swap)(void *arg, uint64_t token);                    /* the `swap` command; answered by control_swapped */
+  /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
+  void (*updated)(void *arg, struct control_update *u, const uint8_t *bytes, size_t n);
 };
 
 /* Takes over the store; `config` stays the caller's until control_free or a reload replaces it. */
@@ -46,6 +49,9 @@ MUST_CHECK enum err control_thaw(struct control *c, struct store *store, struct 
 /* How the swap that a command asked for has ended; `why` NULL: another process goes on. */
 void control_swapped(struct control *c, uint64_t token, long pid, const char *why);
 
+/* A reader of the zones' history for one other thread; zone entries say where to begin. */
+MUST_CHECK enum err control_open_history(const struct control *c, struct store_reader **out);
+
 const struct zone_set *control_zones(const struct control *c);
 const struct answer_identity *control_identity(const struct control *c);
 const struct config *control_config(const struct control *c);
@@ -59,6 +65,28 @@ void control_command_gone(struct control *c, uint64_t token); /* the client hung
 /* A NOTIFY that answer() allowed. */
 void control_notified(struct control *c, const struct name *apex, const struct addr *from, bool serial_known, uint32_t serial,
                       struct instant now);
+
+/* An UPDATE that answer() allowed, in memory of the caller's that is control's from control_update until it is given back with the
+ * answer: `bytes` and all else it points to stay as they are. */
+struct control_update {
+  struct answer_job job; /* without room for a response */
+  uint64_t arrived_ns;
+  struct tsig_keyring *keys; /* one reference if it is signed */
+  /* control's own */
+  struct control_update *next;
+  unsigned rcode;
+  int ede;
+  const char *ede_text; /* static */
+  bool uncertain;       /* judged on changes of the same batch: if they are lost, so is what was found */
+  bool changed;
+};
+/* Takes the request over from the job that answer() left, its signature included; `bytes` is a copy of job->bytes. Any thread. */
+void control_update_make(struct control_update *u, struct answer_job *job, const struct answer_identity *id, const uint8_t *bytes,
+                         struct instant now);
+/* Queues it. All that wait at the next control_run are one batch with one sync. */
+void control_update(struct control *c, struct control_update *u, struct instant now);
+/* Answers all that wait at once, and those that are being forwarded with SERVFAIL: before sockets or the process go. */
+void control_updates_settle(struct control *c, struct instant now);
 
 /* What came for the transfer machines. */
 void control_udp_input(struct control *c, uint64_t token, const uint8_t *bytes, size_t n, struct instant now);

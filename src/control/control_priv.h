@@ -5,6 +5,7 @@
  *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build; commit.c append, publish
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
+ *   updates.c   UPDATEs: judged, committed, answered; or forwarded
  *   figures.c   counters and states, for metrics and status
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
@@ -164,9 +165,14 @@ struct arrival { /* a transferred version that waits for the next batch */
   struct transfer_info info;
 };
 
+struct update_list { /* first in, first served */
+  struct control_update *first, *last;
+};
+
 struct upkeep {
   uint64_t timers_ns;            /* next moment to write the timer file */
   uint64_t sweep_ns;             /* next moment to sweep the store */
+  uint64_t retain_ns;            /* next step of what keeps history bounded */
   uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
   unsigned keep_failures;        /* in a row */
   uint64_t batches, image_bytes; /* committed since the last sweep */
@@ -186,6 +192,8 @@ struct control {
   struct waiter *waiters;
   struct arrival *arrivals;
   size_t arrival_count, arrival_capacity;
+  struct update_list updates; /* that wait for the next batch */
+  struct forwarder *forwarder;
   struct instant now;             /* of the call that runs */
   struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
   struct source_memo source_memo;
@@ -199,6 +207,10 @@ MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one ba
 /* (Re)starts refresh of a secondary zone with what the slot has. */
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
+
+struct forwarder_events;
+void updates_events(struct control *c, struct forwarder_events *out);
+void updates_commit(struct control *c); /* all that wait, one batch */
 
 void upkeep_start(struct control *c);
 void upkeep_run(struct control *c);

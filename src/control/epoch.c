@@ -56,6 +56,7 @@ static enum err make_plan(struct epoch *e, const struct config_zone_options *o, 
       .answer_to = o->answer_to,
       .transfer = o->transfer,
       .notify_from = o->notify_from,
+      .update = o->update,
       .soa_to = o->soa_to,
   };
   enum err err = copy_peers(e, &o->primaries, &p->primaries, &p->primary_count);

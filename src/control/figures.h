@@ -17,6 +17,7 @@ struct control_figures {
   /* since the start */
   struct secondary_counts secondary;
   uint64_t transfers_in; /* that were taken over */
+  uint64_t updates_done, updates_unchanged, updates_refused, updates_failed, updates_forwarded;
   uint64_t notifies_in, notifies_out, notifies_out_failed;
   bool store_known;
   struct store_usage store;

@@ -99,6 +99,7 @@ static void have_row(struct pipeline *p, struct pending *n) {
 }
 
 static enum err keep_source(struct pipeline *p, struct pending *n, const struct change_info *info) {
+  if (info->seed && !p->broken) p->broken = store_batch_seed(p->batch, n->store_id, info->seed);
   if (!info->source) return ERR_OK;
   n->source = malloc(info->source->size + 1);
   if (!n->source) return ERR_MEMORY;

@@ -32,6 +32,9 @@ static json_t *transfer_json(const struct secondary_status *s) {
                         addr_text(&t->from, from), "kind", t->incremental ? "ixfr" : "axfr", "transport", "tcp", "tsig",
                         t->is_signed, "bytes", (json_int_t)t->bytes, "records", (json_int_t)t->records, "dropped",
                         (json_int_t)t->dropped, "duration-us", (json_int_t)(t->duration_ns / 1000));
+  if (t->has_serial_from) json_object_set_new(o, "serial-from", json_integer(t->serial_from));
+  json_object_set_new(o, "serial-to", json_integer(t->serial_to));
+  if (t->whole_because[0]) json_object_set_new(o, "whole-because", json_string(t->whole_because));
   set_time(o, "at", s->last_transfer_wall_s);
   return o;
 }
@@ -121,6 +124,9 @@ void status_zone_text(json_t *zone, struct buf *out) {
              json_string_value(json_object_get(t, "from")), json_integer_value(json_object_get(t, "records")),
              json_integer_value(json_object_get(t, "bytes")), (double)json_integer_value(json_object_get(t, "duration-us")) / 1000,
              json_string_value(json_object_get(t, "transport")), json_is_true(json_object_get(t, "tsig")) ? "signed" : "unsigned");
+  text_member(t, "serial-from", "  from serial", out);
+  text_member(t, "serial-to", "  to serial", out);
+  text_member(t, "whole-because", "  no changes", out);
 }
 
 static json_int_t count_state(const struct control_figures *f, enum zone_state state) {

@@ -107,8 +107,21 @@ static void on_notify_failed(void *arg, uint32_t zone_id, const char *peer, cons
   waiters_wake(c, zone_id, WAIT_NOTIFY, false, text);
 }
 
+static struct zone_snap *on_content(void *arg, uint32_t zone_id) {
+  const struct zone_slot *z = slot_of(arg, zone_id);
+  return z && z->snap ? zone_snap_ref(z->snap) : NULL;
+}
+
+static void on_fell_back(void *arg, uint32_t zone_id, const char *what, const char *peer) {
+  struct control *c = arg;
+  struct zone_slot *z = slot_of(c, zone_id);
+  if (!z) return;
+  char name[NAME_TEXT_BYTES];
+  log_event(EV_TRANSFER_IN_FELL_BACK, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", peer), LOG_TEXT("what", what));
+}
+
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify) {
-  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed, on_settled};
+  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed, on_settled, on_content, on_fell_back};
   *notify = (struct notifier_events){c, on_notify_done, on_notify_failed};
 }
 
@@ -123,22 +136,46 @@ void transfers_notify(struct control *c, struct zone_slot *z) {
 /* ---- arrivals ---- */
 
 /* Names with a CNAME and other data beside it: a transfer is taken with them, and the CNAME answers (RFC 2181 §10.1). */
-static uint64_t cname_conflicts(const struct zone_snap *snap) {
-  struct zone_cursor cursor;
+static bool has_cname_conflict(const struct zone_node *n) {
   struct zone_rrset set;
-  uint64_t found = 0;
-  if (zone_cursor_open(snap, &cursor)) return 0;
-  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));) {
-    unsigned beside = 0;
-    if (!zone_find_rrset(n, RR_CNAME, &set) || set.count == 0) continue;
-    for (unsigned i = 0; i < zone_rrset_count(n); i++) {
-      zone_rrset_at(n, i, &set);
-      beside += set.type != RR_CNAME && set.type != RR_NSEC && set.count > 0;
-    }
-    found += beside > 0;
+  if (!zone_find_rrset(n, RR_CNAME, &set) || set.count == 0) return false;
+  for (unsigned i = 0; i < zone_rrset_count(n); i++) {
+    zone_rrset_at(n, i, &set);
+    if (set.type != RR_CNAME && set.type != RR_NSEC && set.count > 0) return true;
   }
+  return false;
+}
+
+struct conflicts {
+  const struct zone_snap *snap;
+  struct name last; /* looked at */
+  uint64_t found;
+};
+
+static bool look_at_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  struct conflicts *c = arg;
+  uint8_t key[NAME_KEY_BYTES];
+  if (c->last.size && name_equal(&c->last, owner)) return true;
+  name_copy(&c->last, owner);
+  struct zone_lookup q = {.snap = c->snap, .key = key, .key_size = (uint16_t)name_key(owner, key)};
+  zone_lookup(&q);
+  c->found += q.found.node && has_cname_conflict(q.found.node);
+  return true;
+}
+
+/* `before`: only what was added since it is looked at, so that a small change costs little. NULL: all names are. */
+static uint64_t cname_conflicts(const struct zone_snap *before, const struct zone_snap *snap) {
+  struct conflicts c = {.snap = snap};
+  struct zone_cursor cursor;
+  if (before && zone_shares_memory(before, snap)) {
+    enum err err = zone_diff(before, snap, &(struct zone_diff){NULL, look_at_added, &c});
+    return err ? 0 : c.found;
+  }
+  if (zone_cursor_open(snap, &cursor)) return 0;
+  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
+    c.found += has_cname_conflict(n);
   zone_cursor_close(&cursor);
-  return found;
+  return c.found;
 }
 
 static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
@@ -153,7 +190,7 @@ static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
   if (a->info.dropped)
     log_event(EV_TRANSFER_IN_DROPPED, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer),
               LOG_NUMBER("records", a->info.dropped), LOG_TEXT("why", "outside the zone"));
-  uint64_t conflicts = cname_conflicts(a->snap);
+  uint64_t conflicts = cname_conflicts(z->snap, a->snap);
   if (conflicts)
     log_event(EV_ZONE_WARNING, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer), LOG_NUMBER("names", conflicts),
               LOG_TEXT("what", "names with a CNAME and other data: the CNAME answers; mend it at the primary"));
@@ -210,6 +247,7 @@ enum err transfers_configure(struct control *c, struct zone_slot *z) {
       .retry_max_ms = (uint32_t)o->retry_max_ms,
       .transfer_max_bytes = LIMIT_TRANSFER_IN_BYTES,
       .transfer_timeout_ms = 30 * 1000,
+      .zonemd_ignore = o->zonemd == CONFIG_ZONEMD_IGNORE,
   };
   struct store_timer t = {0};
   if (z->store_id && store_timer_get(c->store, z->store_id, &t)) t = (struct store_timer){0};

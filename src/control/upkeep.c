@@ -9,13 +9,17 @@ enum {
   SWEEP_LEAST_S = 2,             /* ... and not more often than this when much is committed: */
   SWEEP_BATCHES = 512,           /* so many batches, each with a segment file perhaps, */
   SWEEP_IMAGE_BYTES = 256 << 20, /* or so much in images, which mostly replace others */
+  RETAIN_S = 3600,               /* between passes over history when nothing presses */
+  RETAIN_STEP_MS = 4,            /* between steps of one */
+  RETAIN_LEAST_CHANGES = 16,     /* of a zone, however old */
   KEEP_FIRST_S = 2,              /* doubles */
   KEEP_MOST_S = 60,
   KEEP_ALONE = 16, /* zones tried one by one when all together did not go */
 };
 
 void upkeep_start(struct control *c) {
-  c->upkeep = (struct upkeep){.timers_ns = c->now.mono_ns, .sweep_ns = c->now.mono_ns, .keep_ns = UINT64_MAX};
+  c->upkeep =
+      (struct upkeep){.timers_ns = c->now.mono_ns, .sweep_ns = c->now.mono_ns, .retain_ns = c->now.mono_ns, .keep_ns = UINT64_MAX};
 }
 
 static void later(uint64_t *at_ns, const struct control *c, uint64_t seconds) {
@@ -45,10 +49,24 @@ static void sweep(struct control *c) {
   later(&c->upkeep.sweep_ns, c, SWEEP_MOST_S);
 }
 
+/* ---- history ---- */
+
+static void retain(struct control *c) {
+  const struct config_history *h = &c->epoch->config->history;
+  struct store_retention keep = {h->age_s, h->zone_bytes, RETAIN_LEAST_CHANGES};
+  struct store_error why = {""};
+  bool more = false;
+  enum err err = store_retain(c->store, &keep, c->now.wall_s, &more, &why);
+  if (err) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  if (err || !more) later(&c->upkeep.retain_ns, c, RETAIN_S);
+  else c->upkeep.retain_ns = c->now.mono_ns + RETAIN_STEP_MS * NS_PER_MS;
+}
+
 void upkeep_committed(struct control *c, uint64_t image_bytes) {
   struct upkeep *u = &c->upkeep;
   u->batches++;
   u->image_bytes += image_bytes;
+  if (store_retain_is_due(c->store)) sooner(&u->retain_ns, c, 0);
   if (u->batches >= SWEEP_BATCHES || u->image_bytes >= SWEEP_IMAGE_BYTES) sooner(&u->sweep_ns, c, SWEEP_LEAST_S);
 }
 
@@ -109,11 +127,13 @@ static void keep_again(struct control *c) {
 void upkeep_run(struct control *c) {
   if (c->now.mono_ns >= c->upkeep.keep_ns) keep_again(c);
   if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
+  if (c->now.mono_ns >= c->upkeep.retain_ns) retain(c);
   if (c->now.mono_ns >= c->upkeep.timers_ns) write_timers(c);
 }
 
 uint64_t upkeep_deadline(const struct control *c) {
   const struct upkeep *u = &c->upkeep;
   uint64_t at = u->timers_ns < u->sweep_ns ? u->timers_ns : u->sweep_ns;
+  if (u->retain_ns < at) at = u->retain_ns;
   return at < u->keep_ns ? at : u->keep_ns;
 }

@@ -87,6 +87,41 @@ enum err sha256(const void *bytes, size_t n, uint8_t out[32]) {
   return EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_MEMORY;
 }
 
+struct digest {
+  EVP_MD_CTX *context;
+};
+
+size_t digest_size(enum digest_algorithm a) {
+  return a == DIGEST_SHA384 ? 48 : 64;
+}
+
+enum err digest_new(enum digest_algorithm a, struct digest **out) {
+  struct digest *d = malloc(sizeof *d);
+  if (!d) return ERR_MEMORY;
+  d->context = EVP_MD_CTX_new();
+  if (!d->context || EVP_DigestInit_ex(d->context, a == DIGEST_SHA384 ? EVP_sha384() : EVP_sha512(), NULL) != 1) {
+    digest_free(d);
+    return ERR_MEMORY;
+  }
+  *out = d;
+  return ERR_OK;
+}
+
+enum err digest_add(struct digest *d, const void *bytes, size_t n) {
+  return EVP_DigestUpdate(d->context, bytes, n) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+enum err digest_finish(struct digest *d, uint8_t out[DIGEST_BYTES_MAX]) {
+  unsigned size = 0;
+  return EVP_DigestFinal_ex(d->context, out, &size) == 1 ? ERR_OK : ERR_MEMORY;
+}
+
+void digest_free(struct digest *d) {
+  if (!d) return;
+  EVP_MD_CTX_free(d->context);
+  free(d);
+}
+
 void nsec3_hash(const uint8_t *name, size_t name_size, const uint8_t *salt, size_t salt_size, unsigned iterations,
                 uint8_t out[NSEC3_HASH_BYTES]) {
   SHA_CTX context;

@@ -27,6 +27,16 @@ MUST_CHECK enum err hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]);
 
 MUST_CHECK enum err sha256(const void *bytes, size_t n, uint8_t out[32]);
 
+/* A running digest of SHA-384 or SHA-512. One owner, one thread. */
+enum digest_algorithm { DIGEST_SHA384, DIGEST_SHA512 };
+enum { DIGEST_BYTES_MAX = 64 };
+size_t digest_size(enum digest_algorithm a);
+struct digest;
+MUST_CHECK enum err digest_new(enum digest_algorithm a, struct digest **out);
+MUST_CHECK enum err digest_add(struct digest *d, const void *bytes, size_t n);
+MUST_CHECK enum err digest_finish(struct digest *d, uint8_t out[DIGEST_BYTES_MAX]); /* digest_size octets; it is used up then */
+void digest_free(struct digest *d);                                                 /* NULL is fine */
+
 enum { NSEC3_HASH_BYTES = 20 };
 /* The hash of RFC 5155 §5 with SHA-1, its only algorithm; `name` is lower case, uncompressed wire form. */
 void nsec3_hash(const uint8_t *name, size_t name_size, const uint8_t *salt, size_t salt_size, unsigned iterations,

@@ -139,7 +139,7 @@ static void produce(struct stream_conn *c, struct instant now) {
 
 /* A client that does not take its answers is not read from, nor is one whose turn is over; what it sent already waits in `in`. */
 static bool blocked(const struct stream_conn *c) {
-  return c->failed || output_waits(c) || c->more || c->producer_count >= STREAM_PRODUCERS;
+  return c->failed || output_waits(c) || c->more || c->producer_count >= STREAM_PRODUCERS || c->deferred >= LIMIT_STREAM_PIPELINE;
 }
 
 /* Handles the whole messages in bytes[0..n), until the client has to take answers first or its turn is over; returns how many
@@ -246,6 +246,7 @@ static void read_some(struct stream_conn *c, struct instant now) {
 void conn_close(struct stream_conn *c, struct instant now) {
   while (c->producers)
     end_producer(c, false, now);
+  late_forget(c);
   if (c->in) drop_in(c);
   if (c->out) drop_out(c);
   loop_remove(c->server->loop, &c->watch);
@@ -257,13 +258,13 @@ void conn_close(struct stream_conn *c, struct instant now) {
 
 /* Decides what the connection waits for now; it may be gone afterwards. */
 static void settle(struct stream_conn *c, struct instant now) {
-  bool busy = output_waits(c) || c->more || c->producers;
+  bool writes = output_waits(c) || c->more || c->producers, busy = writes || c->deferred;
   if (c->failed || (c->no_input && !busy)) {
     conn_close(c, now);
     return;
   }
   bool reads = !c->no_input && !blocked(c);
-  loop_change(c->server->loop, &c->watch, (reads ? LOOP_READ : 0u) | (busy ? LOOP_WRITE : 0u));
+  loop_change(c->server->loop, &c->watch, (reads ? LOOP_READ : 0u) | (writes ? LOOP_WRITE : 0u));
   conn_place(c, busy ? STREAM_WRITING : c->in ? STREAM_READING : STREAM_IDLE, now.mono_ns);
 }
 
@@ -276,6 +277,36 @@ void conn_ready(void *arg, unsigned events, struct instant now) {
     handle_kept(c, now);
   }
   if ((events & LOOP_READ) && !c->no_input && !blocked(c)) read_some(c, now);
+  settle(c, now);
+}
+
+/* Behind what the client does not take yet. */
+static void keep_more(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now) {
+  uint8_t *out = realloc(c->out, c->out_size + 2 + n);
+  if (!out) {
+    c->failed = true;
+    return;
+  }
+  put_u16(out + c->out_size, (uint16_t)n);
+  memcpy(out + c->out_size + 2, bytes, n);
+  c->out = out;
+  c->out_size += (uint32_t)(2 + n);
+  conn_keep(c, 2 + n, now);
+}
+
+void conn_late(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now) {
+  struct stream_server *s = c->server;
+  assert(s->batch_size == 0 && n <= LIMIT_MESSAGE_BYTES);
+  c->touched = true;
+  if (n && output_waits(c)) {
+    keep_more(c, bytes, n, now);
+  } else if (n) {
+    put_u16(s->batch, (uint16_t)n);
+    memcpy(s->batch + 2, bytes, n);
+    s->batch_size = 2 + n;
+    flush_batch(c, now);
+  }
+  handle_kept(c, now);
   settle(c, now);
 }
 

@@ -10,6 +10,7 @@
 
 #include "io/loop.h"
 #include "io/stream_server.h"
+#include "io/token_map.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,17 +37,19 @@ struct stream_conn {
   struct stream_server *server;
   struct stream_conn *prev, *next;
   uint64_t since_ns;
+  uint64_t ticket; /* of all its deferred messages; 0: it never had one */
   struct addr peer;
   uint32_t tag;
   uint8_t list;
   uint8_t producer_count;
-  bool more;     /* its turn ended with whole messages left in `in` */
-  bool touched;  /* something was completed since it last changed its place */
-  bool no_input; /* nothing more is read: end of stream, or the server stops */
-  bool hung_up;  /* what was read is not looked at either */
-  bool failed;   /* to be closed, whatever is still to be sent */
-  bool replied;  /* the message in hand was answered */
-  uint8_t *in;   /* octets not yet handled; NULL: none */
+  uint8_t deferred; /* messages that are answered later */
+  bool more;        /* its turn ended with whole messages left in `in` */
+  bool touched;     /* something was completed since it last changed its place */
+  bool no_input;    /* nothing more is read: end of stream, or the server stops */
+  bool hung_up;     /* what was read is not looked at either */
+  bool failed;      /* to be closed, whatever is still to be sent */
+  bool replied;     /* the message in hand was answered */
+  uint8_t *in;      /* octets not yet handled; NULL: none */
   uint32_t in_size, in_capacity;
   uint8_t *out; /* octets the system would not take yet; NULL: none */
   uint32_t out_at, out_size;
@@ -64,6 +67,13 @@ struct stream_command { /* from the owner to the thread, under `lock` */
   uint32_t grace_ms;
 };
 
+struct late_answer { /* on its way to the stream thread */
+  struct late_answer *next;
+  uint64_t ticket;
+  size_t size;
+  uint8_t bytes[];
+};
+
 struct listener_watch {
   struct loop_watch watch;
   struct stream_server *server;
@@ -78,10 +88,13 @@ struct stream_server {
   pthread_mutex_t lock;
   pthread_cond_t applied;
   struct stream_command command;
+  struct late_answer *late_first, *late_last; /* under `lock` */
 
   /* the thread's own */
   struct conn_list lists[STREAM_LISTS];
   size_t connection_count;
+  struct token_map deferring; /* connections with deferred messages, by their ticket */
+  uint64_t last_ticket;
   struct listener_watch *listeners;
   size_t listener_count;
   uint64_t accept_again_ns; /* accepting rests until then; 0: it does not */
@@ -103,8 +116,15 @@ static inline void stream_count(_Atomic uint64_t *counter) {
 void conn_ready(void *arg, unsigned events, struct instant now);
 /* Reads once and answers, then lets it end: for a server that stops. */
 void conn_finish(struct stream_conn *c, struct instant now);
+/* The answer to a message that was deferred; the connection may be gone afterwards. */
+void conn_late(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now);
 /* Ends a connection at once. */
 void conn_close(struct stream_conn *c, struct instant now);
+
+/* stream_late.c */
+void late_deliver(struct stream_server *s, struct instant now);
+void late_forget(struct stream_conn *c); /* it ends */
+void late_done(struct stream_server *s);
 
 /* stream_lists.c */
 struct stream_conn *conn_open(struct stream_server *s, int fd, const struct addr *peer, uint32_t tag, struct instant now);

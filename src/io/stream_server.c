@@ -101,6 +101,7 @@ static void obey(void *arg, struct instant now) {
   s->command.listen = false;
   pthread_cond_broadcast(&s->applied);
   pthread_mutex_unlock(&s->lock);
+  late_deliver(s, now);
 }
 
 static uint64_t next_deadline(const struct stream_server *s) {
@@ -143,6 +144,7 @@ static void *run(void *arg) {
 }
 
 static void release(struct stream_server *s) {
+  late_done(s);
   pthread_cond_destroy(&s->applied);
   pthread_mutex_destroy(&s->lock);
   loop_free(s->loop);

@@ -74,6 +74,12 @@ uint32_t stream_tag(const struct stream_conn *c);
 uint8_t *stream_room(struct stream_conn *c);
 /* Sends `n` octets from stream_room. Once a message. */
 void stream_reply(struct stream_conn *c, size_t n);
+/* The message in hand is answered later, by stream_answer with this ticket. 0: too many of the connection's messages wait already,
+ * or there is no memory. */
+uint64_t stream_defer(struct stream_conn *c);
+/* From any thread, once a ticket. n == 0: nothing will be said. A connection that is gone by now is ignored; until the last of
+ * its tickets is answered it does not count as idle. */
+void stream_answer(struct stream_server *s, uint64_t ticket, const uint8_t *bytes, size_t n);
 /* Closes after what is to be sent was sent. */
 void stream_hang_up(struct stream_conn *c);
 

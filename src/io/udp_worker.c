@@ -88,6 +88,35 @@ static void answer_from_asked(struct msghdr *h) {
   }
 }
 
+void udp_packet_return(const struct udp_packet *p, struct udp_return *out) {
+  const struct msghdr *asked = p->asked;
+  out->fd = p->socket->fd;
+  memcpy(&out->from, asked->msg_name, sizeof out->from); /* the worker's room is as large, whatever is in it */
+  out->control_size = 0;
+  if (!p->socket->wildcard || asked->msg_controllen == 0 || asked->msg_controllen > sizeof out->control) return;
+  out->control_size = (uint32_t)asked->msg_controllen;
+  memcpy(out->control, asked->msg_control, out->control_size);
+}
+
+bool udp_return_send(const struct udp_return *r, const uint8_t *bytes, size_t n) {
+  struct udp_return to = *r; /* the headers want what they may change */
+  struct iovec iov = {(uint8_t *)(uintptr_t)bytes, n};
+  struct msghdr h = {.msg_name = &to.from, .msg_iov = &iov, .msg_iovlen = 1};
+  h.msg_namelen = to.from.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof to.from;
+  if (to.control_size) {
+    h.msg_control = to.control;
+    h.msg_controllen = to.control_size;
+    answer_from_asked(&h);
+  }
+  for (int i = 0; i < SEND_TRIES; i++) {
+    if (sendmsg(to.fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
+    if (errno != EINTR && errno != EAGAIN && errno != ENOBUFS) break;
+    struct pollfd p = {to.fd, POLLOUT, 0};
+    poll(&p, 1, SEND_WAIT_MS);
+  }
+  return false;
+}
+
 /* Sends out[0..n). A response that can't be sent is lost, as datagrams are; the next ones go on. */
 static void send_all(struct udp_worker *w, int fd, unsigned n) {
   unsigned at = 0, tries = 0;
@@ -124,6 +153,8 @@ static size_t take(struct udp_worker *w, const struct udp_socket *s, unsigned n)
     p->from = (const struct sockaddr *)&w->from[i];
     p->out_size = 0;
     p->slot = i;
+    p->socket = s;
+    p->asked = &w->in[i].msg_hdr;
   }
   return kept;
 }

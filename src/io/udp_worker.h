@@ -11,19 +11,24 @@
 #include "base/err.h"
 #include "base/limits.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+
+struct udp_socket;
 
 struct udp_packet {
   const uint8_t *bytes; /* the request */
   uint32_t size;
   uint32_t tag; /* of the socket it came by */
   const struct sockaddr *from;
-  uint8_t *out;      /* room for LIMIT_UDP_RESPONSE_BYTES */
-  uint32_t out_size; /* filled in by the handler; 0: no response */
-  uint32_t slot;     /* the worker's own */
+  uint8_t *out;                    /* room for LIMIT_UDP_RESPONSE_BYTES */
+  uint32_t out_size;               /* filled in by the handler; 0: no response */
+  uint32_t slot;                   /* the worker's own, with the next two */
+  const struct udp_socket *socket; /* NULL: it came by AF_XDP, which takes plain queries only */
+  const struct msghdr *asked;
 };
 
 struct udp_socket {
@@ -38,6 +43,18 @@ struct udp_handler {
   void (*thread_end)(void *arg);
   void (*handle)(void *arg, struct udp_packet *packets, size_t count); /* 1 <= count <= LIMIT_BATCH */
 };
+
+/* How to answer a request later than in the handler, from any thread, while its socket is open: to where it came from, and from
+ * the address it was sent to. */
+struct udp_return {
+  int fd;
+  uint32_t control_size;
+  struct sockaddr_in6 from; /* or a struct sockaddr_in */
+  _Alignas(8) uint8_t control[64];
+};
+void udp_packet_return(const struct udp_packet *p, struct udp_return *out); /* by the handler; of a packet with a socket */
+/* False: the system did not take it, and it is lost, as datagrams are. */
+bool udp_return_send(const struct udp_return *r, const uint8_t *bytes, size_t n);
 
 /* Counted by the worker, readable by any thread. */
 struct udp_counters {

@@ -34,6 +34,8 @@ struct store_batch {
   uint64_t shared_number;       /* 0: not begun */
   struct segment_table written; /* segments that have their names */
   struct id_list stale;         /* snapshot rows that this batch replaces */
+  struct kept_table kept;       /* snapshots that it adds beside the newest images */
+  struct id_list unkept;        /* of the store's kept ones, those it drops; pairs of zone and snapshot */
   uint64_t last_seq, last_zone, last_snapshot, last_segment;
   size_t changes;
   bool touched; /* something besides changesets */
@@ -151,6 +153,8 @@ static enum err add_change(struct store_batch *b, struct zone_row *now, const st
   now->head = b->last_seq = c.seq;
   now->version = c.version;
   now->serial = c.serial_to;
+  if (!now->first_version) now->first_version = c.prev ? 0 : c.version;
+  now->history_bytes += c.body_size + strlen(c.author) + strlen(c.comment) + CHANGE_OVERHEAD_BYTES;
   b->changes++;
   return ERR_OK;
 }
@@ -219,20 +223,72 @@ static enum err write_image(struct store_batch *b, const struct zone_snap *snap,
   return err ? write_failed(b, err) : ERR_OK;
 }
 
-/* The row that says where the zone's newest image is. */
-static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const struct store_image *image) {
+static enum err insert_snapshot(struct store_batch *b, const struct zone_row *now, const struct store_image *image,
+                                enum snapshot_kind kind, uint64_t *out) {
   uint8_t digest[8];
   put_u64(digest, image->digest);
   uint64_t id = b->last_snapshot + 1;
   enum err err = DB_RUN(&b->store->db, &b->error, ST_SNAPSHOT_INSERT, DB_INT(id), DB_INT(now->id), DB_INT(now->head),
                         DB_INT(image->version), DB_INT(now->serial), DB_INT(image->size_bytes), DB_BLOB(digest, sizeof digest),
-                        DB_INT(image->segment), DB_INT(image->offset_bytes));
+                        DB_INT(image->segment), DB_INT(image->offset_bytes), DB_INT(kind));
   if (err) return poison(b, err);
-  if (now->snapshot && !id_list_add(&b->stale, now->snapshot)) return poison_memory(b);
-  b->last_snapshot = now->snapshot = id;
+  *out = b->last_snapshot = id;
   b->touched = true;
+  return ERR_OK;
+}
+
+/* The image that a full change replaces stays: what came before that change can't be told from what came after. */
+static enum err keep_image(struct store_batch *b, struct zone_row *now) {
+  enum err err = DB_RUN(&b->store->db, &b->error, ST_SNAPSHOT_KIND, DB_INT(SNAPSHOT_KEPT), DB_INT(now->snapshot));
+  if (err) return poison(b, err);
+  if (!kept_reserve(&b->kept, 1)) return poison_memory(b);
+  kept_add(&b->kept, &(struct kept){now->id, now->snapshot, SNAPSHOT_KEPT, now->image});
+  now->history_bytes += now->image.size_bytes;
+  return ERR_OK;
+}
+
+/* The row that says where the zone's newest image is. */
+static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const struct store_image *image, bool keeps) {
+  uint64_t id;
+  enum err err = insert_snapshot(b, now, image, SNAPSHOT_IMAGE, &id);
+  if (!err && now->snapshot && keeps) err = keep_image(b, now);
+  else if (!err && now->snapshot && !id_list_add(&b->stale, now->snapshot)) err = poison_memory(b);
+  if (err) return err;
+  now->snapshot = id;
   now->image = *image;
   return ERR_OK;
+}
+
+/* The zone's seed, if it has one, is none any more. */
+static enum err drop_seed(struct store_batch *b, uint64_t zone) {
+  const struct kept *old = kept_seed(&b->kept, zone);
+  if (old) {
+    if (!id_list_add(&b->stale, old->snapshot)) return poison_memory(b);
+    kept_remove(&b->kept, (struct kept *)(uintptr_t)old);
+    return ERR_OK;
+  }
+  old = kept_seed(&b->store->kept, zone);
+  for (size_t i = 0; old && i < b->unkept.count; i += 2)
+    if (b->unkept.list[i + 1] == old->snapshot) old = NULL;
+  if (!old) return ERR_OK;
+  b->touched = true;
+  bool ok = id_list_add(&b->unkept, zone) && id_list_add(&b->unkept, old->snapshot) && id_list_add(&b->stale, old->snapshot);
+  return ok ? ERR_OK : poison_memory(b);
+}
+
+enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap) {
+  struct zone_row *now = NULL;
+  struct kept seed = {.zone = zone, .kind = SNAPSHOT_SEED};
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (!err) err = drop_seed(b, zone);
+  if (err || !snap) return err;
+  seed.image.version = now->version;
+  err = write_image(b, snap, &seed.image);
+  if (!err) err = insert_snapshot(b, now, &seed.image, SNAPSHOT_SEED, &seed.snapshot);
+  if (!err && !kept_reserve(&b->kept, 1)) err = poison_memory(b);
+  if (!err) kept_add(&b->kept, &seed);
+  return err;
 }
 
 enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
@@ -254,7 +310,7 @@ enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t versio
     put_u64(body + 24, written.digest);
     err = add_change(b, now, change, STORE_FULL, body, sizeof body);
   }
-  if (!err) err = add_snapshot(b, now, &written);
+  if (!err) err = add_snapshot(b, now, &written, change != NULL);
   if (!err) *image = written;
   return err;
 }
@@ -269,7 +325,7 @@ enum err batch_move(struct store_batch *b, uint64_t zone) {
   if (!err) err = segment_copy(b->store, shared, &now->image, &image);
   if (err) return err;
   image.segment = b->shared_number;
-  return add_snapshot(b, now, &image);
+  return add_snapshot(b, now, &image, false);
 }
 
 enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {
@@ -314,6 +370,8 @@ static void forget(struct store_batch *b) {
   s->batch = NULL;
   segment_table_done(&b->written);
   free(b->stale.list);
+  free(b->kept.list);
+  free(b->unkept.list);
   free(b->pending);
   free(b);
 }
@@ -361,6 +419,7 @@ static enum err reserve(struct store_batch *b) {
   s->stale.count = stale;
   for (size_t i = 0; i < b->written.count && ok; i++)
     ok = segment_get(&s->segments, b->written.list[i].number) != NULL;
+  if (ok) ok = kept_reserve(&s->kept, b->kept.count);
   return ok ? ERR_OK : poison_memory(b);
 }
 
@@ -400,6 +459,17 @@ static void follow(struct store_batch *b) {
     segment_count(s, &now->image, true);
     now->dirty = row->dirty || (now->head != row->head && !b->pending[i].created);
     *row = *now;
+    retain_grown(s, row);
+  }
+  for (size_t i = 0; i + 1 < b->unkept.count; i += 2) {
+    struct kept *k = kept_find(&s->kept, b->unkept.list[i], b->unkept.list[i + 1]);
+    if (!k) continue;
+    segment_count(s, &k->image, false);
+    kept_remove(&s->kept, k);
+  }
+  for (size_t i = 0; i < b->kept.count; i++) {
+    segment_count(s, &b->kept.list[i].image, true);
+    kept_add(&s->kept, &b->kept.list[i]);
   }
   for (size_t i = 0; i < b->stale.count; i++)
     s->stale.list[s->stale.count++] = b->stale.list[i];

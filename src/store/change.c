@@ -22,15 +22,8 @@ static bool sum_equal(struct digest128 a, struct digest128 b) {
   return a.low == b.low && a.high == b.high;
 }
 
-struct change_extra { /* columns that no door fills yet, but that the sum covers */
-  uint64_t view;
-  const uint8_t *notes;
-  size_t notes_size;
-};
-
 /* Texts and notes go in with their sizes in front, the body by its own hash: no two rows have the same bytes. */
-static bool change_sum(const struct store_change *c, const struct change_extra *extra, struct digest128 before,
-                       struct digest128 *out) {
+static bool change_sum(const struct store_change *c, struct digest128 before, struct digest128 *out) {
   size_t author = strlen(c->author), comment = strlen(c->comment);
   uint8_t fixed[160];
   struct wr w = wr_make(fixed, sizeof fixed);
@@ -46,18 +39,18 @@ static bool change_sum(const struct store_change *c, const struct change_extra *
   wr_u32(&w, c->serial_to);
   wr_u64(&w, (uint64_t)c->at_s);
   wr_u8(&w, (uint8_t)c->door);
-  wr_u64(&w, extra->view);
+  wr_u64(&w, c->view);
   struct digest128 body = hash128(c->body_size ? (const void *)c->body : "", c->body_size);
   wr_u64(&w, body.high);
   wr_u64(&w, body.low);
-  wr_u64(&w, extra->notes_size);
+  wr_u64(&w, c->notes_size);
   wr_u64(&w, author);
   wr_u64(&w, comment);
   struct buf b = {0};
   buf_add(&b, fixed, wr_used(&w));
   buf_add(&b, c->author, author);
   buf_add(&b, c->comment, comment);
-  if (extra->notes_size) buf_add(&b, extra->notes, extra->notes_size);
+  if (c->notes_size) buf_add(&b, c->notes, c->notes_size);
   bool ok = !b.failed && !wr_failed(&w);
   if (ok) *out = hash128(b.data, b.size);
   buf_done(&b);
@@ -67,12 +60,13 @@ static bool change_sum(const struct store_change *c, const struct change_extra *
 enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error) {
   struct digest128 own;
   uint8_t bytes[SUM_BYTES];
-  if (!change_sum(c, &(struct change_extra){0}, *sum, &own)) return store_fail(error, ERR_MEMORY, "out of memory for a change");
+  if (!change_sum(c, *sum, &own)) return store_fail(error, ERR_MEMORY, "out of memory for a change");
   sum_put(bytes, own);
   enum err err =
       DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev), DB_INT(c->kind),
              c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to), DB_INT(c->at_s), DB_INT(c->door),
-             DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes), DB_BLOB(c->body, c->body_size));
+             DB_INT(c->view), DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes),
+             c->notes_size ? DB_BLOB(c->notes, c->notes_size) : DB_NULL, DB_BLOB(c->body, c->body_size));
   if (!err) *sum = own;
   return err;
 }
@@ -85,10 +79,10 @@ struct link { /* a changeset without what it says */
   bool found;
 };
 
-static enum err read_link(struct store *s, uint64_t seq, struct link *out, struct store_error *error) {
-  sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_LINK, DB_INT(seq));
+static enum err read_link(struct db *db, uint64_t seq, struct link *out, struct store_error *error) {
+  sqlite3_stmt *st = DB_BIND(db, ST_CHANGE_LINK, DB_INT(seq));
   bool row = false;
-  enum err err = db_step(&s->db, st, &row, error);
+  enum err err = db_step(db, st, &row, error);
   if (!err) {
     *out = (struct link){.found = row};
     if (row) {
@@ -113,7 +107,7 @@ static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t 
   uint64_t version = 0; /* of the changeset before in this walk: one newer */
   for (uint64_t seq = head; seq;) {
     struct link link;
-    enum err err = read_link(s, seq, &link, error);
+    enum err err = read_link(&s->db, seq, &link, error);
     if (err) return err;
     if (!link.found) return corrupt(error, zone, seq, "is missing in the log");
     if (link.zone != zone || link.prev >= seq || (version && link.version + 1 != version))
@@ -133,7 +127,6 @@ static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t 
 /* A row's bytes, copied so that the callback may use the store. */
 struct row_copy {
   struct store_change change;
-  struct change_extra extra;
   struct digest128 sum;
   struct buf bytes;
 };
@@ -165,30 +158,39 @@ static void copy_row(sqlite3_stmt *st, uint64_t seq, struct row_copy *r) {
       .door = (enum store_door)sqlite3_column_int(st, 7),
       .author = (const char *)r->bytes.data + author,
       .comment = (const char *)r->bytes.data + comment,
+      .view = (uint32_t)sqlite3_column_int64(st, 8),
+      .notes = r->bytes.data + notes,
+      .notes_size = (size_t)sqlite3_column_bytes(st, 12),
       .body = r->bytes.data + body,
       .body_size = (size_t)sqlite3_column_bytes(st, 13),
   };
-  r->extra =
-      (struct change_extra){(uint64_t)sqlite3_column_int64(st, 8), r->bytes.data + notes, (size_t)sqlite3_column_bytes(st, 12)};
 }
 
-/* ERR_CORRUPT unless the row is what was written behind `before`. */
-static enum err read_change(struct store *s, uint64_t zone, uint64_t seq, struct digest128 before, struct row_copy *r,
+/* ERR_CORRUPT unless the row is what was written behind `before`; NULL: what was there was deleted, and nothing tells. */
+static enum err read_change(struct db *db, uint64_t zone, uint64_t seq, const struct digest128 *before, struct row_copy *r,
                             struct store_error *error) {
-  sqlite3_stmt *st = DB_BIND(&s->db, ST_CHANGE_READ, DB_INT(seq));
+  sqlite3_stmt *st = DB_BIND(db, ST_CHANGE_READ, DB_INT(seq));
   bool row = false;
   struct digest128 stored = {0};
-  enum err err = db_step(&s->db, st, &row, error);
+  enum err err = db_step(db, st, &row, error);
   if (!err && !row) err = corrupt(error, zone, seq, "is missing in the log");
   if (!err) {
     bool has_sum = sum_get(sqlite3_column_blob(st, 11), (size_t)sqlite3_column_bytes(st, 11), &stored);
     copy_row(st, seq, r);
-    if (r->bytes.failed || (has_sum && !change_sum(&r->change, &r->extra, before, &r->sum)))
+    if (r->bytes.failed || (has_sum && before && !change_sum(&r->change, *before, &r->sum)))
       err = store_fail(error, ERR_MEMORY, "out of memory for a change");
-    else if (!has_sum || !sum_equal(stored, r->sum)) err = corrupt(error, zone, seq, "is damaged: its checksum does not hold");
+    else if (!has_sum || (before && !sum_equal(stored, r->sum)))
+      err = corrupt(error, zone, seq, "is damaged: its checksum does not hold");
   }
   db_end(st);
   return err;
+}
+
+/* The body of a full change only says where the image was put. */
+static void hide_place(struct store_change *c) {
+  if (c->kind != STORE_FULL) return;
+  c->body = NULL;
+  c->body_size = 0;
 }
 
 enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
@@ -199,17 +201,43 @@ enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64
   if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
   enum err err = collect(s, zone, head, after, &seqs, &before, error);
   for (size_t i = seqs.count; !err && i > 0; i--) {
-    err = read_change(s, zone, seqs.list[i - 1], before, &r, error);
+    err = read_change(&s->db, zone, seqs.list[i - 1], &before, &r, error);
     if (err) break;
     before = r.sum;
-    if (r.change.kind == STORE_FULL) { /* its body only says where the image was put */
-      r.change.body = NULL;
-      r.change.body_size = 0;
-    }
+    hide_place(&r.change);
     err = f(arg, &r.change);
     if (err) store_fail(error, err, "%s", err_text(err));
   }
   buf_done(&r.bytes);
   free(seqs.list);
+  return err;
+}
+
+/* ---- newest first ---- */
+
+/* A change that is not there any more ends history; the sum of the one behind it can't be checked then. */
+enum err change_walk_back(struct db *db, uint64_t zone, uint64_t head, bool (*f)(void *arg, const struct store_change *c),
+                          void *arg, struct store_error *error) {
+  struct row_copy r = {0};
+  struct link link, before;
+  enum err err = head ? read_link(db, head, &link, error) : store_fail(error, ERR_NOT_FOUND, "there are no changes");
+  if (!err && !link.found) err = store_fail(error, ERR_NOT_FOUND, "history does not go back that far");
+  for (uint64_t seq = head; !err;) {
+    if (link.zone != zone || link.prev >= seq) {
+      err = corrupt(error, zone, seq, "is out of the zone's chain");
+      break;
+    }
+    before = (struct link){0};
+    if (link.prev) err = read_link(db, link.prev, &before, error);
+    bool is_end = link.prev && !before.found; /* by retention */
+    if (!err) err = read_change(db, zone, seq, is_end ? NULL : &before.sum, &r, error);
+    if (err) break;
+    hide_place(&r.change);
+    if (!f(arg, &r.change)) break;
+    if (!before.found) err = store_fail(error, ERR_NOT_FOUND, "history does not go back that far");
+    seq = link.prev;
+    link = before;
+  }
+  buf_done(&r.bytes);
   return err;
 }

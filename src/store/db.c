@@ -34,6 +34,8 @@ static const char *const migrations[STORE_SCHEMA] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);"
     "INSERT INTO feed (shard, seq) VALUES (0, 0);"
     "INSERT INTO meta (key, value) VALUES ('schema', '1'), ('mark', '0'), ('tick', '0'), ('last-zone', '0');",
+    "ALTER TABLE snapshot ADD COLUMN kind SMALLINT NOT NULL DEFAULT 0;"
+    "UPDATE meta SET value = '2' WHERE key = 'schema';",
 };
 
 enum { APPLICATION_ID = 0x54414e44, BUSY_TIMEOUT_MS = 1000 };
@@ -196,6 +198,33 @@ static enum err prepare_all(struct db *db, struct store_error *error) {
     if (rc != SQLITE_OK) return db_fail(db, rc, error);
   }
   return ERR_OK;
+}
+
+/* As much as reading changesets takes. Never writes, not even when it is the last to close. */
+enum err db_open_reader(struct db *db, const char *dir, const char *vfs, struct store_error *error) {
+  static const enum statement wanted[] = {ST_CHANGE_LINK, ST_CHANGE_READ};
+  struct buf path = {0};
+  int was;
+  buf_printf(&path, "%s/log.db", dir);
+  *db = (struct db){0};
+  if (path.failed) return store_fail(error, ERR_MEMORY, "out of memory");
+  int rc =
+      sqlite3_open_v2(buf_text(&path), &db->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, vfs);
+  buf_done(&path);
+  enum err err = rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
+  if (!err) {
+    sqlite3_extended_result_codes(db->connection, 1);
+    sqlite3_busy_timeout(db->connection, BUSY_TIMEOUT_MS);
+    sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &was);
+    err = execute(db, "PRAGMA query_only = 1; PRAGMA mmap_size = 0; PRAGMA cache_size = -2048", error);
+  }
+  for (size_t i = 0; !err && i < sizeof wanted / sizeof *wanted; i++) {
+    rc = sqlite3_prepare_v3(db->connection, statement_texts[wanted[i]], -1, SQLITE_PREPARE_PERSISTENT, &db->statements[wanted[i]],
+                            NULL);
+    if (rc != SQLITE_OK) err = db_fail(db, rc, error);
+  }
+  if (err) db_close(db);
+  return err;
 }
 
 enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error) {

@@ -85,6 +85,7 @@ static void let_go(struct store *s) {
   segment_table_done(&s->segments);
   free(s->zones.rows);
   free(s->stale.list);
+  free(s->kept.list);
   free(s->dir);
   if (s->segments_fd >= 0) close(s->segments_fd);
   if (s->lock_fd >= 0) close(s->lock_fd);

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_SCHEMA = 1 };
+enum { STORE_SCHEMA = 2 };
 
 struct store;
 
@@ -122,7 +122,7 @@ MUST_CHECK enum err store_walk_back(struct store *s, uint64_t zone, uint64_t hea
 /* The newest image kept of the zone whose version is at most `version`: content from which changes lead to it. ERR_NOT_FOUND. */
 MUST_CHECK enum err store_image_at(struct store *s, uint64_t zone, uint64_t version, struct store_image *out);
 
-/* A second connection that only reads, for one other thread; it sees what is committed. Close it before the store. */
+/* A second connection that only reads, for one other thread; it sees what is committed, and may outlive the store. */
 struct store_reader;
 MUST_CHECK enum err store_reader_open(const struct store *s, struct store_reader **out, struct store_error *error);
 void store_reader_close(struct store_reader *r); /* NULL is fine */
@@ -138,6 +138,8 @@ struct store_retention {
   uint32_t least;
 };
 /* One step of a millisecond or so, between batches. `*more`: there is work left for another step. */
+/* Whether a zone has so much more than it may that a pass should not wait for its time. */
+bool store_retain_is_due(const struct store *s);
 MUST_CHECK enum err store_retain(struct store *s, const struct store_retention *keep, int64_t now_s, bool *more,
                                  struct store_error *error);
 
@@ -195,6 +197,9 @@ struct store_usage {
 };
 MUST_CHECK enum err store_usage(struct store *s, struct store_usage *out);
 /* Deletes segments that no zone's image names any more, and forgets zones deleted before `before_s`. */
+/* While held, no segment file is deleted: somebody copies them. Holds add up. */
+void store_hold(struct store *s);
+void store_release(struct store *s);
 MUST_CHECK enum err store_sweep(struct store *s, int64_t before_s, struct store_error *error);
 
 #endif

@@ -4,7 +4,8 @@
  *   db.c       SQLite: connection, schema, statements change.c   changesets: written, chained, read back
  *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
  *   segment.c  segment files and their maps           timer.c    the timer file
- *   sweep.c    what nothing names any more
+ *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
+ *   retain.c   how much of that is kept
  *
  * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
 #ifndef STORE_STORE_PRIV_H
@@ -117,6 +118,9 @@ enum err db_fail(struct db *db, int rc, struct store_error *error);
 #define DB_BIND(db, st, ...) db_bind((db), (st), DB_VALUES(__VA_ARGS__))
 #define DB_RUN(db, error, st, ...) db_run((db), (error), (st), DB_VALUES(__VA_ARGS__))
 
+/* A second connection, for changesets alone. */
+MUST_CHECK enum err db_open_reader(struct db *db, const char *dir, const char *vfs, struct store_error *error);
+
 /* ---- segment.c ---- */
 
 enum { SEGMENT_FORMAT = 1, SEGMENT_HEADER_BYTES = 64, SEGMENT_ALIGN_BYTES = 64 };
@@ -166,7 +170,9 @@ struct zone_row {
   int64_t good_at_s; /* the timer */
   uint32_t expire_s;
   uint32_t serial;
-  uint32_t pending; /* 1 + index in the open batch; 0: not touched by it */
+  uint64_t first_version; /* of the oldest changeset there is; 0: not known (retain.c) */
+  uint64_t history_bytes; /* of its changesets and kept images, as far as they were counted */
+  uint32_t pending;       /* 1 + index in the open batch; 0: not touched by it */
   uint8_t state;
   bool has_timer;
   bool dirty; /* the log's zone row is older than this */
@@ -192,12 +198,46 @@ MUST_CHECK enum err zones_sweep_step(struct store *s, size_t most, struct store_
 void zones_swept(struct store *s, bool committed);
 MUST_CHECK enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error);
 
+/* ---- history.c ---- */
+
+enum snapshot_kind {
+  SNAPSHOT_IMAGE = 0, /* the newest of a zone is its content */
+  SNAPSHOT_SEED = 1,  /* the content of the zone's file as it was read */
+  SNAPSHOT_KEPT = 2,  /* what a full change replaced: from there on its history is told */
+};
+
+struct kept { /* a snapshot that is not a zone's newest image */
+  uint64_t zone, snapshot;
+  enum snapshot_kind kind;
+  struct store_image image;
+};
+
+struct kept_table { /* ascending by zone, then by version */
+  struct kept *list;
+  size_t count, capacity;
+};
+
+bool kept_reserve(struct kept_table *t, size_t more);
+/* After kept_reserve. */
+void kept_add(struct kept_table *t, const struct kept *k);
+struct kept *kept_find(const struct kept_table *t, uint64_t zone, uint64_t snapshot); /* NULL: none */
+const struct kept *kept_seed(const struct kept_table *t, uint64_t zone);              /* NULL: none */
+void kept_remove(struct kept_table *t, struct kept *k);
+
+/* ---- retain.c ---- */
+
+enum { CHANGE_OVERHEAD_BYTES = 160 /* of a row, besides its body and texts */ };
+/* A zone's history has grown. */
+void retain_grown(struct store *s, const struct zone_row *row);
+
 /* ---- change.c ---- */
 
 enum { SUM_BYTES = 16 };
 void sum_put(uint8_t out[SUM_BYTES], struct digest128 sum);
 bool sum_get(const void *bytes, size_t n, struct digest128 *out);
 /* Writes the changeset's row; `sum` is the last one's on entry, its own on ERR_OK. */
+MUST_CHECK enum err change_walk_back(struct db *db, uint64_t zone, uint64_t head,
+                                     bool (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
 MUST_CHECK enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error);
 
 /* ---- batch.c ---- */
@@ -238,6 +278,8 @@ struct store {
 
   struct zone_table zones;
   struct segment_table segments;
+  struct kept_table kept;
+  unsigned holds;       /* while over 0, no segment file is deleted */
   struct id_list stale; /* snapshot rows that no zone's newest image is any more */
   bool timers_dirty;
 
@@ -248,6 +290,15 @@ struct store {
     size_t step_from; /* rows written in the open transaction: step_from .. at */
     bool done;        /* that ends the round */
   } sweep;
+
+  struct {
+    struct store_retention keep; /* as given last */
+    uint64_t at;                 /* rows up to this seq were looked at in this pass */
+    uint64_t count_to;           /* rows up to this were there at the start and are counted by the first pass */
+    bool counted;                /* the first pass is done */
+    bool running;                /* in the middle of a pass */
+    bool over;                   /* a zone has more than it may */
+  } retain;
 };
 
 MUST_CHECK enum err store_open_with(const char *dir, const struct store_env *env, struct store **out, struct store_error *error);

@@ -94,6 +94,8 @@ static enum err deleted_at(struct store *s, uint64_t zone, int64_t *at_s, struct
 static enum err bury(struct store *s, const struct zone_row *row, struct store_error *error) {
   enum err err = zones_write_row(s, row, error);
   if (!err && row->snapshot) err = DB_RUN(&s->db, error, ST_SNAPSHOT_DELETE, DB_INT(row->snapshot));
+  for (size_t i = 0; !err && i < s->kept.count; i++)
+    if (s->kept.list[i].zone == row->id) err = DB_RUN(&s->db, error, ST_SNAPSHOT_DELETE, DB_INT(s->kept.list[i].snapshot));
   if (!err) err = DB_RUN(&s->db, error, ST_ZONE_REPLACED, DB_INT(row->id));
   if (!err) err = DB_RUN(&s->db, error, ST_ZONE_BURY, DB_INT(row->id));
   return err;
@@ -113,6 +115,15 @@ static enum err bury_deleted(struct store *s, int64_t before_s, struct id_list *
   return err;
 }
 
+static void forget_kept(struct store *s, uint64_t zone) {
+  for (size_t i = s->kept.count; i > 0; i--) {
+    struct kept *k = &s->kept.list[i - 1];
+    if (k->zone != zone) continue;
+    segment_count(s, &k->image, false);
+    kept_remove(&s->kept, k);
+  }
+}
+
 /* `buried` is ascending, as the table is. */
 static void forget_rows(struct store *s, const struct id_list *buried) {
   size_t kept = 0, next = 0;
@@ -120,6 +131,7 @@ static void forget_rows(struct store *s, const struct id_list *buried) {
     struct zone_row *row = &s->zones.rows[i];
     if (next < buried->count && buried->list[next] == row->id) {
       segment_count(s, &row->image, false);
+      forget_kept(s, row->id);
       next++;
       continue;
     }
@@ -158,6 +170,6 @@ enum err store_sweep(struct store *s, int64_t before_s, struct store_error *erro
   enum err err = sweep_heads(s, error);
   if (!err) err = move_together(s, error);
   if (!err) err = sweep_rows(s, before_s, error);
-  if (!err) sweep_segments(s, has_images);
+  if (!err && !s->holds) sweep_segments(s, has_images);
   return err;
 }

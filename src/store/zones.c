@@ -108,6 +108,12 @@ static bool load_snapshot(struct store *s, sqlite3_stmt *st) {
   segment->named = true;
   s->last_snapshot = id;
   if (image.segment > s->last_segment) s->last_segment = image.segment;
+  enum snapshot_kind kind = (enum snapshot_kind)sqlite3_column_int(st, 7);
+  if (row && kind != SNAPSHOT_IMAGE) {
+    if (!kept_reserve(&s->kept, 1)) return false;
+    kept_add(&s->kept, &(struct kept){row->id, id, kind, image});
+    return true;
+  }
   if (!row || image.version < row->image.version) return id_list_add(&s->stale, id);
   if (row->snapshot && !id_list_add(&s->stale, row->snapshot)) return false;
   row->snapshot = id;
@@ -127,6 +133,8 @@ static enum err load_snapshots(struct store *s, struct store_error *error) {
   db_end(st);
   for (size_t i = 0; i < s->zones.count; i++)
     segment_count(s, &s->zones.rows[i].image, true);
+  for (size_t i = 0; i < s->kept.count; i++)
+    segment_count(s, &s->kept.list[i].image, true);
   return err;
 }
 
@@ -160,6 +168,7 @@ enum err zones_load(struct store *s, struct store_error *error) {
   if (!err) err = load_tail(s, error);
   if (!err) err = load_snapshots(s, error);
   s->last_seq = last > feed ? last : feed;
+  s->retain.count_to = s->last_seq;
   if (s->zones.count && s->zones.rows[s->zones.count - 1].id > s->last_zone) s->last_zone = s->zones.rows[s->zones.count - 1].id;
   return err;
 }

@@ -49,13 +49,33 @@ struct front {
   size_t xdp_count;
   struct streamer *streamer;
   struct stream_server *streams;
+  struct update_queue *updates;
+  void (*settle)(void *arg);
+  void *settle_arg;
 };
 
 enum err front_new(struct front **out) {
   struct front *f = calloc(1, sizeof *f);
   if (!f) return ERR_MEMORY;
+  if (update_queue_new(&f->updates)) {
+    free(f);
+    return ERR_MEMORY;
+  }
   *out = f;
   return ERR_OK;
+}
+
+void front_on_settle(struct front *f, void (*settle)(void *arg), void *arg) {
+  f->settle = settle;
+  f->settle_arg = arg;
+}
+
+struct control_update *front_take_update(struct front *f) {
+  return update_queue_take(f->updates);
+}
+
+void front_answer_update(struct front *f, struct control_update *u, const uint8_t *bytes, size_t n) {
+  update_queue_answer(f->updates, u, f->streams, bytes, n);
 }
 
 /* ---- sets of listeners ---- */
@@ -202,7 +222,7 @@ static enum err grow_workers(struct front *f, size_t n, struct control *control,
   if (threads) f->threads = threads;
   if (!workers || !threads) return ERR_MEMORY;
   for (; f->worker_count < n; f->worker_count++) {
-    enum err e = worker_new(control, notes, loop, &f->workers[f->worker_count]);
+    enum err e = worker_new(control, notes, f->updates, loop, &f->workers[f->worker_count]);
     if (e) return e;
     f->threads[f->worker_count] = NULL;
   }
@@ -241,7 +261,7 @@ static enum err switch_workers(struct front *f) {
 
 static enum err switch_streams(struct front *f, struct control *control, struct note_queue *notes, struct loop *loop) {
   if (!f->streams) {
-    enum err e = streamer_new(control, notes, loop, &f->streamer);
+    enum err e = streamer_new(control, notes, f->updates, loop, &f->streamer);
     if (e) return e;
     struct stream_handler handler = streamer_handler(f->streamer);
     e = stream_server_start(&stream_defaults, &handler, "streams", &f->streams);
@@ -290,12 +310,13 @@ enum err front_open_xdp(struct front *f, const struct config_server *server) {
   return ERR_OK;
 }
 
-static enum err xdp_begin(struct xdp_front *x, struct control *control, struct note_queue *notes, struct loop *loop) {
+static enum err xdp_begin(struct xdp_front *x, struct control *control, struct note_queue *notes, struct update_queue *updates,
+                          struct loop *loop) {
   unsigned n = xdp_queue_count(x->device);
   x->workers = calloc(n + 1, sizeof(*x->workers));
   if (!x->workers) return ERR_MEMORY;
   for (unsigned i = 0; i < n; i++) {
-    enum err e = worker_new(control, notes, loop, &x->workers[i]);
+    enum err e = worker_new(control, notes, updates, loop, &x->workers[i]);
     if (e) return e;
   }
   x->started = true;
@@ -312,7 +333,7 @@ static enum err switch_xdp(struct front *f, struct control *control, struct note
   struct xdp_address *list = f->xdp_count ? xdp_list(&f->next) : NULL;
   enum err e = f->xdp_count && !list ? ERR_MEMORY : ERR_OK;
   for (size_t i = 0; !e && i < f->xdp_count; i++) {
-    if (!f->xdp[i].started) e = xdp_begin(&f->xdp[i], control, notes, loop);
+    if (!f->xdp[i].started) e = xdp_begin(&f->xdp[i], control, notes, f->updates, loop);
     else xdp_addresses(f->xdp[i].device, list, f->next.count);
   }
   free(list);
@@ -359,6 +380,7 @@ enum err front_switch(struct front *f, struct control *control, struct note_queu
     return e;
   }
   e = switch_workers(f);
+  if (f->settle) f->settle(f->settle_arg);
   char text[ADDR_TEXT_BYTES];
   for (size_t i = 0; i < f->next.count; i++)
     if (!set_find(&f->now, &f->next.list[i].addr))
@@ -391,6 +413,8 @@ void front_stop(struct front *f, uint32_t grace_ms) {
     udp_worker_stop(f->threads[i], &f->past);
     f->threads[i] = NULL;
   }
+  update_queue_close(f->updates);
+  if (f->settle) f->settle(f->settle_arg);
   stream_server_stop(f->streams, grace_ms);
   f->streams = NULL;
 }
@@ -405,6 +429,7 @@ void front_free(struct front *f) {
   free(f->workers);
   free(f->threads);
   streamer_free(f->streamer);
+  update_queue_free(f->updates);
   free(f);
 }
 

@@ -16,6 +16,7 @@
 #include "tandem/observe.h"
 
 struct front;
+struct control_update;
 
 MUST_CHECK enum err front_new(struct front **out);
 /* Ends the workers and the stream thread: what has arrived is answered, slow clients get a moment and transfers `grace_ms`. NULL is
@@ -30,6 +31,12 @@ MUST_CHECK enum err front_open(struct front *f, const struct config_server *serv
 void front_abandon(struct front *f); /* closes what the last front_open opened; nothing to do after a switch */
 /* `control` answers the questions. The first switch starts the threads. */
 MUST_CHECK enum err front_switch(struct front *f, struct control *control, struct note_queue *notes, struct loop *control_loop);
+
+/* What answers the UPDATEs that came by sockets about to be closed: takes them all and calls control_updates_settle. */
+void front_on_settle(struct front *f, void (*settle)(void *arg), void *arg);
+/* UPDATEs that wait for the control thread, one after the other; NULL: no more. Each is given back with its answer. */
+struct control_update *front_take_update(struct front *f);
+void front_answer_update(struct front *f, struct control_update *u, const uint8_t *bytes, size_t n);
 
 /* Attaches to the interfaces of server.xdp, for the addresses of what front_open opened. Once, before privileges are dropped and
  * threads start. An interface that can't be served so is logged, and its traffic comes to the sockets as ever. */

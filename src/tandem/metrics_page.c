@@ -109,6 +109,9 @@ static void write_transfers(struct metrics_writer *w, const struct front_counts 
   metric_begin(w, METRIC_TRANSFERS_IN);
   metric_value(w, f->transfers_in, "done");
   metric_value(w, f->secondary.transfers_failed, "failed");
+  metric_single(w, METRIC_TRANSFERS_IN_CHANGES, f->secondary.transfers_changes);
+  metric_single(w, METRIC_TRANSFERS_IN_FELL_BACK, f->secondary.transfers_fell_back);
+  metric_single(w, METRIC_ZONEMD_REFUSED, f->secondary.zonemd_refused);
   metric_begin(w, METRIC_TRANSFERS_OUT);
   metric_value(w, c->transfers_done, "done");
   metric_value(w, c->transfers_failed, "failed");
@@ -116,6 +119,12 @@ static void write_transfers(struct metrics_writer *w, const struct front_counts 
   metric_single(w, METRIC_TRANSFERS_OUT_RUNNING, c->transfers_running);
   metric_single(w, METRIC_SOA_QUERIES, f->secondary.soa_queries);
   metric_single(w, METRIC_SOA_SILENT, f->secondary.soa_silent);
+  metric_begin(w, METRIC_UPDATES);
+  metric_value(w, f->updates_done, "done");
+  metric_value(w, f->updates_unchanged, "unchanged");
+  metric_value(w, f->updates_refused + c->observed.updates_refused, "refused");
+  metric_value(w, f->updates_failed, "failed");
+  metric_value(w, f->updates_forwarded, "forwarded");
   metric_begin(w, METRIC_NOTIFIES_IN);
   metric_value(w, f->notifies_in, "taken");
   metric_value(w, c->observed.notifies_refused, "refused");

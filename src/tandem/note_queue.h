@@ -1,8 +1,5 @@
-/* What the workers and the stream thread tell the control thread: a bounded ring that never waits and never allocates.
- *
- * Each cell has a turn number. A writer that finds its cell's turn takes the cell by moving `head` on, fills it, and passes
- * the turn to the reader; the reader empties it and passes the turn to the writer of the next round. A full ring says so.
- * Thread: any number of writers, one reader. */
+/* What the workers and the stream thread tell the control thread: a ring (ring.h) of notes. Thread: any number of writers, one
+ * reader. */
 #ifndef TANDEM_NOTE_QUEUE_H
 #define TANDEM_NOTE_QUEUE_H
 
@@ -14,6 +11,7 @@ enum note_kind {
   NOTE_NOTIFY,         /* an allowed NOTIFY: the zone's secondary is to ask */
   NOTE_NOTIFY_REFUSED, /* the rest is to be logged */
   NOTE_TRANSFER_REFUSED,
+  NOTE_UPDATE_REFUSED,
   NOTE_TSIG_FAILED,
 };
 

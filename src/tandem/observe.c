@@ -47,6 +47,9 @@ static void observe_refusal(struct observer *o, const struct answer_job *job, st
   if (r->opcode == OPCODE_NOTIFY) {
     count(&o->notifies_refused);
     note_refusal(o, NOTE_NOTIFY_REFUSED, job, now);
+  } else if (r->opcode == OPCODE_UPDATE) {
+    count(&o->updates_refused);
+    note_refusal(o, NOTE_UPDATE_REFUSED, job, now);
   } else if (r->opcode == OPCODE_QUERY && (r->qtype == RR_AXFR || r->qtype == RR_IXFR)) {
     count(&o->transfers_refused);
     note_refusal(o, NOTE_TRANSFER_REFUSED, job, now);
@@ -61,6 +64,7 @@ void observe(struct observer *o, const struct answer_job *job, struct instant no
     count(&t->dropped);
     return;
   }
+  if (r->kind == ANSWER_UPDATE) return; /* whoever judges it counts what became of it */
   count(&t->rcodes[r->rcode < OBSERVED_RCODES ? r->rcode : OBSERVED_RCODES - 1]);
   if (r->truncated) count(&t->truncated);
   if (r->rcode != RCODE_NOERROR && r->rcode != RCODE_NXDOMAIN) observe_refusal(o, job, now);
@@ -109,6 +113,7 @@ void observer_add(const struct observer *o, struct observed *sum) {
   sum->lost_notes += counted(&o->lost_notes);
   sum->transfers_refused += counted(&o->transfers_refused);
   sum->notifies_refused += counted(&o->notifies_refused);
+  sum->updates_refused += counted(&o->updates_refused);
   for (int i = 0; i < OBSERVED_TSIG_ERRORS; i++)
     sum->tsig_failures[i] += counted(&o->tsig_failures[i]);
 }

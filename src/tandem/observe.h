@@ -32,7 +32,7 @@ struct observer {
   int64_t note_second; /* refusals are noted at most so many times a second: they can be had for the asking */
   unsigned notes_left;
   /* written by its own thread alone */
-  _Atomic uint64_t lost_notes, transfers_refused, notifies_refused, tsig_failures[OBSERVED_TSIG_ERRORS];
+  _Atomic uint64_t lost_notes, transfers_refused, notifies_refused, updates_refused, tsig_failures[OBSERVED_TSIG_ERRORS];
   struct observer_tally listeners[LIMIT_LISTENERS_COUNTED]; /* by the number that a socket's tag has (worker.h) */
 };
 
@@ -47,7 +47,7 @@ struct observed_tally {
 };
 struct observed {
   struct observed_tally all; /* of all listen addresses */
-  uint64_t lost_notes, transfers_refused, notifies_refused, tsig_failures[OBSERVED_TSIG_ERRORS];
+  uint64_t lost_notes, transfers_refused, notifies_refused, updates_refused, tsig_failures[OBSERVED_TSIG_ERRORS];
 };
 /* Adds what was counted up to now. */
 void observer_add(const struct observer *o, struct observed *sum);

@@ -66,12 +66,33 @@ static void take_note(struct server *s, const struct note *n, struct instant now
     log_event(EV_TSIG_FAILED, LOG_TEXT("from", from), LOG_TEXT("key", name),
               LOG_TEXT("error", observed_tsig_text(observed_tsig_error(n->code))));
   else
-    log_event(n->kind == NOTE_NOTIFY_REFUSED ? EV_NOTIFY_REFUSED : EV_TRANSFER_REFUSED, LOG_TEXT("zone", name),
-              LOG_TEXT("from", from), LOG_TEXT("rcode", rcode_text(n->code)));
+    log_event(n->kind == NOTE_NOTIFY_REFUSED   ? EV_NOTIFY_REFUSED
+              : n->kind == NOTE_UPDATE_REFUSED ? EV_UPDATE_REFUSED
+                                               : EV_TRANSFER_REFUSED,
+              LOG_TEXT("zone", name), LOG_TEXT("from", from), LOG_TEXT("rcode", rcode_text(n->code)));
+}
+
+/* All that wait: they are one batch. */
+static void take_updates(struct server *s, struct instant now) {
+  for (struct control_update *u; (u = front_take_update(s->front));)
+    control_update(s->control, u, now);
+}
+
+static void settle_updates(void *arg) {
+  struct server *s = arg;
+  struct instant now = clock_read();
+  if (!s->control) return;
+  take_updates(s, now);
+  control_updates_settle(s->control, now);
+}
+
+static void answer_update(void *arg, struct control_update *u, const uint8_t *bytes, size_t n) {
+  front_answer_update(((struct server *)arg)->front, u, bytes, n);
 }
 
 static void take_notes(void *arg, struct instant now) {
   struct server *s = arg;
+  take_updates(s, now);
   struct note n;
   int left = NOTES_A_TURN;
   while (left > 0 && note_queue_take(s->notes, &n)) {
@@ -226,6 +247,7 @@ static void begin_swap(void *arg, uint64_t token) {
   }
   log_event(EV_SERVER_SWAPPING, LOG_NUMBER("pid", getpid()));
   s->swap_token = token;
+  settle_updates(s);
   control_freeze(s->control, clock_read());
   metrics_free(s->metrics);
   s->metrics = NULL;
@@ -313,7 +335,7 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s, reconfigure, stop, reply, server_status, begin_swap};
+  struct control_events events = {s, reconfigure, stop, reply, server_status, begin_swap, answer_update};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));
@@ -338,6 +360,7 @@ static int start(struct server *s, const char *config_path) {
   if (!e) e = metrics_new(s->loop, s->front, &s->metrics);
   if (e) return failed("start", err_text(e));
   loop_on_wake(s->loop, take_notes, s);
+  front_on_settle(s->front, settle_updates, s);
   status = open_all(s);
   if (!status) status = drop_privileges(s);
   if (status) return status;

@@ -18,13 +18,21 @@ static uint64_t next_salt(struct worker *w) {
   return w->salt;
 }
 
+/* The control thread will answer, unless it is too far behind to be given more. */
+static void pass_on_update(struct worker *w, const struct answer_identity *id, struct answer_job *job,
+                           const struct udp_packet *packet, struct instant now) {
+  if (update_queue_put_udp(w->updates, job, id, packet, now)) loop_wake(w->observer.control_loop);
+  else answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NOT_READY);
+}
+
 /* What is left to do with an answered request; how many octets to send. */
-static uint32_t finish(struct worker *w, const struct answer_identity *id, struct answer_job *job, struct instant now) {
+static uint32_t finish(struct worker *w, const struct answer_identity *id, struct answer_job *job, const struct udp_packet *packet,
+                       struct instant now) {
   if (job->result.kind == ANSWER_NOTIFY && !observe_notify(&w->observer, job)) answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NONE);
-  else if (job->result.kind == ANSWER_UPDATE) answer_rcode(id, job, now, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
+  else if (job->result.kind == ANSWER_UPDATE) pass_on_update(w, id, job, packet, now);
   observe(&w->observer, job, now);
   if (job->tsig.running) tsig_stream_done(&job->tsig);
-  return job->result.kind == ANSWER_DROP ? 0 : job->result.size;
+  return job->result.kind == ANSWER_DROP || job->result.kind == ANSWER_UPDATE ? 0 : job->result.size;
 }
 
 static void handle(void *arg, struct udp_packet *packets, size_t count) {
@@ -42,7 +50,7 @@ static void handle(void *arg, struct udp_packet *packets, size_t count) {
   const struct answer_identity *id = control_identity(w->control);
   answer_batch(control_zones(w->control), id, w->order, count, now, next_salt(w));
   for (size_t i = 0; i < count; i++)
-    packets[i].out_size = finish(w, id, &w->jobs[i], now);
+    packets[i].out_size = finish(w, id, &w->jobs[i], &packets[i], now);
   zone_read_end();
 }
 
@@ -54,10 +62,11 @@ static void end(void *arg) {
   zone_reader_unregister();
 }
 
-enum err worker_new(struct control *control, struct note_queue *notes, struct loop *control_loop, struct worker **out) {
+enum err worker_new(struct control *control, struct note_queue *notes, struct update_queue *updates, struct loop *control_loop,
+                    struct worker **out) {
   struct worker *w;
   if (posix_memalign((void **)&w, 64, sizeof *w) != 0) return ERR_MEMORY;
-  *w = (struct worker){.control = control};
+  *w = (struct worker){.control = control, .updates = updates};
   observer_init(&w->observer, notes, control_loop);
   if (random_bytes(&w->salt, sizeof w->salt) != ERR_OK) w->salt = 0;
   w->salt |= 1;

@@ -6,6 +6,7 @@
 #include "control/control.h"
 #include "io/udp_worker.h"
 #include "tandem/observe.h"
+#include "tandem/update_queue.h"
 
 /* What a socket says of its listen address, in its tag: the number of its counters, below LIMIT_LISTENERS_COUNTED, and what it is
  * for. */
@@ -16,12 +17,14 @@ void client_from_tag(struct answer_client *client, uint32_t tag);
 struct worker {
   struct control *control;
   struct observer observer;
+  struct update_queue *updates;
   uint64_t salt; /* state of a small generator */
   struct answer_job *order[LIMIT_BATCH];
   struct answer_job jobs[LIMIT_BATCH];
 };
 
-MUST_CHECK enum err worker_new(struct control *control, struct note_queue *notes, struct loop *control_loop, struct worker **out);
+MUST_CHECK enum err worker_new(struct control *control, struct note_queue *notes, struct update_queue *updates,
+                               struct loop *control_loop, struct worker **out);
 void worker_free(struct worker *w); /* NULL is fine */
 struct udp_handler worker_handler(struct worker *w);
 

@@ -16,6 +16,8 @@ struct axfr_out {
   struct axfr_out_count count;
   enum stage stage;
   bool soa_only; /* IXFR of somebody who has our serial */
+  uint32_t client_serial;
+  struct ixfr_chain *chain; /* the changes to send; NULL: the zone */
   bool has_edns;
   uint16_t id, flags, qtype;
   struct name qname; /* as it was asked */
@@ -68,6 +70,7 @@ enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req,
   tsig_stream_none(&a->tsig);
   a->snap = zone_snap_ref(snap);
   a->soa_only = req->qtype == RR_IXFR && !serial_gt(zone_serial(snap), serial);
+  a->client_serial = serial;
   a->has_edns = req->edns.present;
   a->id = req->id;
   a->flags = (uint16_t)(FLAG_QR | FLAG_AA | (req->flags & FLAG_RD));
@@ -87,9 +90,19 @@ enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req,
 void axfr_out_free(struct axfr_out *a) {
   if (!a) return;
   if (a->cursor.state) zone_cursor_close(&a->cursor);
+  ixfr_chain_free(a->chain);
   zone_snap_unref(a->snap);
   tsig_stream_done(&a->tsig);
   free(a);
+}
+
+bool axfr_out_wants_changes(const struct axfr_out *a, uint32_t *client_serial) {
+  *client_serial = a->client_serial;
+  return a->qtype == RR_IXFR && !a->soa_only;
+}
+
+void axfr_out_changes(struct axfr_out *a, struct ixfr_chain *chain) {
+  a->chain = chain;
 }
 
 struct axfr_out_count axfr_out_count(const struct axfr_out *a) {
@@ -137,6 +150,25 @@ static bool put_record(struct axfr_out *a, struct message_writer *w) {
   return true;
 }
 
+static bool put_change(struct axfr_out *a, struct message_writer *w) {
+  const struct delta_record *r = ixfr_chain_at(a->chain);
+  if (!message_put_rr(w, SECTION_ANSWER, r->owner.octets, r->type, CLASS_IN, r->ttl, r->rdata, r->size)) return false;
+  ixfr_chain_step(a->chain);
+  return true;
+}
+
+/* Puts records until there are no more, or no room: then false. */
+static bool put_records(struct axfr_out *a, struct message_writer *w) {
+  if (!a->chain) {
+    while (more(a))
+      if (!put_record(a, w)) return false;
+    return true;
+  }
+  while (ixfr_chain_at(a->chain))
+    if (!put_change(a, w)) return false;
+  return true;
+}
+
 static bool put_soa(struct axfr_out *a, struct message_writer *w) {
   return message_put_rr(w, SECTION_ANSWER, zone_apex(a->snap)->octets, RR_SOA, CLASS_IN, a->soa_ttl, a->soa, a->soa_size);
 }
@@ -144,12 +176,7 @@ static bool put_soa(struct axfr_out *a, struct message_writer *w) {
 /* Puts what fits. */
 static void fill(struct axfr_out *a, struct message_writer *w) {
   if (a->stage == STAGE_FIRST_SOA && put_soa(a, w)) a->stage = a->soa_only ? STAGE_DONE : STAGE_RECORDS;
-  if (a->stage == STAGE_RECORDS) {
-    bool left;
-    while ((left = more(a)) && put_record(a, w))
-      continue;
-    if (!left) a->stage = STAGE_LAST_SOA;
-  }
+  if (a->stage == STAGE_RECORDS && put_records(a, w)) a->stage = STAGE_LAST_SOA;
   if (a->stage == STAGE_LAST_SOA && put_soa(a, w)) a->stage = STAGE_DONE;
 }
 

@@ -98,7 +98,7 @@ static void ask(struct secondaries *s, struct secondary *z, struct instant now) 
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now) {
   z->first_target = first_target == NO_TARGET ? 0 : first_target;
   z->tried = 0;
-  z->current = z->lower = false;
+  z->current = z->lower = z->whole = false;
   z->round_ns = now.mono_ns;
   z->refresh_ns = UINT64_MAX;
   if (!z->has_content || z->expired) z->urgent = true;
@@ -158,6 +158,7 @@ void target_failed(struct secondaries *s, struct secondary *z, const char *what,
   snprintf(text, sizeof text, "%s %s", addr_text(t.address, address), what);
   exchange_free(s, z);
   secondary_failed(s, z, text, t.primary->name, now);
+  z->whole = false;
   z->tried++;
   ask(s, z, now);
 }

@@ -50,7 +50,8 @@ static void options_unref(struct shared_options *o) {
 static bool options_equal(const struct secondary_options *a, const struct secondary_options *b) {
   return a->primaries == b->primaries && a->primary_count == b->primary_count && a->refresh_min_ms == b->refresh_min_ms &&
          a->refresh_max_ms == b->refresh_max_ms && a->retry_min_ms == b->retry_min_ms && a->retry_max_ms == b->retry_max_ms &&
-         a->transfer_max_bytes == b->transfer_max_bytes && a->transfer_timeout_ms == b->transfer_timeout_ms;
+         a->transfer_max_bytes == b->transfer_max_bytes && a->transfer_timeout_ms == b->transfer_timeout_ms &&
+         a->zonemd_ignore == b->zonemd_ignore;
 }
 
 /* Zones of a template come one after the other with the same options: one copy serves all of them. */
@@ -118,7 +119,7 @@ void secondary_reschedule(struct secondaries *s, struct secondary *z) {
   timer_set(&s->timers, &z->timer, due);
 }
 
-void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now) {
+void secondary_note(struct secondary *z, const char *what, struct instant now) {
   size_t size = strlen(what) + 1;
   char *error = realloc(z->error, size);
   if (error) {
@@ -126,6 +127,10 @@ void secondary_failed(struct secondaries *s, struct secondary *z, const char *wh
     z->error = error;
     z->error_wall_s = now.wall_s;
   }
+}
+
+void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now) {
+  secondary_note(z, what, now);
   s->events.failed(s->events.arg, z->id, what, peer);
 }
 
@@ -238,6 +243,7 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
   }
   bool ask = fresh || !same_primaries(&z->options->o, o);
   if (ask && !fresh) cancel(s, z);
+  if (ask) transfer_forget(z);
   options_unref(z->options);
   z->options = shared;
   adopt_content(z, content, good_at_s, expire_s, now);
@@ -284,7 +290,7 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
     round_end(s, z, true, now);
   } else {
     struct xfr_what what;
-    const char *peer = z->last_transfer ? z->last_transfer->peer : "";
+    const char *peer = z->last_transfer ? z->last_transfer->text : "";
     xfr_what_set(&what, "the transferred version was not taken: %s", why && *why ? why : err_text(e));
     secondary_failed(s, z, what.text, peer, now);
     round_end(s, z, false, now);
@@ -345,19 +351,6 @@ void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant n
 
 /* ---- status ---- */
 
-static void status_transfer(const struct last_transfer *l, struct secondary_status *out) {
-  out->has_last_transfer = true;
-  out->last_transfer = (struct transfer_info){.from = l->from,
-                                              .is_signed = l->is_signed,
-                                              .bytes = l->bytes,
-                                              .messages = l->messages,
-                                              .records = l->records,
-                                              .dropped = l->dropped,
-                                              .duration_ns = l->duration_ns};
-  memcpy(out->last_transfer.peer, l->peer, strlen(l->peer) + 1);
-  out->last_transfer_wall_s = l->wall_s;
-}
-
 bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out) {
   const struct secondary *z = find(s, zone_id);
   if (!z) return false;
@@ -366,7 +359,7 @@ bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct seco
                                    .expires_mono_ns = z->has_content ? z->expires_ns : 0,
                                    .expired = z->expired,
                                    .last_good_wall_s = z->good_wall_s};
-  if (z->last_transfer) status_transfer(z->last_transfer, out);
+  if (z->last_transfer) last_transfer_status(z->last_transfer, out);
   if (z->error) {
     size_t n = strlen(z->error);
     if (n >= sizeof out->last_error) n = sizeof out->last_error - 1;
@@ -403,7 +396,7 @@ bool secondaries_stream_open(struct secondaries *s, uint64_t token, struct insta
   struct exchange *x = tokens_find(&s->tokens, token);
   if (!x) return false;
   if (x->stage == STAGE_SOA_CONNECT) soa_stream_open(s, x->zone, now);
-  else if (x->stage == STAGE_AXFR_CONNECT) transfer_on(s, x->zone, now);
+  else if (x->stage == STAGE_XFR_CONNECT) transfer_on(s, x->zone, now);
   pump(s, now);
   return true;
 }
@@ -412,7 +405,7 @@ bool secondaries_stream_input(struct secondaries *s, uint64_t token, const uint8
   struct exchange *x = tokens_find(&s->tokens, token);
   if (!x) return false;
   if (x->stage == STAGE_SOA_STREAM) soa_input(s, x->zone, message, n, now);
-  else if (x->stage == STAGE_AXFR) transfer_input(s, x->zone, message, n, now);
+  else if (x->stage == STAGE_XFR) transfer_input(s, x->zone, message, n, now);
   pump(s, now);
   return true;
 }
@@ -435,7 +428,7 @@ static void wake(struct secondaries *s, struct secondary *z, struct instant now)
   }
   struct exchange *x = z->exchange;
   if (x && x->deadline_ns <= now.mono_ns) {
-    if (x->stage >= STAGE_AXFR_CONNECT) transfer_timeout(s, z, now);
+    if (x->stage >= STAGE_XFR_CONNECT) transfer_timeout(s, z, now);
     else soa_timeout(s, z, now);
   } else if (z->phase == SECONDARY_IDLE && z->refresh_ns <= now.mono_ns) {
     round_begin(s, z, NO_TARGET, now);

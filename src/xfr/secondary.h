@@ -8,6 +8,10 @@
  * A round asks one address of one primary after the other until one has something newer or none is left; several primaries that say
  * our content is current are all asked, for one of them may know better. Nothing is allocated for a zone that rests.
  *
+ * A transfer asks for the changes to what we have (IXFR, RFC 1995). When these do not come, or do not fit, or lead to a zone that
+ * its own digest (ZONEMD, RFC 8976) belies, the same primary is asked for the whole zone at once; if that helps, its changes are
+ * not asked for again for a while (LIMIT_IXFR_AVOID_LEAST_S, doubling).
+ *
  * Thread: the control thread (or the simulator). */
 #ifndef XFR_SECONDARY_H
 #define XFR_SECONDARY_H
@@ -32,6 +36,7 @@ struct secondary_options {
   uint32_t refresh_min_ms, refresh_max_ms, retry_min_ms, retry_max_ms; /* bounds of the SOA's timers */
   uint64_t transfer_max_bytes;
   uint32_t transfer_timeout_ms; /* without progress */
+  bool zonemd_ignore;           /* take versions whose ZONEMD does not fit, too */
 };
 
 /* What a transfer was, for status and log. */
@@ -39,8 +44,11 @@ struct transfer_info {
   char peer[64];
   struct addr from;
   bool incremental, is_signed;
+  bool has_serial_from; /* we had content */
+  uint32_t serial_from, serial_to;
   uint64_t bytes, messages, records, dropped; /* dropped: records out of the zone */
   uint64_t duration_ns;
+  char whole_because[200]; /* why changes did not do, though they were asked for; "": they did, or were not */
 };
 
 /* What the machine tells its owner. From inside an event only secondary_committed and secondary_status may be called. */
@@ -56,6 +64,11 @@ struct secondary_events {
   /* A round is over: with `good`, our content is current or a newer version was committed; otherwise every primary failed. May be
    * NULL. */
   void (*settled)(void *arg, uint32_t zone_id, bool good);
+  /* The version that is served, which secondary_configure or secondary_committed last named, with one reference for the machine;
+   * asked for when a transfer begins. NULL (as the function, too): the whole zone is transferred. */
+  struct zone_snap *(*content)(void *arg, uint32_t zone_id);
+  /* Changes did not come or were of no use, `what` says why: the whole zone is asked for now. May be NULL. */
+  void (*fell_back)(void *arg, uint32_t zone_id, const char *what, const char *peer);
 };
 
 enum secondary_phase { SECONDARY_IDLE, SECONDARY_ASKING, SECONDARY_WAITING_SLOT, SECONDARY_TRANSFERRING, SECONDARY_COMMITTING };
@@ -76,6 +89,8 @@ struct secondary_status {
 struct secondary_counts {           /* of all zones since the start */
   uint64_t soa_queries, soa_silent; /* exchanges, those without any answer */
   uint64_t transfers, transfers_failed;
+  uint64_t transfers_changes, transfers_fell_back;  /* IXFR that brought changes; those that had to be asked for as a whole */
+  uint64_t zonemd_refused;                          /* versions that their own digest belied */
   uint64_t notifies, notifies_known, notifies_busy; /* known: a serial we have; busy: remembered until what is under way ends */
   uint64_t expired;
 };

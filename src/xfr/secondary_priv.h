@@ -3,13 +3,14 @@
  *   secondary.c  the table of zones, configuration, status, the owner's calls
  *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
  *   transfer.c   the stream of a transfer
+ *   outcome.c    what becomes of it: a version, the same once more as a whole, or a failure; what status says of it
  *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
  *
  * Every public call ends with secondaries_pump, the only place where exchanges start; so nothing recurses. */
 #ifndef XFR_SECONDARY_PRIV_H
 #define XFR_SECONDARY_PRIV_H
 
-#include "xfr/axfr_in_priv.h"
+#include "xfr/incoming_priv.h"
 #include "xfr/map_priv.h"
 #include "xfr/remotes_priv.h"
 #include "xfr/secondary.h"
@@ -32,7 +33,7 @@ struct target {
   const struct addr *address;
 };
 
-enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_AXFR_CONNECT, STAGE_AXFR };
+enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_XFR_CONNECT, STAGE_XFR };
 
 struct exchange { /* what is under way for one zone */
   struct secondary *zone;
@@ -48,16 +49,18 @@ struct exchange { /* what is under way for one zone */
   const struct tsig_key *key;
   struct soa_query query;
   struct xfr_what doubt; /* a doubtful answer that came; "" none */
-  struct axfr_in *axfr;
+  struct incoming *incoming;
   uint64_t started_ns, progress_ns, window_ns, window_bytes;
 };
 
 struct last_transfer {
   struct addr from;
-  bool is_signed;
+  bool is_signed, incremental, has_serial_from;
+  uint16_t peer_size;
+  uint32_t serial_from, serial_to;
   uint64_t bytes, messages, records, dropped, duration_ns;
   int64_t wall_s;
-  char peer[];
+  char text[]; /* the peer's name, and behind it why the whole zone was taken */
 };
 
 struct secondary {
@@ -82,12 +85,16 @@ struct secondary {
   uint8_t phase;                /* enum secondary_phase */
   uint8_t failures;             /* rounds in a row */
   uint8_t fruitless;            /* NOTIFYs in a row that brought nothing */
+  uint8_t whole_times;          /* in a row that changes did not do and the whole zone did */
+  uint16_t whole_primaries;     /* a bit each: ask these for the whole zone ... */
+  uint32_t whole_until_s;       /* ... until then, monotonic */
   bool has_content : 1, expired : 1, has_promised_expire : 1;
   bool urgent : 1;       /* not behind ordinary refreshes */
   bool notify_round : 1; /* begun by a NOTIFY */
   bool force : 1;        /* retransfer: take whatever serial */
   bool current : 1;      /* in this round a primary said that our content is */
   bool lower : 1;        /* in this round a primary was behind us */
+  bool whole : 1;        /* the target at hand failed to give changes: it is asked for the whole zone */
   bool again : 1;        /* a NOTIFY or command came meanwhile: another round at once */
   bool again_force : 1, again_notify : 1, again_serial_known : 1;
   uint8_t apex_size;
@@ -111,7 +118,8 @@ struct secondaries {
 void secondary_apex(const struct secondary *z, struct name *out);
 struct target secondary_target(const struct secondary *z, uint16_t index); /* index < target_count */
 void secondary_reschedule(struct secondaries *s, struct secondary *z);
-/* Keeps the error for status and tells the owner. */
+void secondary_note(struct secondary *z, const char *what, struct instant now); /* keeps an error for status */
+/* The same, and tells the owner. */
 void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
 
 /* ---- refresh.c ---- */
@@ -139,5 +147,16 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now);
 void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now);
+
+/* ---- outcome.c ---- */
+/* The content to ask for changes to, with one reference; NULL: the whole zone is to be asked for. */
+struct zone_snap *transfer_base(struct secondaries *s, const struct secondary *z, struct instant now);
+/* `what` ends a sentence that starts with the address. Of changes: the whole zone is asked for, at the same address. */
+void transfer_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
+/* The same where the address itself is in doubt: another one is asked if there is one. */
+void transfer_stalled(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
+void transfer_done(struct secondaries *s, struct secondary *z, struct instant now); /* all of it is here */
+void transfer_forget(struct secondary *z); /* who has to be asked for the whole zone: other primaries are configured */
+void last_transfer_status(const struct last_transfer *l, struct secondary_status *out);
 
 #endif

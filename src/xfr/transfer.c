@@ -56,7 +56,7 @@ void exchange_free(struct secondaries *s, struct secondary *z) {
   close_token(s, x, x->stage != STAGE_SOA_UDP);
   give_back(s, x->lane);
   soa_query_done(&x->query);
-  axfr_in_free(x->axfr);
+  incoming_free(x->incoming);
   tsig_keyring_unref(x->keys);
   free(x);
 }
@@ -72,11 +72,6 @@ enum err exchange_open_stream(struct secondaries *s, struct exchange *x) {
 
 /* ---- transfers ---- */
 
-static void transfer_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
-  s->counts.transfers_failed++;
-  target_failed(s, z, what, now);
-}
-
 static uint64_t window_ns(const struct secondary *z) {
   uint32_t ms = z->options->o.transfer_timeout_ms;
   return (ms ? ms : LIMIT_TRANSFER_CONNECT_MS) * NS_PER_MS;
@@ -90,7 +85,7 @@ void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lan
     transfer_failed(s, z, "was not asked: out of memory", now);
     return;
   }
-  x->stage = STAGE_AXFR_CONNECT;
+  x->stage = STAGE_XFR_CONNECT;
   uint64_t wait = window_ns(z), most = LIMIT_TRANSFER_CONNECT_MS * NS_PER_MS;
   x->deadline_ns = now.mono_ns + (wait < most ? wait : most);
   enum err e = exchange_open_stream(s, x);
@@ -110,11 +105,13 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
   if (x->stage == STAGE_SOA_STREAM) s->counts.transfers++;
   secondary_apex(z, &apex);
   z->phase = SECONDARY_TRANSFERRING;
-  x->stage = STAGE_AXFR;
+  x->stage = STAGE_XFR;
   size_t size;
-  enum err e = axfr_in_new(&apex, x->key, id, z->options->o.transfer_max_bytes, now.wall_s, &x->axfr);
+  struct zone_snap *base = transfer_base(s, z, now);
+  enum err e = incoming_new(&apex, base, x->key, id, z->options->o.transfer_max_bytes, now.wall_s, &x->incoming);
+  zone_snap_unref(base);
   if (!e) {
-    const uint8_t *request = axfr_in_request(x->axfr, &size);
+    const uint8_t *request = incoming_request(x->incoming, &size);
     e = s->net.stream_send(s->net.arg, x->token, request, size);
   }
   if (e) {
@@ -134,8 +131,11 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
   struct exchange *x = z->exchange;
   uint64_t window = window_ns(z);
   struct xfr_what what;
-  if (x->stage == STAGE_AXFR_CONNECT) {
+  if (x->stage == STAGE_XFR_CONNECT) {
     xfr_what_set(&what, "takes no TCP connection, though it answers over UDP: is TCP to it blocked?");
+  } else if (incoming_is_undecided(x->incoming)) {
+    transfer_failed(s, z, "answered our IXFR with nothing but its newer SOA", now);
+    return;
   } else if (now.mono_ns - x->progress_ns >= window) {
     xfr_what_set(&what, "sent nothing for %.1f s in the middle of the transfer", (double)window / (double)NS_PER_S);
   } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
@@ -153,68 +153,41 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
     secondary_reschedule(s, z);
     return;
   }
-  transfer_failed(s, z, what.text, now);
+  transfer_stalled(s, z, what.text, now);
 }
 
 static bool serial_is_wanted(const struct secondary *z, uint32_t serial) {
   return z->force || !z->has_content || z->expired || serial_gt(serial, z->soa.serial);
 }
 
-static void keep_last_transfer(struct secondary *z, const struct transfer_info *i, struct instant now) {
-  size_t peer_size = strlen(i->peer) + 1;
-  struct last_transfer *l = malloc(sizeof *l + peer_size);
-  if (!l) return; /* status goes on telling of the one before */
-  *l = (struct last_transfer){i->from, i->is_signed, i->bytes, i->messages, i->records, i->dropped, i->duration_ns, now.wall_s};
-  memcpy(l->peer, i->peer, peer_size);
-  free(z->last_transfer);
-  z->last_transfer = l;
-}
-
-static void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
-  struct exchange *x = z->exchange;
-  struct zone_snap *snap;
-  enum err e = axfr_in_finish(x->axfr, &snap);
-  if (e) {
-    struct xfr_what what;
-    xfr_what_set(&what, "sent a zone that can't be kept (%s)", err_text(e));
-    transfer_failed(s, z, what.text, now);
-    return;
-  }
-  struct axfr_in_count count = axfr_in_count(x->axfr);
-  struct transfer_info info = {.from = x->address,
-                               .is_signed = x->key != NULL,
-                               .bytes = count.bytes,
-                               .messages = count.messages,
-                               .records = count.records,
-                               .dropped = count.dropped,
-                               .duration_ns = now.mono_ns - x->started_ns};
-  memcpy(info.peer, x->peer, sizeof info.peer);
-  keep_last_transfer(z, &info, now);
-  exchange_free(s, z);
-  z->phase = SECONDARY_COMMITTING;
-  secondary_reschedule(s, z);
-  s->events.transferred(s->events.arg, z->id, snap, &info);
+static void refuse_serial(struct secondaries *s, struct secondary *z, uint32_t serial, struct instant now) {
+  struct xfr_what what;
+  xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial,
+               z->soa.serial, z->promised_serial);
+  s->counts.transfers_failed++;
+  target_failed(s, z, what.text, now); /* asked for the whole zone it would say the same */
 }
 
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now) {
   struct exchange *x = z->exchange;
   x->progress_ns = now.mono_ns;
   x->window_bytes += n;
-  enum axfr_in_state state = axfr_in_message(x->axfr, message, n, now.wall_s);
+  enum incoming_state state = incoming_message(x->incoming, message, n, now.wall_s);
   uint32_t serial;
-  if (state != AXFR_IN_FAILED && axfr_in_serial(x->axfr, &serial) && !serial_is_wanted(z, serial)) {
+  if (state != INCOMING_FAILED && incoming_serial(x->incoming, &serial) && !serial_is_wanted(z, serial)) {
+    refuse_serial(s, z, serial, now);
+  } else if (state == INCOMING_FAILED) {
     struct xfr_what what;
-    xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial,
-                 z->soa.serial, z->promised_serial);
+    xfr_what_set(&what, "%s", incoming_what(x->incoming));
     transfer_failed(s, z, what.text, now);
-  } else if (state == AXFR_IN_FAILED) {
-    struct xfr_what what;
-    xfr_what_set(&what, "%s", axfr_in_what(x->axfr));
-    transfer_failed(s, z, what.text, now);
-  } else if (state == AXFR_IN_DONE) {
+  } else if (state == INCOMING_DONE) {
     transfer_done(s, z, now);
   } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
     transfer_timeout(s, z, now);
+  } else if (incoming_is_undecided(x->incoming)) {
+    uint64_t soon = now.mono_ns + LIMIT_IXFR_SECOND_MS * NS_PER_MS;
+    if (soon < x->deadline_ns) x->deadline_ns = soon;
+    secondary_reschedule(s, z);
   }
 }
 
@@ -226,13 +199,13 @@ static const char *why_text(enum err why) {
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now) {
   struct exchange *x = z->exchange;
   struct xfr_what what;
-  if (x->stage == STAGE_AXFR) {
-    unsigned long long records = axfr_in_count(x->axfr).records;
+  if (x->stage == STAGE_XFR) {
+    unsigned long long records = incoming_count(x->incoming).records;
     if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, why_text(why));
     else
       xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", why_text(why));
     transfer_failed(s, z, what.text, now);
-  } else if (x->stage == STAGE_AXFR_CONNECT) {
+  } else if (x->stage == STAGE_XFR_CONNECT) {
     xfr_what_set(&what, "takes no TCP connection (%s), though it answers over UDP: is TCP to it blocked?", why_text(why));
     transfer_failed(s, z, what.text, now);
   } else {

@@ -3,12 +3,29 @@
  * A body is read back from the log long after it was made, so nothing of it is believed: names, sizes, types and RDATA are checked
  * as if they came from the network, and a body that does not fit its base exactly (removes what is not there, adds what is) is
  * damage, never half applied. */
-#include "zone/delta.h"
-
-#include "base/bytes.h"
+#include "zone/delta_priv.h"
 
 enum { RECORD_FIXED_BYTES = 1 + 2 + 4 + 2 }; /* op, type, TTL, size */
 enum { OP_REMOVED = 0, OP_ADDED = 1 };
+
+size_t delta_record_bytes(const struct delta_record *r) {
+  return RECORD_FIXED_BYTES + r->owner.size + (size_t)r->size;
+}
+
+bool delta_put(struct buf *out, const struct delta_record *r) {
+  size_t n = delta_record_bytes(r);
+  uint8_t *at = buf_reserve(out, n);
+  if (!at) return false;
+  struct wr w = wr_make(at, n);
+  wr_u8(&w, r->added ? OP_ADDED : OP_REMOVED);
+  wr_bytes(&w, r->owner.octets, r->owner.size);
+  wr_u16(&w, r->type);
+  wr_u32(&w, r->ttl);
+  wr_u16(&w, r->size);
+  wr_bytes(&w, r->rdata, r->size);
+  out->size += n;
+  return true;
+}
 
 /* ---- making ---- */
 
@@ -19,36 +36,26 @@ struct maker {
   bool full;
 };
 
-static bool put_record(struct maker *m, uint8_t op, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+static bool put_record(struct maker *m, bool added, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                        uint16_t size) {
-  size_t n = RECORD_FIXED_BYTES + owner->size + (size_t)size;
-  if (m->out->size - m->start + n > m->most_bytes) {
+  struct delta_record r = {added, *owner, type, size, ttl, rdata};
+  if (m->out->size - m->start + delta_record_bytes(&r) > m->most_bytes) {
     m->full = true;
     return false;
   }
-  uint8_t *at = buf_reserve(m->out, n);
-  if (!at) return false;
-  struct wr w = wr_make(at, n);
-  wr_u8(&w, op);
-  wr_bytes(&w, owner->octets, owner->size);
-  wr_u16(&w, type);
-  wr_u32(&w, ttl);
-  wr_u16(&w, size);
-  wr_bytes(&w, rdata, size);
-  m->out->size += n;
-  return true;
+  return delta_put(m->out, &r);
 }
 
 static bool put_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct maker *m = arg;
   m->size.removed++;
-  return put_record(m, OP_REMOVED, owner, type, ttl, rdata, size);
+  return put_record(m, false, owner, type, ttl, rdata, size);
 }
 
 static bool put_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct maker *m = arg;
   m->size.added++;
-  return put_record(m, OP_ADDED, owner, type, ttl, rdata, size);
+  return put_record(m, true, owner, type, ttl, rdata, size);
 }
 
 enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *to, size_t most_bytes, struct buf *out,
@@ -69,15 +76,7 @@ enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *t
 
 /* ---- reading ---- */
 
-struct record {
-  bool added;
-  struct name owner;
-  uint16_t type, size;
-  uint32_t ttl;
-  const uint8_t *rdata;
-};
-
-static bool read_record(struct rd *r, struct record *out) {
+static bool read_record(struct rd *r, struct delta_record *out) {
   uint8_t op;
   if (!rd_u8(r, &op) || op > OP_ADDED || name_read_plain(r, &out->owner)) return false;
   if (!rd_u16(r, &out->type) || !rd_u32(r, &out->ttl) || !rd_u16(r, &out->size) || !rd_bytes(r, out->size, &out->rdata))
@@ -98,7 +97,7 @@ enum err zone_delta_each(const uint8_t *body, size_t n,
                                    const uint8_t *rdata, uint16_t size),
                          void *arg) {
   struct rd r;
-  struct record record;
+  struct delta_record record;
   enum err err = begin(body, n, &r);
   if (err) return err;
   while (rd_left(&r)) {
@@ -108,9 +107,18 @@ enum err zone_delta_each(const uint8_t *body, size_t n,
   return ERR_OK;
 }
 
+enum err zone_delta_open(const uint8_t *body, size_t n, struct delta_cursor *out) {
+  return begin(body, n, &out->rest);
+}
+
+enum err zone_delta_next(struct delta_cursor *c, struct delta_record *out) {
+  if (!rd_left(&c->rest)) return ERR_NOT_FOUND;
+  return read_record(&c->rest, out) ? ERR_OK : ERR_CORRUPT;
+}
+
 /* ---- applying ---- */
 
-static enum err apply_record(struct zone_edit *e, const struct record *r) {
+static enum err apply_record(struct zone_edit *e, const struct delta_record *r) {
   enum zone_add outcome;
   if (!r->added) return zone_edit_remove(e, &r->owner, r->type, r->rdata, r->size);
   enum err err = zone_edit_add(e, &r->owner, r->type, r->ttl, r->rdata, r->size, &outcome);
@@ -126,7 +134,7 @@ static enum err as_damage(enum err err) {
 
 enum err zone_delta_apply(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out) {
   struct rd r;
-  struct record record;
+  struct delta_record record;
   struct zone_edit *e;
   enum err err = begin(body, n, &r);
   if (err) return err;
@@ -134,6 +142,37 @@ enum err zone_delta_apply(const struct zone_snap *base, const uint8_t *body, siz
   if (err) return err;
   while (!err && rd_left(&r))
     err = read_record(&r, &record) ? apply_record(e, &record) : ERR_CORRUPT;
+  if (err) {
+    zone_edit_abort(e);
+    return as_damage(err);
+  }
+  return as_damage(zone_edit_finish(e, out));
+}
+
+/* ---- taking back ---- */
+
+/* First what was added goes, in the whole body, and then what was removed comes back: so no order within the body matters. */
+static enum err revert_half(struct zone_edit *e, struct rd r, bool added) {
+  struct delta_record record;
+  enum err err = ERR_OK;
+  while (!err && rd_left(&r)) {
+    if (!read_record(&r, &record)) return ERR_CORRUPT;
+    if (record.added != added) continue;
+    record.added = !added;
+    err = apply_record(e, &record);
+  }
+  return err;
+}
+
+enum err zone_delta_revert(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out) {
+  struct rd r;
+  struct zone_edit *e;
+  enum err err = begin(body, n, &r);
+  if (err) return err;
+  err = zone_edit_begin(base, zone_apex(base), &e);
+  if (err) return err;
+  err = revert_half(e, r, true);
+  if (!err) err = revert_half(e, r, false);
   if (err) {
     zone_edit_abort(e);
     return as_damage(err);

@@ -6,6 +6,7 @@
 #define ZONE_DELTA_H
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "zone/zone.h"
 
 enum { DELTA_FORMAT = 1 };
@@ -24,5 +25,31 @@ MUST_CHECK enum err zone_delta_each(const uint8_t *body, size_t n,
                                     bool (*f)(void *arg, bool added, const struct name *owner, uint16_t type, uint32_t ttl,
                                               const uint8_t *rdata, uint16_t size),
                                     void *arg);
+
+/* Takes a body back: `base` is what it led to, *out what it was applied to. Errors as above. */
+MUST_CHECK enum err zone_delta_revert(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out);
+
+/* A body read one record after the other. */
+struct delta_cursor {
+  struct rd rest;
+};
+struct delta_record {
+  bool added;
+  struct name owner;
+  uint16_t type, size;
+  uint32_t ttl;
+  const uint8_t *rdata; /* in the body */
+};
+MUST_CHECK enum err zone_delta_open(const uint8_t *body, size_t n, struct delta_cursor *out);
+/* ERR_NOT_FOUND: that was the last; ERR_CORRUPT. */
+MUST_CHECK enum err zone_delta_next(struct delta_cursor *c, struct delta_record *out);
+
+/* The net effect of bodies that follow each other, oldest first, as one body: what comes and goes in between is left out.
+ * ERR_CORRUPT: one of them is malformed. */
+struct delta_body {
+  const uint8_t *bytes;
+  size_t size;
+};
+MUST_CHECK enum err zone_delta_condense(const struct delta_body *bodies, size_t count, struct buf *out, struct delta_size *size);
 
 #endif

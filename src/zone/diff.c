@@ -94,17 +94,11 @@ static void diff_records(struct diff *d, const struct zone_node *a, const struct
   }
 }
 
-static int key_order(const struct zone_node *a, const struct zone_node *b) {
-  unsigned a_size = record_key_size(a), b_size = record_key_size(b), shorter = a_size < b_size ? a_size : b_size;
-  int c = shorter ? memcmp(record_key(a), record_key(b), shorter) : 0;
-  return c ? c : (int)a_size - (int)b_size;
-}
-
 /* Neither top is a branch; either may be missing. */
 static void diff_leaves(struct diff *d, struct trie_iter *a, struct trie_iter *b) {
   const struct trie_node *top_a = trie_iter_top(a), *top_b = trie_iter_top(b);
   const struct zone_node *ra = top_a ? node_record(a->table, top_a) : NULL, *rb = top_b ? node_record(b->table, top_b) : NULL;
-  int c = !ra ? 1 : !rb ? -1 : key_order(ra, rb);
+  int c = !ra ? 1 : !rb ? -1 : record_key_order(ra, rb);
   diff_records(d, c <= 0 ? ra : NULL, c >= 0 ? rb : NULL);
   if (c <= 0) trie_iter_skip(a);
   if (c >= 0) trie_iter_skip(b);

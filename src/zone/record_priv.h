@@ -55,6 +55,13 @@ static inline unsigned record_key_size(const struct zone_node *r) {
   return r->shape & KEY_BYTES_MAX;
 }
 
+/* Canonical order of owners (RFC 4034 §6.1). */
+static inline int record_key_order(const struct zone_node *a, const struct zone_node *b) {
+  unsigned a_size = record_key_size(a), b_size = record_key_size(b), shorter = a_size < b_size ? a_size : b_size;
+  int c = shorter ? memcmp(record_key(a), record_key(b), shorter) : 0;
+  return c ? c : (int)a_size - (int)b_size;
+}
+
 static inline unsigned record_labels(const struct zone_node *r) {
   return r->shape >> 9;
 }

@@ -8,6 +8,7 @@
 #define ZONE_ZONE_SET_H
 
 #include "base/acl.h"
+#include "wire/grant.h"
 #include "zone/zone.h"
 
 /* Who may do what with a zone; immutable, counted, shared by all zones of a template. */
@@ -17,8 +18,9 @@ struct zone_policy {
   bool drop_strangers; /* strangers: drop */
   bool secondary;
   bool require_tls; /* transfers only over TLS */
-  struct acl answer_to, transfer, notify_from, update;
-  struct acl soa_to; /* peers it notifies or lets transfer: may always ask for the SOA */
+  struct acl answer_to, transfer, notify_from;
+  struct grants update; /* of a secondary: whose updates are forwarded */
+  struct acl soa_to;    /* peers it notifies or lets transfer: may always ask for the SOA */
 };
 
 enum zone_state { ZONE_READY, ZONE_NOT_LOADED, ZONE_EXPIRED };
@@ -29,8 +31,8 @@ struct zone_entry {
   enum zone_state state;        /* not ready: SERVFAIL with the EDE below */
   const struct zone_snap *snap; /* one reference; NULL if not ready */
   const struct zone_policy *policy;
-  int ede; /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
-  char ede_text[96];
+  int ede;                  /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
+  char ede_text[96];        /* or, of a ready zone that nobody may update, why not */
   uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
   uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
   uint64_t log_zone;        /* the store's number of the zone, 0: this version is not in the log */

@@ -39,7 +39,9 @@ static void make_zones(void) {
   if (!e) e = tsig_keyring_add(identity.keys, &key_name, HMAC_SHA256, (const uint8_t *)"secret", 6);
   if (e) abort();
   open_policy.secondary = true;
-  open_policy.transfer = open_policy.update = open_policy.notify_from = (struct acl){&everybody, 1};
+  static const struct grant anything = {.who = {&everybody, 1}};
+  open_policy.transfer = open_policy.notify_from = (struct acl){&everybody, 1};
+  open_policy.update = (struct grants){&anything, 1};
   hidden_policy.hidden = true;
   zones_put(zones, "e.", zone_example, ZONES_UNSIGNED, &open_policy);
   zones_put(zones, "n.", zone_example, ZONES_NSEC, &open_policy);

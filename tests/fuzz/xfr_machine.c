@@ -1,7 +1,7 @@
 /* The secondaries machine under any order of events. The input is a list of octets {what, argument}; the net is made of the
  * exchanges and streams that the machine has open. Checked: tokens are kept in order, bounds hold, the machine never asks for a
  * time that does not come, and at the end nothing is left open. */
-#include "xfr/axfr_in_priv.h"
+#include "xfr/incoming_priv.h"
 #include "xfr/secondary.h"
 #include "zone/zone_set.h"
 
@@ -16,6 +16,7 @@ struct open { /* what the machine has open */
   bool is_stream, connected;
   uint16_t id; /* of the last message sent on it */
   uint16_t qtype;
+  uint32_t serial; /* of the SOA in an IXFR */
   size_t question_size;
   uint8_t question[QUESTION_BYTES];
 };
@@ -25,6 +26,7 @@ struct world {
   struct open open[OPEN_MAX];
   unsigned open_count;
   struct zone_snap *arrived[ZONES];
+  struct zone_snap *content[ZONES];
   struct instant now;
   uint64_t random;
   uint32_t serial;
@@ -51,6 +53,8 @@ static void sent(struct open *o, const uint8_t *bytes, size_t n) {
   o->question_size = req.question_end - MESSAGE_HEADER_BYTES;
   check(o->question_size <= QUESTION_BYTES);
   memcpy(o->question, bytes + MESSAGE_HEADER_BYTES, o->question_size);
+  check((o->qtype == RR_IXFR) == (req.authority_count == 1));
+  if (o->qtype == RR_IXFR) o->serial = get_u32(bytes + n - 20); /* unsigned, so the SOA is the last */
 }
 
 static struct open *begin(struct world *w, uint64_t token, bool is_stream) {
@@ -114,16 +118,34 @@ static uint64_t net_random(void *arg) {
 
 /* ---- the owner ---- */
 
+static void commit(struct world *w, uint32_t id, bool taken) {
+  struct zone_snap *snap = w->arrived[id];
+  w->arrived[id] = NULL;
+  if (!snap) return;
+  if (taken) {
+    zone_snap_unref(w->content[id]);
+    w->content[id] = zone_snap_ref(snap);
+  }
+  secondary_committed(w->machine, id, taken ? snap : NULL, taken ? ERR_OK : ERR_REFUSED, "no", w->now);
+  zone_snap_unref(snap);
+}
+
 static void transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
   struct world *w = arg;
   check(zone_id < ZONES && !w->arrived[zone_id]);
   w->arrived[zone_id] = snap;
   w->has_snaps = true;
-  if (chance(w)) { /* now and then from inside */
-    w->arrived[zone_id] = NULL;
-    secondary_committed(w->machine, zone_id, snap, ERR_OK, "", w->now);
-    zone_snap_unref(snap);
-  }
+  check(!info->incremental || (w->content[zone_id] && zone_shares_memory(w->content[zone_id], snap)));
+  if (chance(w)) commit(w, zone_id, true); /* now and then from inside */
+}
+
+static struct zone_snap *content(void *arg, uint32_t zone_id) {
+  struct world *w = arg;
+  return w->content[zone_id] && !chance(w) ? zone_snap_ref(w->content[zone_id]) : NULL;
+}
+
+static void fell_back(void *arg, uint32_t zone_id, const char *what, const char *peer) {
+  check(zone_id < ZONES && what[0] && peer[0]);
 }
 
 static void good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_ns) {
@@ -149,6 +171,20 @@ static void settled(void *arg, uint32_t zone_id, bool is_good) {
 
 /* ---- what happens ---- */
 
+/* A sequence from the machine's serial that adds or removes an address, which may be there or not. */
+static bool put_changes(struct message_writer *m, const struct name *apex, const uint8_t soa[30], uint8_t how, uint32_t from) {
+  uint8_t old[30];
+  static const uint8_t a[4] = {1, 2, 3, 4};
+  if (how & 32) return true; /* the whole zone instead */
+  memcpy(old, soa, sizeof old);
+  put_u32(old + 10, from + (how == 16));
+  bool fits = message_put_rr(m, SECTION_ANSWER, apex->octets, RR_SOA, CLASS_IN, 60, old, sizeof old);
+  if (how & 4) fits = fits && message_put_rr(m, SECTION_ANSWER, apex->octets, RR_A, CLASS_IN, 60, a, sizeof a);
+  fits = fits && message_put_rr(m, SECTION_ANSWER, apex->octets, RR_SOA, CLASS_IN, 60, soa, sizeof old);
+  if (how & 8) fits = fits && message_put_rr(m, SECTION_ANSWER, apex->octets, RR_A, CLASS_IN, 60, a, sizeof a);
+  return fits;
+}
+
 static size_t put_answer(struct world *w, const struct open *o, uint8_t how, uint8_t *out) {
   struct message_writer m;
   struct rd r = rd_make(o->question, o->question_size);
@@ -164,7 +200,8 @@ static size_t put_answer(struct world *w, const struct open *o, uint8_t how, uin
   message_start(&m, out, 4096, o->id, (uint16_t)(FLAG_QR | FLAG_AA | (how & 32 ? FLAG_TC : 0)));
   check(message_put_question(&m, &qname, o->qtype, CLASS_IN));
   bool fits = message_put_rr(&m, SECTION_ANSWER, qname.octets, RR_SOA, CLASS_IN, 60, rdata, sizeof rdata);
-  if (o->qtype == RR_AXFR && !(how & 64))
+  if (o->qtype == RR_IXFR) fits = fits && put_changes(&m, &qname, rdata, how, o->serial);
+  if (o->qtype != RR_SOA && !(how & 64))
     fits = fits && message_put_rr(&m, SECTION_ANSWER, qname.octets, RR_SOA, CLASS_IN, 60, rdata, sizeof rdata);
   check(fits);
   return message_finish(&m, how & 128 ? RCODE_REFUSED : RCODE_NOERROR);
@@ -227,14 +264,7 @@ static void configure(struct world *w, uint32_t id, uint8_t how) {
                                 .transfer_max_bytes = 1 << 20,
                                 .transfer_timeout_ms = 30000};
   if (how == 255) o.primary_count = 0;
-  check(secondary_configure(w->machine, id, &apexes[id], &o, NULL, 0, 0, w->now) == ERR_OK);
-}
-
-static void commit(struct world *w, uint32_t id, bool taken) {
-  struct zone_snap *snap = w->arrived[id];
-  w->arrived[id] = NULL;
-  if (snap) secondary_committed(w->machine, id, taken ? snap : NULL, taken ? ERR_OK : ERR_REFUSED, "no", w->now);
-  zone_snap_unref(snap);
+  check(secondary_configure(w->machine, id, &apexes[id], &o, w->content[id], 0, 0, w->now) == ERR_OK);
 }
 
 static void happen(struct world *w, uint8_t what, uint8_t arg) {
@@ -277,6 +307,8 @@ static void happen(struct world *w, uint8_t what, uint8_t arg) {
   case 11:
     commit(w, id, true);
     secondary_remove(w->machine, id);
+    zone_snap_unref(w->content[id]);
+    w->content[id] = NULL;
     break;
   case 12:
     w->serial += arg;
@@ -290,13 +322,14 @@ static void happen(struct world *w, uint8_t what, uint8_t arg) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct world w = {.now = {NS_PER_S, 1790000000}, .random = size, .serial = 4294967290u};
   struct xfr_net net = {&w, udp_send, udp_close, stream_connect, stream_send, stream_close, net_random};
-  struct secondary_events events = {&w, transferred, good, expired, failed, settled};
+  struct secondary_events events = {&w, transferred, good, expired, failed, settled, content, fell_back};
   check(secondaries_new(&net, &events, &w.machine) == ERR_OK);
   for (size_t i = 0; i + 1 < size && i < 600; i += 2)
     happen(&w, data[i], data[i + 1]);
   for (uint32_t id = 0; id < ZONES; id++) {
     commit(&w, id, true);
     secondary_remove(w.machine, id);
+    zone_snap_unref(w.content[id]);
   }
   check(w.open_count == 0 && secondaries_deadline(w.machine) == UINT64_MAX);
   secondaries_free(w.machine);

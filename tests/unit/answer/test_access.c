@@ -57,7 +57,9 @@ static void test_hidden_is_outside(void **state) {
   struct asker *a = asker_new();
   struct one friends, peers;
   struct zone_policy policy = {.hidden = true, .secondary = true, .answer_to = only(&friends, "192.0.2.0/24")};
-  policy.soa_to = policy.notify_from = policy.transfer = policy.update = only(&peers, "192.0.2.0/24");
+  policy.soa_to = policy.notify_from = policy.transfer = only(&peers, "192.0.2.0/24");
+  struct grant grant = {.who = policy.transfer};
+  policy.update = (struct grants){&grant, 1};
   put(a, "hidden.", &policy);
   static const uint16_t types[] = {RR_A, RR_SOA, RR_NS, RR_DS, RR_ANY, RR_AXFR, RR_IXFR, RR_MAILA, 0, 65535};
   static const unsigned transports[] = {ASK_PLAIN, ASK_TCP, ASK_TLS};
@@ -255,7 +257,8 @@ static void test_notify(void **state) {
 static void test_update(void **state) {
   struct asker *a = asker_new();
   struct one writers;
-  struct zone_policy policy = {.update = only(&writers, "192.0.2.0/24")};
+  struct grant grant = {.who = only(&writers, "192.0.2.0/24")};
+  struct zone_policy policy = {.update = {&grant, 1}};
   put(a, "zone.", &policy);
   put(a, "closed.", NULL);
   expect(a, "zone.", RR_SOA, ASK_UPDATE, "update");
@@ -271,7 +274,9 @@ static void test_listeners(void **state) {
   struct asker *a = asker_new();
   struct one peers;
   struct zone_policy policy = {.secondary = true};
-  policy.transfer = policy.notify_from = policy.update = only(&peers, "192.0.2.0/24");
+  policy.transfer = policy.notify_from = only(&peers, "192.0.2.0/24");
+  struct grant grant = {.who = policy.transfer};
+  policy.update = (struct grants){&grant, 1};
   put(a, "zone.", &policy);
   a->queries_only = true;
   expect(a, "zone.", RR_SOA, ASK_PLAIN, "NOERROR aa\nan zone. 60 SOA\n");
@@ -376,12 +381,15 @@ static void test_answer_rcode(void **state) {
   assert_int_equal(tsig_keyring_new(&a->id.keys), ERR_OK);
   assert_int_equal(tsig_keyring_add(a->id.keys, &good, HMAC_SHA256, (const uint8_t *)"good", 4), ERR_OK);
   struct one list;
-  struct zone_policy policy = {.update = only_key(&list, tsig_keyring_find(a->id.keys, &good))};
+  struct grant grant = {.who = only_key(&list, tsig_keyring_find(a->id.keys, &good))};
+  struct zone_policy policy = {.update = {&grant, 1}};
   put(a, "zone.", &policy);
   a->key = tsig_keyring_find(a->id.keys, &good);
   expect(a, "zone.", RR_SOA, ASK_UPDATE | ASK_EDNS, "update");
   answer_rcode(&a->id, &a->job, a->now, RCODE_SERVFAIL, EDE_OTHER);
   assert_string_equal(asker_render(a), "SERVFAIL\nopt 1232 ede=0\ntsig ok signed\n");
+  answer_rcode_text(&a->id, &a->job, a->now, RCODE_REFUSED, EDE_PROHIBITED, "in words");
+  assert_non_null(memmem(a->response, a->job.result.size, "in words", 8));
   tsig_stream_done(&a->job.tsig);
   asker_free(a);
 }

@@ -132,6 +132,37 @@ static bool allows(const struct acl *acl, const char *from, const struct config_
   return acl_allows(acl, &client);
 }
 
+/* The example of the outside contract, with one entry more. */
+static void compiles_grants(void **state) {
+  struct config *c = load_good("keys: [{name: acme., secret: c2VjcmV0}, {name: all.example., secret: c2VjcmV0}]\n"
+                               "zones:\n"
+                               "  - {name: dyn.example, file: dyn.zone, update: [{key: acme., names: [\"_acme-challenge.**\"], "
+                               "types: [TXT]}, all.example., 192.0.2.0/24, {from: 10.0.0.0/8, key: acme., names: [www, \"@\"]}]}\n"
+                               "  - {name: plain.example, file: plain.zone}\n"
+                               "  - {name: other.example, file: other.zone, update: {key: acme., names: x}}\n");
+  const struct grants *g = &zone_called(c, "dyn.example")->options->update;
+  struct acl_key acme = {c->keys[0].name.octets, c->keys[0].name.size}, all = {c->keys[1].name.octets, c->keys[1].name.size};
+  struct name apex, challenge, www, x;
+  struct addr inside, near;
+  assert_int_equal(name_from_text("dyn.example", 11, &name_root, &apex, NULL, NULL), ERR_OK);
+  assert_int_equal(name_from_text("_acme-challenge.www", 19, &apex, &challenge, NULL, NULL), ERR_OK);
+  assert_int_equal(name_from_text("www", 3, &apex, &www, NULL, NULL), ERR_OK);
+  assert_int_equal(name_from_text("x", 1, &apex, &x, NULL, NULL), ERR_OK);
+  assert_int_equal(addr_parse("10.1.2.3", 53, &inside), ERR_OK);
+  assert_int_equal(addr_parse("192.0.2.9", 53, &near), ERR_OK);
+  struct acl_client a = {&inside, acme, false}, b = {&inside, all, false}, n = {&near, {NULL, 0}, false};
+  struct acl_client nobody = {&inside, {NULL, 0}, false};
+  assert_int_equal(g->count, 4);
+  assert_true(grants_allow(g, &a, &challenge, 16, &apex) && grants_allow(g, &a, &www, 1, &apex) &&
+              grants_allow(g, &a, &apex, 1, &apex));
+  assert_false(grants_allow(g, &a, &challenge, 1, &apex) || grants_allow(g, &a, &x, 16, &apex));
+  assert_true(grants_allow(g, &b, &x, 1, &apex) && grants_allow(g, &n, &x, 1, &apex));
+  assert_false(grants_admit(g, &nobody));
+  assert_int_equal(zone_called(c, "plain.example")->options->update.count, 0);
+  assert_int_equal(zone_called(c, "other.example")->options->update.count, 1);
+  config_free(c);
+}
+
 static void compiles_access_lists(void **state) {
   struct config *c = load_good(sample);
   const struct config_key *xfr = &c->keys[0], *new_key = &c->keys[1];
@@ -249,10 +280,9 @@ static void is_counted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_the_server),     cmocka_unit_test(has_defaults),
-      cmocka_unit_test(reads_keys_and_peers), cmocka_unit_test(compiles_access_lists),
-      cmocka_unit_test(resolves_options),     cmocka_unit_test(names_files),
-      cmocka_unit_test(takes_json),           cmocka_unit_test(is_counted),
+      cmocka_unit_test(reads_the_server),      cmocka_unit_test(has_defaults),    cmocka_unit_test(reads_keys_and_peers),
+      cmocka_unit_test(compiles_access_lists), cmocka_unit_test(compiles_grants), cmocka_unit_test(resolves_options),
+      cmocka_unit_test(names_files),           cmocka_unit_test(takes_json),      cmocka_unit_test(is_counted),
       cmocka_unit_test(digests_tell_changes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

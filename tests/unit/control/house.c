@@ -31,6 +31,11 @@ static void server_status(void *arg, struct buf *json_members) {
   buf_add_text(json_members, "\"queries\":0");
 }
 
+static void updated(void *arg, struct control_update *u, const uint8_t *bytes, size_t n) {
+  struct house *h = arg;
+  if (h->on_updated) h->on_updated(h, u, bytes, n);
+}
+
 /* ---- the net ---- */
 
 static void udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
@@ -122,7 +127,8 @@ void house_start(struct house *h) {
   if (store_open_with(h->dir.state, &faulty_env, &store, &error)) fail_msg("store: %s", error.what);
   if (config_load(h->config_path, &diags, &config)) fail_msg("%s", diags.count ? diags.list[0].what : "configuration");
   diags_done(&diags);
-  struct control_events events = {h, reconfigure, stop, reply, server_status};
+  struct control_events events = {
+      .arg = h, .reconfigure = reconfigure, .stop = stop, .reply = reply, .server_status = server_status, .updated = updated};
   struct xfr_net net = fake_net_xfr(h->net);
   assert_int_equal(control_new(config, h->config_path, store, &net, &events, &h->control), ERR_OK);
   config_free(config);

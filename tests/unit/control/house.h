@@ -23,7 +23,8 @@ struct house {
   struct house_reply replies[HOUSE_REPLIES]; /* by token */
   uint64_t last_token;
   unsigned stops, reconfigured;
-  bool refuse_sockets;                 /* reconfigure says no */
+  bool refuse_sockets;                                                                           /* reconfigure says no */
+  void (*on_updated)(struct house *h, struct control_update *u, const uint8_t *bytes, size_t n); /* the answer to an UPDATE */
   void (*on_arrival)(struct house *h); /* called once, between a whole transfer and the turn that takes it */
 };
 

@@ -34,6 +34,7 @@ static void create_many(struct store *s, unsigned first, unsigned count, unsigne
   if (store_batch_commit(b, &error)) fail_msg("%s", error.what);
 }
 
+/* A new version whose image replaces the one there is: a full change would keep that. */
 static void new_image(struct store *s, uint64_t zone, const char *apex, uint32_t serial, unsigned hosts) {
   struct store_batch *b;
   struct store_error error = {""};
@@ -43,7 +44,8 @@ static void new_image(struct store *s, uint64_t zone, const char *apex, uint32_t
   struct store_change c = test_change(zone, version, "");
   c.serial_to = serial;
   assert_int_equal(store_batch_begin(s, &b), ERR_OK);
-  assert_int_equal(store_batch_image(b, zone, version, snap, &c, &image), ERR_OK);
+  assert_int_equal(store_batch_delta(b, &c), ERR_OK);
+  assert_int_equal(store_batch_image(b, zone, version, snap, NULL, &image), ERR_OK);
   assert_int_equal(store_batch_commit(b, &error), ERR_OK);
   zone_snap_unref(snap);
 }

@@ -68,6 +68,17 @@ static void on_settled(void *arg, uint32_t id, bool good) {
   else o->zones[id].settled_bad++;
 }
 
+static struct zone_snap *on_content(void *arg, uint32_t id) {
+  struct fake_owner *o = arg;
+  return o->zones[id].content ? zone_snap_ref(o->zones[id].content) : NULL;
+}
+
+static void on_fell_back(void *arg, uint32_t id, const char *what, const char *peer) {
+  struct fake_owner *o = arg;
+  o->zones[id].fell_back++;
+  snprintf(o->zones[id].what, sizeof o->zones[id].what, "%s", what);
+}
+
 /* ---- the machine on the net ---- */
 
 static void udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
@@ -107,7 +118,7 @@ static uint64_t deadline(void *arg) {
 
 static void start(struct fake_owner *o) {
   struct xfr_net net = fake_net_xfr(o->net);
-  struct secondary_events events = {o, on_transferred, on_good, on_expired, on_failed, on_settled};
+  struct secondary_events events = {o, on_transferred, on_good, on_expired, on_failed, on_settled, on_content, on_fell_back};
   enum err e = secondaries_new(&net, &events, &o->machine);
   assert(!e);
   fake_net_attach(o->net, &(struct fake_machine){o, udp_input, udp_error, stream_open, stream_input, stream_closed, run, deadline});

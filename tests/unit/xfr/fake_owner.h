@@ -8,7 +8,7 @@
 struct owned_zone {
   struct zone_snap *content; /* what is served */
   bool expired;
-  unsigned transferred, good, failed, expirations, settled_good, settled_bad;
+  unsigned transferred, good, failed, expirations, settled_good, settled_bad, fell_back;
   int64_t good_at_s;
   uint32_t expire_s;
   uint64_t expires_ns;

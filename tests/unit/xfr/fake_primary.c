@@ -213,6 +213,65 @@ static void send_next(void *arg, uint64_t token) {
   sending_free(s);
 }
 
+/* ---- changes ---- */
+
+static bool client_serial(const struct query *q, uint32_t *out) {
+  struct message m;
+  struct rd body;
+  struct message_rr rr;
+  uint8_t soa[600];
+  if (message_open(q->req.bytes, q->req.size, &m, &body)) return false;
+  body.at = q->req.bytes + q->req.question_end;
+  struct wr w = wr_make(soa, sizeof soa);
+  if (message_rr(&m, &body, &rr) || rr_rdata_read(&rr.rdata, rr.rdata_size, m.bytes, RR_SOA, &w)) return false;
+  *out = get_u32(soa + wr_used(&w) - 20);
+  return true;
+}
+
+static size_t version_of(const struct fake_zone *z, uint32_t serial) { /* old_count: not kept */
+  size_t i = 0;
+  while (i < z->old_count && zone_serial(z->old[i]) != serial)
+    i++;
+  return i;
+}
+
+static bool has_changes(const struct fake_primary *p, const struct query *q, size_t *from) {
+  uint32_t serial;
+  if (q->req.qtype != RR_IXFR || !p->gives_changes || !client_serial(q, &serial)) return false;
+  *from = version_of(q->zone, serial);
+  return *from < q->zone->old_count;
+}
+
+static void make_changes(const struct fake_zone *z, size_t from, struct fake_ixfr *out) {
+  size_t count = z->old_count - from + 1;
+  struct zone_snap **versions = malloc(count * sizeof *versions);
+  assert(versions);
+  memcpy(versions, z->old + from, (count - 1) * sizeof *versions);
+  versions[count - 1] = z->snap;
+  fake_ixfr_make(out, versions, count);
+  free(versions);
+}
+
+static void send_changes(struct fake_primary *p, struct query *q, size_t from, uint64_t token) {
+  static uint8_t out[LIMIT_MESSAGE_BYTES];
+  struct fake_ixfr x;
+  make_changes(q->zone, from, &x);
+  if (p->bend) p->bend(p->bend_arg, p, &x);
+  size_t next = 0;
+  for (unsigned number = 0; next < x.count; number++) {
+    struct message_writer w;
+    message_start(&w, out, 16000, q->req.id, FLAG_QR | FLAG_AA);
+    w.reserve = 500;
+    if (number == 0 && !message_echo_question(&w, &q->req)) abort();
+    fake_ixfr_write(&x, &next, p->ixfr_most ? p->ixfr_most : SIZE_MAX, &w);
+    size_t size = message_finish(&w, 0);
+    if (tsig_sign_response(&q->tsig, number == 0, out, &size, sizeof out, clock_of(p))) abort();
+    if (p->habit && !p->habit(p->habit_arg, p, token, number, out, &size)) break;
+    fake_net_send(p->net, &p->host, token, out, size);
+  }
+  fake_ixfr_done(&x);
+}
+
 static void on_message(void *arg, struct fake_net *n, struct fake_host *h, uint64_t token, const uint8_t *bytes, size_t size) {
   struct fake_primary *p = arg;
   struct query q;
@@ -222,9 +281,18 @@ static void on_message(void *arg, struct fake_net *n, struct fake_host *h, uint6
   if (axfr) p->transfers++;
   else p->soa_queries++;
   p->last_transfer_ns = fake_net_now(n).mono_ns;
-  unsigned rcode = rcode_of(p, &q, axfr ? p->axfr_rcode : p->soa_rcode);
+  p->ixfr_asked += q.req.qtype == RR_IXFR;
+  p->axfr_asked += q.req.qtype == RR_AXFR;
+  int bad = !axfr ? p->soa_rcode : q.req.qtype == RR_IXFR && p->ixfr_rcode ? p->ixfr_rcode : p->axfr_rcode;
+  unsigned rcode = rcode_of(p, &q, bad);
   if (!axfr || rcode != RCODE_NOERROR) {
     fake_net_send(n, h, token, out, respond(p, &q, rcode, !axfr, false, out));
+    tsig_stream_done(&q.tsig);
+    return;
+  }
+  size_t from;
+  if (has_changes(p, &q, &from)) {
+    send_changes(p, &q, from, token);
     tsig_stream_done(&q.tsig);
     return;
   }
@@ -258,7 +326,13 @@ void fake_primary_serve(struct fake_primary *p, const char *apex_text, struct zo
     z->apex = apex;
     map_add(&p->zones, &z->node, apex_hash(apex));
   }
-  zone_snap_unref(z->snap);
+  if (z->snap && p->gives_changes) {
+    z->old = realloc(z->old, (z->old_count + 1) * sizeof *z->old);
+    assert(z->old);
+    z->old[z->old_count++] = z->snap;
+  } else {
+    zone_snap_unref(z->snap);
+  }
   z->snap = snap;
 }
 
@@ -269,6 +343,9 @@ void fake_primary_done(struct fake_primary *p) {
   for (struct map_node *n; (n = map_any(&p->zones, &from));) {
     struct fake_zone *z = MEMBER_OF(n, struct fake_zone, node);
     map_remove(&p->zones, n);
+    for (size_t i = 0; i < z->old_count; i++)
+      zone_snap_unref(z->old[i]);
+    free(z->old);
     zone_snap_unref(z->snap);
     free(z);
   }

@@ -2,6 +2,7 @@
 #ifndef TESTS_XFR_FAKE_PRIMARY_H
 #define TESTS_XFR_FAKE_PRIMARY_H
 
+#include "fake_ixfr.h"
 #include "fake_net.h"
 #include "tsig/tsig.h"
 #include "xfr/axfr_out.h"
@@ -11,6 +12,8 @@ struct fake_zone {
   struct map_node node; /* by apex */
   struct name apex;
   struct zone_snap *snap; /* NULL: answers REFUSED */
+  struct zone_snap **old; /* versions before it, of a primary that gives changes; the oldest first */
+  size_t old_count;
 };
 
 struct fake_primary {
@@ -20,7 +23,11 @@ struct fake_primary {
   struct tsig_keyring *keys;
   bool need_key; /* REFUSED without */
   /* habits */
-  int soa_rcode, axfr_rcode; /* 0: fine */
+  int soa_rcode, axfr_rcode, ixfr_rcode; /* 0: fine */
+  bool gives_changes;                    /* to who asks with IXFR, from what it served since; else it gives the whole zone */
+  size_t ixfr_most;                      /* records in one message of them; 0: what fits */
+  void (*bend)(void *arg, struct fake_primary *p, struct fake_ixfr *x); /* changes the records of an IXFR; NULL */
+  void *bend_arg;
   bool no_edns, truncates, no_authority, no_soa, unsigned_answers, strange_id, forged_first;
   bool has_expire;
   uint32_t expire_s;
@@ -32,7 +39,7 @@ struct fake_primary {
   bool (*habit)(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size);
   void *habit_arg;
   /* what happened */
-  uint64_t soa_queries, transfers, notifies;
+  uint64_t soa_queries, transfers, notifies, ixfr_asked, axfr_asked;
   uint64_t last_transfer_ns;
   struct sending *sending; /* transfers under way */
 };

@@ -1,8 +1,8 @@
-/* Transfers without a network: axfr_out into axfr_in, and streams written by hand. */
+/* Transfers without a network: axfr_out into incoming, and streams written by hand. */
 #include "testing.h"
 
 #include "fake_primary.h"
-#include "xfr/axfr_in_priv.h"
+#include "xfr/incoming_priv.h"
 
 #include <stdio.h>
 
@@ -16,13 +16,13 @@ struct pipe {
   uint8_t message[LIMIT_MESSAGE_BYTES];
 };
 
-/* Asks as axfr_in does and sets up the answer. */
-static struct axfr_out *answer_to(struct pipe *p, const struct axfr_in *in, const struct zone_snap *snap) {
+/* Asks as incoming does and sets up the answer. */
+static struct axfr_out *answer_to(struct pipe *p, const struct incoming *in, const struct zone_snap *snap) {
   size_t size;
   struct request req;
   struct tsig_stream tsig;
   struct axfr_out *out;
-  const uint8_t *bytes = axfr_in_request(in, &size);
+  const uint8_t *bytes = incoming_request(in, &size);
   assert_ok(request_parse(bytes, size, &req));
   tsig_stream_none(&tsig);
   if (p->key) assert_ok(tsig_verify_request(p->keys, &req, now_s, &tsig));
@@ -30,33 +30,33 @@ static struct axfr_out *answer_to(struct pipe *p, const struct axfr_in *in, cons
   return out;
 }
 
-static struct zone_snap *round_trip(struct pipe *p, const struct zone_snap *snap, struct axfr_in_count *count) {
-  struct axfr_in *in;
+static struct zone_snap *round_trip(struct pipe *p, const struct zone_snap *snap, struct incoming_count *count) {
+  struct incoming *in;
   struct zone_snap *copy;
-  assert_ok(axfr_in_new(zone_apex(snap), p->key, 77, UINT64_MAX, now_s, &in));
+  assert_ok(incoming_new(zone_apex(snap), NULL, p->key, 77, UINT64_MAX, now_s, &in));
   struct axfr_out *out = answer_to(p, in, snap);
-  enum axfr_in_state state = AXFR_IN_MORE;
+  enum incoming_state state = INCOMING_MORE;
   bool done = false;
   while (!done) {
     size_t size;
     assert_ok(axfr_out_next(out, p->message, sizeof p->message, now_s, &size, &done));
-    state = axfr_in_message(in, p->message, size, now_s);
-    if (state == AXFR_IN_FAILED) fail_msg("%s", axfr_in_what(in));
-    assert_int_equal(state, done ? AXFR_IN_DONE : AXFR_IN_MORE);
+    state = incoming_message(in, p->message, size, now_s);
+    if (state == INCOMING_FAILED) fail_msg("%s", incoming_what(in));
+    assert_int_equal(state, done ? INCOMING_DONE : INCOMING_MORE);
   }
   struct axfr_out_count sent = axfr_out_count(out);
-  *count = axfr_in_count(in);
+  *count = incoming_count(in);
   assert_int_equal(sent.messages, count->messages);
   assert_int_equal(sent.records, count->records);
   assert_int_equal(sent.bytes, count->bytes);
-  assert_ok(axfr_in_finish(in, &copy));
-  axfr_in_free(in);
+  assert_ok(incoming_finish(in, &copy));
+  incoming_free(in);
   axfr_out_free(out);
   return copy;
 }
 
 static void check_round_trip(const char *apex, unsigned hosts, struct pipe *p) {
-  struct axfr_in_count count;
+  struct incoming_count count;
   struct zone_snap *snap = make_zone(apex, 7, 3600, 600, 86400, hosts);
   struct zone_snap *copy = round_trip(p, snap, &count);
   assert_true(zone_equal(snap, copy));
@@ -96,7 +96,7 @@ static void add_record(struct zone_edit *e, const char *owner, uint16_t type, ui
 /* Glue and what lies below a cut, signatures, a record of an unknown type and one that fills a message of its own. */
 static void test_odd_records_survive(void **state) {
   struct pipe p = {0};
-  struct axfr_in_count count;
+  struct incoming_count count;
   struct name apex = name_of("Example.COM.");
   struct zone_edit *e;
   struct zone_snap *snap;
@@ -202,14 +202,14 @@ static void test_first_message_echoes(void **state) {
 /* ---- streams by hand ---- */
 
 struct script {
-  struct axfr_in *in;
+  struct incoming *in;
   struct message_writer w;
   uint8_t bytes[LIMIT_MESSAGE_BYTES];
 };
 
 static void script_begin(struct script *s, uint64_t max_bytes) {
   struct name apex = name_of("example.com.");
-  assert_ok(axfr_in_new(&apex, NULL, 9, max_bytes, now_s, &s->in));
+  assert_ok(incoming_new(&apex, NULL, NULL, 9, max_bytes, now_s, &s->in));
 }
 
 static void say(struct script *s, bool question) {
@@ -233,20 +233,20 @@ static void a(struct script *s, const char *owner, uint32_t ttl) {
   rr(s, owner, RR_A, CLASS_IN, ttl, "\1\2\3\4", 4);
 }
 
-static enum axfr_in_state hear(struct script *s) {
+static enum incoming_state hear(struct script *s) {
   size_t size = message_finish(&s->w, 0);
   uint8_t *exact = malloc(size); /* so that a read past the end is seen */
   memcpy(exact, s->bytes, size);
-  enum axfr_in_state state = axfr_in_message(s->in, exact, size, now_s);
+  enum incoming_state state = incoming_message(s->in, exact, size, now_s);
   free(exact);
   return state;
 }
 
 static void hear_failed(struct script *s, const char *what) {
-  assert_int_equal(hear(s), AXFR_IN_FAILED);
-  assert_contains(axfr_in_what(s->in), what);
-  assert_int_equal(axfr_in_message(s->in, s->bytes, 12, now_s), AXFR_IN_FAILED); /* for good */
-  axfr_in_free(s->in);
+  assert_int_equal(hear(s), INCOMING_FAILED);
+  assert_contains(incoming_what(s->in), what);
+  assert_int_equal(incoming_message(s->in, s->bytes, 12, now_s), INCOMING_FAILED); /* for good */
+  incoming_free(s->in);
 }
 
 static struct script script;
@@ -256,25 +256,25 @@ static void test_many_small_messages(void **state) {
   struct zone_snap *snap;
   uint32_t serial = 0;
   script_begin(s, UINT64_MAX);
-  assert_false(axfr_in_serial(s->in, &serial));
+  assert_false(incoming_serial(s->in, &serial));
   say(s, true);
   soa(s, 5);
-  assert_int_equal(hear(s), AXFR_IN_MORE);
-  assert_true(axfr_in_serial(s->in, &serial));
+  assert_int_equal(hear(s), INCOMING_MORE);
+  assert_true(incoming_serial(s->in, &serial));
   assert_int_equal(serial, 5);
   for (unsigned i = 0; i < 50; i++) {
     say(s, i % 2); /* the question may be missing from later messages */
     a(s, i % 2 ? "a.example.com." : "b.example.com.", 60 + i);
-    assert_int_equal(hear(s), AXFR_IN_MORE);
+    assert_int_equal(hear(s), INCOMING_MORE);
   }
   say(s, false);
   rr(s, "elsewhere.org.", RR_A, CLASS_IN, 60, "\1\2\3\4", 4);
   soa(s, 5);
-  assert_int_equal(hear(s), AXFR_IN_DONE);
-  assert_int_equal(axfr_in_count(s->in).dropped, 1);
-  assert_ok(axfr_in_finish(s->in, &snap));
+  assert_int_equal(hear(s), INCOMING_DONE);
+  assert_int_equal(incoming_count(s->in).dropped, 1);
+  assert_ok(incoming_finish(s->in, &snap));
   assert_int_equal(zone_record_count(snap), 3);
-  axfr_in_free(s->in);
+  incoming_free(s->in);
   zone_snap_unref(snap);
 }
 
@@ -291,15 +291,15 @@ static void test_lowest_ttl_wins(void **state) {
   rr(s, "w.example.com.", RR_A, CLASS_IN, 30, "\1\2\3\5", 4);
   rr(s, "w.example.com.", RR_A, CLASS_IN, 3000, "\1\2\3\6", 4);
   soa(s, 5);
-  assert_int_equal(hear(s), AXFR_IN_DONE);
-  assert_ok(axfr_in_finish(s->in, &snap));
+  assert_int_equal(hear(s), INCOMING_DONE);
+  assert_ok(incoming_finish(s->in, &snap));
   struct zone_lookup q = {.snap = snap, .key = key, .key_size = (uint16_t)name_key(&name, key)};
   zone_lookup(&q);
   assert_non_null(q.found.node);
   assert_true(zone_find_rrset(q.found.node, RR_A, &set));
   assert_int_equal(set.count, 3);
   assert_int_equal(set.ttl, 30);
-  axfr_in_free(s->in);
+  incoming_free(s->in);
   zone_snap_unref(snap);
 }
 
@@ -354,7 +354,7 @@ static void test_refused_streams(void **state) {
   script_begin(s, UINT64_MAX);
   say(s, true);
   soa(s, 5);
-  assert_int_equal(hear(s), AXFR_IN_MORE);
+  assert_int_equal(hear(s), INCOMING_MORE);
   say(s, false);
   hear_failed(s, "without records in the middle");
 }
@@ -385,15 +385,15 @@ static void test_refused_messages(void **state) {
   say(s, true);
   put_u16(s->bytes + 2, FLAG_QR | RCODE_REFUSED);
   size_t size = message_finish(&s->w, RCODE_REFUSED);
-  assert_int_equal(axfr_in_message(s->in, s->bytes, size, now_s), AXFR_IN_FAILED);
-  assert_string_equal(axfr_in_what(s->in), "refused the transfer (REFUSED): allow our address or key in its transfer list");
-  axfr_in_free(s->in);
+  assert_int_equal(incoming_message(s->in, s->bytes, size, now_s), INCOMING_FAILED);
+  assert_string_equal(incoming_what(s->in), "refused the transfer (REFUSED): allow our address or key in its transfer list");
+  incoming_free(s->in);
 
   script_begin(s, UINT64_MAX);
   say(s, true);
   soa(s, 5);
   soa(s, 5);
-  assert_int_equal(hear(s), AXFR_IN_DONE);
+  assert_int_equal(hear(s), INCOMING_DONE);
   say(s, false);
   a(s, "late.example.com.", 1);
   hear_failed(s, "behind the end");

@@ -102,6 +102,50 @@ static void random_versions_go_there_and_back(void **state) {
   }
 }
 
+/* A chain of bodies as one: the same as the difference of its ends, and each body can be taken back. */
+static void chains_are_condensed_and_taken_back(void **state) {
+  enum { CHAIN = 8 };
+  struct dice d = {4711};
+  for (unsigned round = 0; round < 60; round++) {
+    struct model m;
+    struct buf bodies[CHAIN] = {0}, net = {0}, direct = {0};
+    struct delta_body chain[CHAIN];
+    struct delta_size size, net_size, direct_size;
+    model_start(&m, round % 7 ? "example.com." : ".");
+    model_fill(&m, &d, 1 + dice_below(&d, 60));
+    struct zone_snap *first = model_build(&m), *now = zone_snap_ref(first), *got;
+    for (unsigned i = 0; i < CHAIN; i++) {
+      change(&m, &d, i + 2);
+      struct zone_snap *next = model_build(&m);
+      assert_int_equal(zone_delta_make(now, next, SIZE_MAX / 2, &bodies[i], &size), ERR_OK);
+      assert_int_equal(zone_delta_revert(next, bodies[i].data, bodies[i].size, &got), ERR_OK);
+      assert_true(zone_equal(got, now));
+      zone_snap_unref(got);
+      chain[i] = (struct delta_body){bodies[i].data, bodies[i].size};
+      zone_snap_unref(now);
+      now = next;
+    }
+    assert_int_equal(zone_delta_condense(chain, CHAIN, &net, &net_size), ERR_OK);
+    assert_int_equal(zone_delta_make(first, now, SIZE_MAX / 2, &direct, &direct_size), ERR_OK);
+    assert_int_equal(net_size.removed, direct_size.removed);
+    assert_int_equal(net_size.added, direct_size.added);
+    assert_int_equal(net.size, direct.size);
+    assert_int_equal(zone_delta_apply(first, net.data, net.size, &got), ERR_OK);
+    assert_true(zone_equal(got, now));
+    zone_snap_unref(got);
+    chain[3].size -= 1; /* damage in the middle is found */
+    assert_int_equal(zone_delta_condense(chain, CHAIN, &net, &net_size), ERR_CORRUPT);
+    assert_int_equal(net.size, direct.size);
+    for (unsigned i = 0; i < CHAIN; i++)
+      buf_done(&bodies[i]);
+    buf_done(&net);
+    buf_done(&direct);
+    zone_snap_unref(first);
+    zone_snap_unref(now);
+    model_done(&m);
+  }
+}
+
 static void no_difference_is_a_short_body(void **state) {
   struct model m;
   struct buf body = {0};
@@ -225,9 +269,8 @@ static void a_body_cut_short_is_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_versions_go_there_and_back),
-      cmocka_unit_test(no_difference_is_a_short_body),
-      cmocka_unit_test(what_does_not_fit_is_damage),
+      cmocka_unit_test(random_versions_go_there_and_back), cmocka_unit_test(chains_are_condensed_and_taken_back),
+      cmocka_unit_test(no_difference_is_a_short_body),     cmocka_unit_test(what_does_not_fit_is_damage),
       cmocka_unit_test(a_body_cut_short_is_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

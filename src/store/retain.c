@@ -1,0 +1,159 @@
+/* How much history is kept. There is no index by zone (change.c), so passes go over all rows in order of their numbers, a few
+ * hundred a step: of every zone they meet its changesets oldest first. The first pass after a start only counts what each zone has;
+ * later ones delete, always a zone's oldest, so that what stays is a chain from the head without holes. What the zone's image does
+ * not hold yet is never deleted. */
+#include "store/store_priv.h"
+
+#include <stdlib.h>
+
+enum { STEP_ROWS = 500, SLACK = 8 /* a zone may have an eighth more before a pass comes for it */ };
+
+/* Beside what was set for changes, the images of two versions may stay. */
+static uint64_t most_bytes(const struct store *s, const struct zone_row *row) {
+  return s->retain.keep.zone_bytes + 2 * row->image.size_bytes;
+}
+
+void retain_grown(struct store *s, const struct zone_row *row) {
+  uint64_t most = most_bytes(s, row);
+  if (s->retain.keep.zone_bytes && row->history_bytes > most + most / SLACK) s->retain.over = true;
+}
+
+bool store_retain_is_due(const struct store *s) {
+  return s->retain.running || s->retain.over;
+}
+
+struct look { /* a row, without what it says */
+  uint64_t seq, zone, version, bytes;
+  int64_t at_s;
+};
+
+static enum err look(struct store *s, struct look rows[STEP_ROWS], size_t *count, struct store_error *error) {
+  sqlite3_stmt *st = DB_BIND(&s->db, ST_RETAIN_LOOK, DB_INT(s->retain.at), DB_INT(STEP_ROWS));
+  bool more = true;
+  size_t n = 0;
+  enum err err;
+  while (!(err = db_step(&s->db, st, &more, error)) && more && n < STEP_ROWS)
+    rows[n++] = (struct look){
+        .seq = (uint64_t)sqlite3_column_int64(st, 0),
+        .zone = (uint64_t)sqlite3_column_int64(st, 1),
+        .version = (uint64_t)sqlite3_column_int64(st, 2),
+        .at_s = sqlite3_column_int64(st, 3),
+        .bytes = (uint64_t)sqlite3_column_int64(st, 4) + CHANGE_OVERHEAD_BYTES,
+    };
+  db_end(st);
+  *count = n;
+  return err;
+}
+
+static void count(struct store *s, const struct look *l) {
+  struct zone_row *row = zones_find(s, l->zone);
+  if (!row || l->seq > s->retain.count_to) return; /* those behind were counted when they came */
+  row->history_bytes += l->bytes;
+  if (!row->first_version || l->version < row->first_version) row->first_version = l->version;
+}
+
+/* What deleting the row does to memory is done at once: the next row of the zone is judged by it. */
+static bool goes(struct store *s, const struct look *l, int64_t now_s) {
+  const struct store_retention *keep = &s->retain.keep;
+  struct zone_row *row = zones_find(s, l->zone);
+  if (!row) return true; /* of a zone that is forgotten */
+  if (l->version != row->first_version || l->version > row->image.version || l->version + keep->least > row->version) return false;
+  bool old = keep->age_s && l->at_s < now_s - (int64_t)keep->age_s;
+  if (!old && row->history_bytes <= most_bytes(s, row)) return false;
+  row->first_version++;
+  row->history_bytes -= l->bytes < row->history_bytes ? l->bytes : row->history_bytes;
+  return true;
+}
+
+/* After a failure nothing is known any more but what the log says. */
+static void count_again(struct store *s) {
+  for (size_t i = 0; i < s->zones.count; i++)
+    s->zones.rows[i].first_version = s->zones.rows[i].history_bytes = 0;
+  for (size_t i = 0; i < s->kept.count; i++) {
+    struct zone_row *row = zones_find(s, s->kept.list[i].zone);
+    if (row && s->kept.list[i].kind == SNAPSHOT_KEPT) row->history_bytes += s->kept.list[i].image.size_bytes;
+  }
+  s->retain.at = 0;
+  s->retain.count_to = s->last_seq;
+  s->retain.counted = s->retain.running = false;
+}
+
+static enum err delete_rows(struct store *s, const struct look *rows, size_t n, int64_t now_s, struct store_error *error) {
+  bool begun = false;
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < n; i++) {
+    if (!goes(s, &rows[i], now_s)) continue;
+    if (!begun) err = store_transaction_begin(s, error);
+    begun = true;
+    if (!err) err = DB_RUN(&s->db, error, ST_RETAIN_DELETE, DB_INT(rows[i].seq));
+  }
+  if (!begun) return ERR_OK;
+  if (!err) err = store_transaction_end(s, 0, error);
+  if (!err) return ERR_OK;
+  db_rollback(&s->db);
+  count_again(s);
+  return err;
+}
+
+/* Images from which no change leads on any more. */
+static enum err drop_kept(struct store *s, struct store_error *error) {
+  enum err err = ERR_OK;
+  size_t dropped = 0;
+  for (size_t i = 0; i < s->kept.count; i++) {
+    const struct kept *k = &s->kept.list[i];
+    const struct zone_row *row = zones_find(s, k->zone);
+    dropped += k->kind == SNAPSHOT_KEPT && row && row->first_version > k->image.version + 1;
+  }
+  if (!dropped) return ERR_OK;
+  err = store_transaction_begin(s, error);
+  if (err) return err;
+  for (int done = 0; done < 2 && !err; done++) { /* first in the log, then in memory */
+    for (size_t i = s->kept.count; !err && i > 0; i--) {
+      struct kept *k = &s->kept.list[i - 1];
+      struct zone_row *row = zones_find(s, k->zone);
+      if (k->kind != SNAPSHOT_KEPT || !row || row->first_version <= k->image.version + 1) continue;
+      if (!done) {
+        err = DB_RUN(&s->db, error, ST_SNAPSHOT_DELETE, DB_INT(k->snapshot));
+        continue;
+      }
+      uint64_t bytes = k->image.size_bytes;
+      row->history_bytes -= bytes < row->history_bytes ? bytes : row->history_bytes;
+      segment_count(s, &k->image, false);
+      kept_remove(&s->kept, k);
+    }
+    if (!done && !err) err = store_transaction_end(s, 0, error);
+    if (!done && err) db_rollback(&s->db);
+  }
+  return err;
+}
+
+static enum err end_pass(struct store *s, struct store_error *error) {
+  bool first = !s->retain.counted;
+  s->retain.running = false;
+  s->retain.counted = true;
+  s->retain.at = 0;
+  for (size_t i = 0; first && i < s->zones.count; i++)
+    retain_grown(s, &s->zones.rows[i]);
+  return first ? ERR_OK : drop_kept(s, error);
+}
+
+enum err store_retain(struct store *s, const struct store_retention *keep, int64_t now_s, bool *more, struct store_error *error) {
+  struct look rows[STEP_ROWS];
+  size_t n;
+  if (s->batch || s->reading) return store_fail(error, ERR_AGAIN, "the store is busy with a batch");
+  if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
+  s->retain.keep = *keep;
+  if (!s->retain.running && s->retain.counted) s->retain.over = false;
+  s->retain.running = true;
+  enum err err = look(s, rows, &n, error);
+  if (err) return err;
+  if (s->retain.counted) err = delete_rows(s, rows, n, now_s, error);
+  else
+    for (size_t i = 0; i < n; i++)
+      count(s, &rows[i]);
+  if (err) return err;
+  if (n) s->retain.at = rows[n - 1].seq;
+  bool ends = n < STEP_ROWS;
+  *more = !ends || (ends && !s->retain.counted && s->retain.at > 0); /* behind the count the first real pass follows */
+  return ends ? end_pass(s, error) : ERR_OK;
+}

@@ -1,0 +1,110 @@
+#include "tandem/update_queue.h"
+
+#include "tandem/ring.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+struct update_place {
+  struct control_update update; /* first: what the control thread knows it by */
+  uint64_t ticket;              /* of a stream's message; 0: it came by UDP */
+  struct udp_return udp;
+  uint8_t *large; /* the request, if it does not fit `bytes` */
+  uint8_t bytes[LIMIT_UDP_REQUEST_BYTES];
+};
+
+struct update_queue {
+  struct update_place *places; /* LIMIT_UPDATES; memory that was never used is never touched */
+  struct ring *free, *waiting; /* numbers of places */
+  atomic_bool closed;
+};
+
+enum { PLACES_BYTES = LIMIT_UPDATES * sizeof(struct update_place) };
+
+enum err update_queue_new(struct update_queue **out) {
+  struct update_queue *q = calloc(1, sizeof *q);
+  if (!q) return ERR_MEMORY;
+  void *places = mmap(NULL, PLACES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  q->places = places == MAP_FAILED ? NULL : places;
+  enum err e = q->places ? ring_new(LIMIT_UPDATES, sizeof(uint32_t), &q->free) : ERR_MEMORY;
+  if (!e) e = ring_new(LIMIT_UPDATES, sizeof(uint32_t), &q->waiting);
+  if (e) {
+    update_queue_free(q);
+    return e;
+  }
+  for (uint32_t i = 0; i < LIMIT_UPDATES; i++)
+    ring_put(q->free, &i);
+  *out = q;
+  return ERR_OK;
+}
+
+void update_queue_free(struct update_queue *q) {
+  if (!q) return;
+  ring_free(q->free);
+  ring_free(q->waiting);
+  if (q->places) munmap(q->places, PLACES_BYTES);
+  free(q);
+}
+
+void update_queue_close(struct update_queue *q) {
+  atomic_store(&q->closed, true);
+}
+
+static struct update_place *take_place(struct update_queue *q, uint32_t *number) {
+  if (atomic_load_explicit(&q->closed, memory_order_relaxed)) return NULL;
+  return ring_take(q->free, number) ? &q->places[*number] : NULL;
+}
+
+/* There are as many cells as places, so there is room. */
+static void pass_on(struct update_queue *q, struct update_place *p, uint32_t number, struct answer_job *job,
+                    const struct answer_identity *id, struct instant now) {
+  uint8_t *bytes = p->large ? p->large : p->bytes;
+  memcpy(bytes, job->bytes, job->size);
+  control_update_make(&p->update, job, id, bytes, now);
+  ring_put(q->waiting, &number);
+}
+
+bool update_queue_put_udp(struct update_queue *q, struct answer_job *job, const struct answer_identity *id,
+                          const struct udp_packet *packet, struct instant now) {
+  uint32_t number;
+  struct update_place *p = packet->socket ? take_place(q, &number) : NULL;
+  if (!p) return false;
+  p->large = NULL;
+  p->ticket = 0;
+  udp_packet_return(packet, &p->udp);
+  pass_on(q, p, number, job, id, now);
+  return true;
+}
+
+bool update_queue_put_stream(struct update_queue *q, struct answer_job *job, const struct answer_identity *id,
+                             struct stream_conn *conn, struct instant now) {
+  uint32_t number;
+  struct update_place *p = take_place(q, &number);
+  if (!p) return false;
+  p->large = job->size > sizeof p->bytes ? malloc(job->size) : NULL;
+  p->ticket = p->large || job->size <= sizeof p->bytes ? stream_defer(conn) : 0;
+  if (!p->ticket) {
+    free(p->large);
+    ring_put(q->free, &number);
+    return false;
+  }
+  pass_on(q, p, number, job, id, now);
+  return true;
+}
+
+struct control_update *update_queue_take(struct update_queue *q) {
+  uint32_t number;
+  return ring_take(q->waiting, &number) ? &q->places[number].update : NULL;
+}
+
+void update_queue_answer(struct update_queue *q, struct control_update *u, struct stream_server *streams, const uint8_t *bytes,
+                         size_t n) {
+  struct update_place *p = (struct update_place *)u;
+  uint32_t number = (uint32_t)(p - q->places);
+  if (p->ticket && streams) stream_answer(streams, p->ticket, bytes, n);
+  else if (!p->ticket && n) udp_return_send(&p->udp, bytes, n);
+  free(p->large);
+  ring_put(q->free, &number);
+}

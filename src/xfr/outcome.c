@@ -1,0 +1,195 @@
+/* What becomes of a transfer: a new version; after changes of no use the same once more as a whole; or a failure. And which
+ * primaries have to be asked for the whole zone for a while, because their changes were of no use and the whole zone was. */
+#include "xfr/secondary_priv.h"
+
+#include "base/serial.h"
+#include "xfr/zonemd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- whom not to ask for changes ---- */
+
+static uint32_t mono_s(struct instant now) {
+  return (uint32_t)(now.mono_ns / NS_PER_S);
+}
+
+static bool gives_no_changes(const struct secondary *z, struct instant now) {
+  unsigned primary = secondary_target(z, target_at_hand(z)).primary_index;
+  return z->whole || ((z->whole_primaries >> primary & 1) && mono_s(now) < z->whole_until_s);
+}
+
+static void avoid_changes(struct secondary *z, struct instant now) {
+  unsigned primary = secondary_target(z, target_at_hand(z)).primary_index;
+  uint32_t wait_s = LIMIT_IXFR_AVOID_LEAST_S;
+  for (unsigned i = 0; i < z->whole_times && wait_s < LIMIT_IXFR_AVOID_MOST_S; i++)
+    wait_s *= 2;
+  if (mono_s(now) >= z->whole_until_s) z->whole_primaries = 0;
+  z->whole_primaries = (uint16_t)(z->whole_primaries | 1u << primary);
+  z->whole_until_s = mono_s(now) + (wait_s < LIMIT_IXFR_AVOID_MOST_S ? wait_s : LIMIT_IXFR_AVOID_MOST_S);
+  if (z->whole_times < UINT8_MAX) z->whole_times++;
+}
+
+void transfer_forget(struct secondary *z) {
+  z->whole_primaries = 0;
+  z->whole_times = 0;
+}
+
+/* Changes lead forward only (RFC 1982), so a version to go back to, or one to be had in any case, comes as a whole. */
+struct zone_snap *transfer_base(struct secondaries *s, const struct secondary *z, struct instant now) {
+  if (!s->events.content || !z->has_content || z->force || !serial_gt(z->promised_serial, z->soa.serial)) return NULL;
+  if (gives_no_changes(z, now)) return NULL;
+  struct zone_snap *base = s->events.content(s->events.arg, z->id);
+  if (!base || zone_serial(base) == z->soa.serial) return base;
+  zone_snap_unref(base);
+  return NULL;
+}
+
+/* ---- failure ---- */
+
+/* And did not get the whole zone instead: then asking for that would bring the same again. */
+static bool asked_for_changes(const struct secondary *z) {
+  const struct incoming *in = z->exchange ? z->exchange->incoming : NULL;
+  return in && incoming_base(in) && incoming_kind(in) != INCOMING_WHOLE;
+}
+
+/* The error stays with the zone until the whole zone is here, and then goes into what status says of that transfer. */
+static void fall_back(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct remote *r = x->lane->remote;
+  char address[ADDR_TEXT_BYTES], text[XFR_WHAT_BYTES + ADDR_TEXT_BYTES];
+  snprintf(text, sizeof text, "%s %s", addr_text(&x->address, address), what);
+  s->counts.transfers_fell_back++;
+  secondary_note(z, text, now);
+  if (s->events.fell_back) s->events.fell_back(s->events.arg, z->id, text, x->peer);
+  z->whole = true;
+  z->phase = SECONDARY_WAITING_SLOT;
+  lane_wait(&s->streams, &r->streams, &z->wait, true);
+  exchange_free(s, z);
+  secondary_reschedule(s, z);
+}
+
+void transfer_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  if (asked_for_changes(z)) {
+    fall_back(s, z, what, now);
+    return;
+  }
+  s->counts.transfers_failed++;
+  target_failed(s, z, what, now);
+}
+
+void transfer_stalled(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  bool others = z->tried + 1 < z->options->target_count;
+  if (!others || !asked_for_changes(z)) {
+    transfer_failed(s, z, what, now);
+    return;
+  }
+  avoid_changes(z, now);
+  s->counts.transfers_failed++;
+  target_failed(s, z, what, now);
+}
+
+/* ---- success ---- */
+
+static void keep_last_transfer(struct secondary *z, const struct transfer_info *i, struct instant now) {
+  size_t peer_size = strlen(i->peer) + 1, why_size = strlen(i->whole_because) + 1;
+  struct last_transfer *l = malloc(sizeof *l + peer_size + why_size);
+  if (!l) return; /* status goes on telling of the one before */
+  *l = (struct last_transfer){.from = i->from,
+                              .is_signed = i->is_signed,
+                              .incremental = i->incremental,
+                              .has_serial_from = i->has_serial_from,
+                              .peer_size = (uint16_t)peer_size,
+                              .serial_from = i->serial_from,
+                              .serial_to = i->serial_to,
+                              .bytes = i->bytes,
+                              .messages = i->messages,
+                              .records = i->records,
+                              .dropped = i->dropped,
+                              .duration_ns = i->duration_ns,
+                              .wall_s = now.wall_s};
+  memcpy(l->text, i->peer, peer_size);
+  memcpy(l->text + peer_size, i->whole_because, why_size);
+  free(z->last_transfer);
+  z->last_transfer = l;
+}
+
+void last_transfer_status(const struct last_transfer *l, struct secondary_status *out) {
+  const char *why = l->text + l->peer_size;
+  out->has_last_transfer = true;
+  out->last_transfer = (struct transfer_info){.from = l->from,
+                                              .is_signed = l->is_signed,
+                                              .incremental = l->incremental,
+                                              .has_serial_from = l->has_serial_from,
+                                              .serial_from = l->serial_from,
+                                              .serial_to = l->serial_to,
+                                              .bytes = l->bytes,
+                                              .messages = l->messages,
+                                              .records = l->records,
+                                              .dropped = l->dropped,
+                                              .duration_ns = l->duration_ns};
+  memcpy(out->last_transfer.peer, l->text, l->peer_size);
+  memcpy(out->last_transfer.whole_because, why, strlen(why) + 1);
+  out->last_transfer_wall_s = l->wall_s;
+}
+
+static struct transfer_info describe(const struct secondary *z, uint32_t serial, struct instant now) {
+  const struct exchange *x = z->exchange;
+  struct incoming_count count = incoming_count(x->incoming);
+  struct transfer_info info = {.from = x->address,
+                               .incremental = incoming_kind(x->incoming) == INCOMING_CHANGES,
+                               .is_signed = x->key != NULL,
+                               .has_serial_from = z->has_content,
+                               .serial_from = z->has_content ? z->soa.serial : 0,
+                               .serial_to = serial,
+                               .bytes = count.bytes,
+                               .messages = count.messages,
+                               .records = count.records,
+                               .dropped = count.dropped,
+                               .duration_ns = now.mono_ns - x->started_ns};
+  memcpy(info.peer, x->peer, sizeof info.peer);
+  if (z->whole && z->error) snprintf(info.whole_because, sizeof info.whole_because, "%s", z->error);
+  return info;
+}
+
+/* A zone may give up its digest; but changes that do so could no longer be verified, so the whole zone has to say the same. */
+static bool digest_fits(const struct incoming *in, const struct zone_snap *zone, struct xfr_what *what) {
+  bool lost = incoming_kind(in) == INCOMING_CHANGES && zonemd_is_there(incoming_base(in)) && !zonemd_is_there(zone);
+  if (!lost) return zonemd_verify(zone, what);
+  xfr_what_set(what, "sent changes that take the zone's digest away (ZONEMD), so that they can't be verified");
+  return false;
+}
+
+/* The version, if it can be kept and is what it says to be. */
+static bool finish(struct secondaries *s, struct secondary *z, struct zone_snap **out, struct xfr_what *what) {
+  const struct incoming *in = z->exchange->incoming;
+  enum err e = incoming_finish(z->exchange->incoming, out);
+  if (e) {
+    xfr_what_set(what, "sent a zone that can't be kept (%s)", err_text(e));
+    return false;
+  }
+  if (z->options->o.zonemd_ignore || digest_fits(in, *out, what)) return true;
+  s->counts.zonemd_refused++;
+  zone_snap_unref(*out);
+  return false;
+}
+
+void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct zone_snap *snap;
+  struct xfr_what what;
+  if (!finish(s, z, &snap, &what)) {
+    transfer_failed(s, z, what.text, now);
+    return;
+  }
+  struct transfer_info info = describe(z, zone_serial(snap), now);
+  keep_last_transfer(z, &info, now);
+  if (info.incremental) z->whole_times = 0;
+  else if (z->whole) avoid_changes(z, now);
+  s->counts.transfers_changes += info.incremental;
+  z->whole = false;
+  exchange_free(s, z);
+  z->phase = SECONDARY_COMMITTING;
+  secondary_reschedule(s, z);
+  s->events.transferred(s->events.arg, z->id, snap, &info);
+}

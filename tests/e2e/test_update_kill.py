@@ -1,0 +1,115 @@
+"""kill -9 of either side under update load: no acknowledged change is lost, none comes back, and in the end both sides are equal."""
+import random
+import socket
+import struct
+import time
+
+import dns.name
+import dns.rdata
+
+from harness import simple_zone, wait_until
+
+ZONE = "dyn.example."
+NAMES = 16  # each has one update in flight
+TXT, ANY, IN, SOA = 16, 255, 1, 6
+APEX = dns.name.from_text(ZONE).to_wire()
+
+
+def set_value(number, owner, value):
+    """An update that makes `value` the only TXT of `owner`."""
+    text = str(value).encode()
+    name = dns.name.from_text(owner, dns.name.from_text(ZONE)).to_wire()
+    rdata = bytes([len(text)]) + text
+    return (struct.pack("!HHHHHH", number, 5 << 11, 1, 0, 2, 0) + APEX + struct.pack("!HH", SOA, IN)
+            + name + struct.pack("!HHIH", TXT, ANY, 0, 0) + name + struct.pack("!HHIH", TXT, IN, 60, len(rdata)) + rdata)
+
+
+class Load:
+    """Counts up the value of each name, one update after the other, and knows what was acknowledged."""
+
+    def __init__(self, server):
+        self.to = (server.host, server.port)
+        self.acknowledged = [0] * NAMES
+        self.sent = [0] * NAMES
+        self.socket = None
+        self.answers = 0
+
+    def send(self, i):
+        self.sent[i] += 1
+        self.socket.send(set_value(i, f"w{i}", self.sent[i]))
+
+    def take(self):
+        """One answer, if there is one."""
+        try:
+            answer = self.socket.recv(512)
+        except (BlockingIOError, ConnectionRefusedError, TimeoutError):
+            return None
+        i = answer[1]
+        assert answer[3] & 15 == 0, f"rcode {answer[3] & 15}"
+        self.acknowledged[i] = self.sent[i]
+        self.answers += 1
+        return i
+
+    def run(self, seconds, at_the_end):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect(self.to)
+        self.socket.settimeout(seconds)
+        deadline = time.monotonic() + seconds
+        for i in range(NAMES):
+            self.send(i)
+        while time.monotonic() < deadline:
+            i = self.take()
+            if i is not None:
+                self.send(i)
+        at_the_end()
+        self.socket.setblocking(False)
+        while self.take() is not None:  # what was answered before the end
+            pass
+        self.socket.close()
+
+
+def values(server):
+    """(serial, value of each name) by transfer."""
+    serial, found = None, [0] * NAMES
+    for record in server.axfr(ZONE):
+        owner, _, rdtype, rest = record.split(" ", 3)
+        if rdtype == "SOA":
+            serial = int(rest.split()[2])
+        elif owner.startswith("w") and rdtype == "TXT":
+            found[int(owner[1:owner.index(".")])] = int(rest.strip('"'))
+    return serial, found
+
+
+def check(load, server, least_serial):
+    """Each name has its last acknowledged value, or the one that was on its way when the end came."""
+    serial, found = values(server)
+    for i in range(NAMES):
+        assert load.acknowledged[i] <= found[i] <= load.sent[i], (i, load.acknowledged[i], found[i], load.sent[i])
+        load.acknowledged[i] = load.sent[i] = found[i]
+    assert serial >= least_serial, "the serial went back"
+    return serial
+
+
+def test_no_acknowledged_update_is_lost(lab, soak):
+    p, s = lab.tandem("primary"), lab.tandem("secondary")
+    p.file("zone0", simple_zone(ZONE, refresh=1, retry=1))
+    p.configure({"peers": [{"name": "s", "address": s.at}], "zones": [
+        {"name": ZONE, "role": "primary", "file": "zone0", "transfer": ["any"], "notify": ["s"], "update": ["127.0.0.1"]}]})
+    s.configure({"peers": [{"name": "p", "address": p.at}], "zones": [
+        {"name": ZONE, "role": "secondary", "primaries": ["p"], "transfer": ["any"], "retry-max": "1", "refresh-max": "1"}]})
+    p.start(), s.start()
+    rng = random.Random(9)
+    load = Load(p)
+    serial = 1
+    for number in range(5000 if soak else 200):
+        victim = s if number % 8 == 7 else p
+        load.run(rng.choice([0.002, 0.01, 0.03, 0.06]) * rng.random(), victim.kill)
+        victim.start()
+        if victim is s:
+            while load.acknowledged != load.sent:  # those under way when the load ended
+                serial = check(load, p, serial)
+        else:
+            serial = check(load, p, serial)
+    assert load.answers > NAMES
+    wait_until(lambda: s.serial(ZONE) == p.serial(ZONE), what="the secondary to follow")
+    assert p.axfr(ZONE) == s.axfr(ZONE)

@@ -1,0 +1,244 @@
+/* UPDATEs on the control thread: all that wait are one batch with one sync, each judged on what the ones before have made, answered
+ * only when all is durable; or all of them are told that nothing was. */
+#include "house.h"
+
+#include "wire/message.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ZONE_A "{name: a.example, role: primary, file: a.zone, update: [192.0.2.0/24]}"
+#define ZONE_B "{name: b.example, role: primary, file: b.zone, update: [{from: 192.0.2.0/24, names: [granted]}]}"
+
+enum { UPDATES = 100, NOT_ANSWERED = 99 };
+
+struct sent {
+  struct control_update update;
+  uint8_t bytes[512];
+  size_t size;
+  unsigned answers, rcode;
+  int ede;
+};
+
+static struct sent sent[UPDATES];
+
+/* ---- asking ---- */
+
+static void on_updated(struct house *h, struct control_update *u, const uint8_t *bytes, size_t n) {
+  struct sent *s = (struct sent *)u;
+  s->answers++;
+  assert_true(n >= MESSAGE_HEADER_BYTES);
+  assert_memory_equal(bytes, s->bytes, 2);
+  s->rcode = bytes[3] & FLAG_RCODE_MASK;
+  s->ede = EDE_NONE;
+  for (size_t i = MESSAGE_HEADER_BYTES; i + 6 <= n; i++) /* the option's code and size, and a code below 256 */
+    if (bytes[i] == 0 && bytes[i + 1] == EDNS_EDE && bytes[i + 2] == 0 && bytes[i + 4] == 0) s->ede = bytes[i + 5];
+}
+
+static void put_record(struct wr *w, const char *owner, uint16_t class, uint32_t ttl, uint16_t type, const char *rdata, size_t n) {
+  struct name name = test_name(owner);
+  wr_bytes(w, name.octets, name.size);
+  wr_u16(w, type);
+  wr_u16(w, class);
+  wr_u32(w, ttl);
+  wr_u16(w, (uint16_t)n);
+  wr_bytes(w, rdata, n);
+}
+
+/* Adds an A record to `owner`, which with `fresh` must not be there; with EDNS. */
+static void write_update(struct sent *s, uint16_t id, const char *zone, const char *owner, bool fresh) {
+  struct name apex = test_name(zone);
+  struct wr w = wr_make(s->bytes, sizeof s->bytes);
+  uint16_t header[] = {id, OPCODE_UPDATE << FLAG_OPCODE_SHIFT, 1, fresh, 1, 1};
+  for (size_t i = 0; i < 6; i++)
+    wr_u16(&w, header[i]);
+  wr_bytes(&w, apex.octets, apex.size);
+  wr_u16(&w, RR_SOA);
+  wr_u16(&w, CLASS_IN);
+  if (fresh) put_record(&w, owner, CLASS_NONE, 0, RR_ANY, "", 0);
+  put_record(&w, owner, CLASS_IN, 60, RR_A, "\xc0\x00\x02\x09", 4);
+  put_record(&w, ".", 1232, 0, RR_OPT, "", 0);
+  s->size = wr_used(&w);
+}
+
+/* As a worker does it. */
+static void give(struct house *h, size_t i, const char *zone, const char *owner, bool fresh) {
+  struct sent *s = &sent[i];
+  struct answer_job job = {.client = {.transport = TRANSPORT_UDP}};
+  uint8_t room[LIMIT_UDP_RESPONSE_BYTES];
+  struct instant now = fake_net_now(h->net);
+  *s = (struct sent){.rcode = NOT_ANSWERED};
+  write_update(s, (uint16_t)i, zone, owner, fresh);
+  assert_int_equal(addr_parse("192.0.2.50@5353", 53, &job.client.from), ERR_OK);
+  job.bytes = s->bytes;
+  job.size = s->size;
+  job.out = room;
+  job.capacity = sizeof room;
+  zone_read_begin();
+  answer(control_zones(h->control), control_identity(h->control), &job, now, 1);
+  assert_int_equal(job.result.kind, ANSWER_UPDATE);
+  control_update_make(&s->update, &job, control_identity(h->control), s->bytes, now);
+  zone_read_end();
+  control_update(h->control, &s->update, now);
+}
+
+static void begin(struct house *h) {
+  house_init(h);
+  house_zone(h, "a.zone", 1, "");
+  house_zone(h, "b.zone", 1, "");
+  house_config(h, ZONE_A ", " ZONE_B);
+  h->on_updated = on_updated;
+  house_start(h);
+}
+
+static unsigned syncs(void) {
+  unsigned n = 0;
+  for (const char *p = faults.trace; *p; p++)
+    n += *p == 'S' || *p == 's';
+  return n;
+}
+
+static void assert_rcode(size_t i, unsigned rcode) {
+  assert_int_equal(sent[i].answers, 1);
+  if (sent[i].rcode != rcode) fail_msg("update %zu: %s, wanted %s", i, rcode_text(sent[i].rcode), rcode_text(rcode));
+}
+
+/* ---- tests ---- */
+
+static void test_one_update_costs_as_many_syncs_as_a_hundred(void **state) {
+  struct house h;
+  char owner[40];
+  begin(&h);
+  memset(&faults, 0, sizeof faults);
+  give(&h, 0, "a.example.", "first.a.example.", true);
+  assert_int_equal(sent[0].answers, 0); /* nothing before it is durable */
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_NOERROR);
+  unsigned of_one = syncs();
+  assert_true(of_one > 0);
+  memset(&faults, 0, sizeof faults);
+  for (size_t i = 0; i < UPDATES; i++) {
+    snprintf(owner, sizeof owner, "n%zu.a.example.", i);
+    give(&h, i, "a.example.", owner, true);
+  }
+  house_run_ms(&h, 10);
+  for (size_t i = 0; i < UPDATES; i++)
+    assert_rcode(i, RCODE_NOERROR);
+  assert_in_range(syncs(), 1, of_one);
+  assert_int_equal(house_serial(&h, "a.example."), 2 + UPDATES);
+  assert_int_equal(house_slot(&h, "a.example.")->version, 2 + UPDATES); /* a changeset each */
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "a.example."), 2 + UPDATES);
+  house_done(&h);
+}
+
+static void test_each_is_judged_on_the_ones_before(void **state) {
+  struct house h;
+  begin(&h);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  give(&h, 1, "a.example.", "x.a.example.", true);  /* there by now */
+  give(&h, 2, "a.example.", "x.a.example.", false); /* so it is no change */
+  give(&h, 3, "b.example.", "granted.b.example.", true);
+  give(&h, 4, "b.example.", "x.b.example.", false);
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_NOERROR);
+  assert_rcode(1, RCODE_YXDOMAIN);
+  assert_rcode(2, RCODE_NOERROR);
+  assert_rcode(3, RCODE_NOERROR);
+  assert_rcode(4, RCODE_REFUSED);
+  assert_int_equal(sent[4].ede, EDE_PROHIBITED);
+  assert_int_equal(house_serial(&h, "a.example."), 2);
+  assert_int_equal(house_serial(&h, "b.example."), 2);
+  assert_int_equal(h.control->figures.updates_done, 2);
+  assert_int_equal(h.control->figures.updates_unchanged, 1);
+  assert_int_equal(h.control->figures.updates_refused, 2);
+  house_done(&h);
+}
+
+static void test_what_the_store_does_not_take_has_not_happened(void **state) {
+  struct house h;
+  begin(&h);
+  faults = (struct faults){.at = 1, .mode = FAULT_FROM_THEN_ON, .error = ENOSPC};
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  give(&h, 1, "a.example.", "x.a.example.", true);      /* would be YXDOMAIN if the first one held */
+  give(&h, 2, "b.example.", "other.b.example.", false); /* refused whatever the store does */
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_SERVFAIL);
+  assert_int_equal(sent[0].ede, EDE_OTHER);
+  assert_rcode(1, RCODE_SERVFAIL);
+  assert_rcode(2, RCODE_REFUSED);
+  assert_int_equal(house_serial(&h, "a.example."), 1);
+  memset(&faults, 0, sizeof faults);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "a.example."), 1);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_NOERROR);
+  house_done(&h);
+}
+
+static void test_one_that_waited_too_long_is_not_made(void **state) {
+  struct house h;
+  begin(&h);
+  house_run_ms(&h, 5000);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  give(&h, 1, "a.example.", "y.a.example.", true);
+  sent[0].update.arrived_ns -= (LIMIT_UPDATE_WAIT_MS + 1) * NS_PER_MS;
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_SERVFAIL);
+  assert_int_equal(sent[0].ede, EDE_OTHER);
+  assert_rcode(1, RCODE_NOERROR);
+  assert_int_equal(house_serial(&h, "a.example."), 2);
+  house_done(&h);
+}
+
+static void test_a_reload_may_come_in_between(void **state) {
+  struct house h;
+  begin(&h);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  give(&h, 1, "b.example.", "granted.b.example.", true);
+  house_config(&h, "{name: b.example, role: primary, file: b.zone}");
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_NOTAUTH);
+  assert_rcode(1, RCODE_REFUSED);
+  house_done(&h);
+}
+
+static void test_settling_answers_all_at_once(void **state) {
+  struct house h;
+  begin(&h);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  control_updates_settle(h.control, fake_net_now(h.net));
+  assert_rcode(0, RCODE_NOERROR);
+  control_freeze(h.control, fake_net_now(h.net));
+  give(&h, 1, "a.example.", "y.a.example.", true);
+  assert_rcode(1, RCODE_SERVFAIL);
+  assert_int_equal(sent[1].ede, EDE_NOT_READY);
+  house_done(&h);
+}
+
+static int setup(void **state) {
+  zone_reader_register();
+  return 0;
+}
+
+static int teardown(void **state) {
+  zone_grace_barrier();
+  zone_reader_unregister();
+  return 0;
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_one_update_costs_as_many_syncs_as_a_hundred),
+      cmocka_unit_test(test_each_is_judged_on_the_ones_before),
+      cmocka_unit_test(test_what_the_store_does_not_take_has_not_happened),
+      cmocka_unit_test(test_one_that_waited_too_long_is_not_made),
+      cmocka_unit_test(test_a_reload_may_come_in_between),
+      cmocka_unit_test(test_settling_answers_all_at_once),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
