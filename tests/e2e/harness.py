@@ -294,6 +294,7 @@ class Knot(Peer):
     name = "knot"
 
     def write_config(self):
+        (self.dir / "db").mkdir(exist_ok=True)
         text = f"server:\n  rundir: {self.dir}\n  listen: {self.at}\n  user: root\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
         text = text.replace("  user: root\n", "") if os.geteuid() else text
         text += f"database:\n  storage: {self.dir}/db\nlog:\n  - target: stderr\n    any: info\n"

@@ -55,7 +55,7 @@ def test_first_transfer_and_an_edit(lab):
     secondary.wait_answer("example.com", serial=2)
     assert secondary.ask("new.example.com", "TXT").answer[0][0].strings == (b"hello",)
     last = secondary.status("example.com")["last-transfer"]
-    assert last["peer"] == "p" and last["tsig"] is True and last["kind"] == "axfr"
+    assert last["peer"] == "p" and last["tsig"] is True and last["kind"] == "ixfr"
 
 
 def test_secondary_starts_with_its_primary_dead(lab):
