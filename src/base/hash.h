@@ -12,5 +12,6 @@ struct digest128 {
 
 uint64_t hash64(const void *bytes, size_t n, uint64_t seed);
 struct digest128 hash128(const void *bytes, size_t n);
+struct digest128 hash128_keyed(const void *bytes, size_t n, uint64_t key);
 
 #endif

@@ -1,17 +1,16 @@
 /* The commands of the control socket: one row each. A command gets its JSON object and answers by reply_*, at once or when the
  * thing it started is done. */
 #include "base/log.h"
-#include "control/control_priv.h"
+#include "control/commands_priv.h"
 #include "control/zone_export.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- replies ---- */
 
-static void send_json(struct control *c, uint64_t token, json_t *object) {
+void reply_json(struct control *c, uint64_t token, json_t *object) {
   char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
   if (text) c->events.reply(c->events.arg, token, text, strlen(text));
   else c->events.reply(c->events.arg, token, "{\"ok\":false,\"error\":\"out of memory\"}", 35);
@@ -20,11 +19,11 @@ static void send_json(struct control *c, uint64_t token, json_t *object) {
 }
 
 void reply_ok(struct control *c, uint64_t token, const char *text) {
-  send_json(c, token, json_pack("{s:b,s:s}", "ok", 1, "text", text));
+  reply_json(c, token, json_pack("{s:b,s:s}", "ok", 1, "text", text));
 }
 
 void reply_error(struct control *c, uint64_t token, const char *error, const char *hint) {
-  send_json(c, token, json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "hint", hint));
+  reply_json(c, token, json_pack("{s:b,s:s,s:s}", "ok", 0, "error", error, "hint", hint));
 }
 
 /* ---- commands that wait ---- */
@@ -94,25 +93,32 @@ void control_command_gone(struct control *c, uint64_t token) {
 
 /* ---- the commands ---- */
 
-/* The zone the command names; answers an error and gives NULL if there is none. */
-static struct zone_slot *zone_of(struct control *c, uint64_t token, const json_t *args) {
-  const char *text = json_string_value(json_object_get(args, "zone"));
-  struct name name;
-  const char *why = "";
-  char line[NAME_TEXT_BYTES + 200];
+const char *command_text(const json_t *args, const char *member) {
+  return json_string_value(json_object_get(args, member));
+}
+
+bool command_name(struct control *c, uint64_t token, const json_t *args, struct name *out) {
+  const char *text = command_text(args, "zone"), *why = "";
+  char line[200];
   if (!text) {
     reply_error(c, token, "no zone named", "give the zone's name");
-    return NULL;
+    return false;
   }
-  if (name_from_text(text, strlen(text), &name_root, &name, NULL, &why)) {
+  if (name_from_text(text, strlen(text), &name_root, out, NULL, &why)) {
     snprintf(line, sizeof line, "not a domain name: %s", why);
     reply_error(c, token, line, "");
-    return NULL;
+    return false;
   }
-  name_lower(&name);
+  name_lower(out);
+  return true;
+}
+
+struct zone_slot *command_zone(struct control *c, uint64_t token, const json_t *args) {
+  struct name name;
+  if (!command_name(c, token, args, &name)) return NULL;
   struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
   if (z) return z;
-  char shown[NAME_TEXT_BYTES];
+  char shown[NAME_TEXT_BYTES], line[NAME_TEXT_BYTES + 200];
   snprintf(line, sizeof line, "no zone %s here", name_text(&name, shown));
   reply_error(c, token, line, "`tandem zone list` shows the zones");
   return NULL;
@@ -122,7 +128,7 @@ static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
   struct buf text = {0};
   json_t *object;
   if (json_object_get(args, "zone")) {
-    struct zone_slot *z = zone_of(c, token, args);
+    struct zone_slot *z = command_zone(c, token, args);
     if (!z) return;
     object = status_zone_json(c, z);
     status_zone_text(object, &text);
@@ -133,7 +139,7 @@ static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
   json_object_set_new(object, "ok", json_true());
   json_object_set_new(object, "text", json_string(buf_text(&text)));
   buf_done(&text);
-  send_json(c, token, object);
+  reply_json(c, token, object);
 }
 
 static void reload_everything(struct control *c, uint64_t token) {
@@ -149,7 +155,7 @@ static void reload_everything(struct control *c, uint64_t token) {
                         "changed", (json_int_t)r.changed, "added", (json_int_t)r.added, "removed", (json_int_t)r.removed, "refused",
                         (json_int_t)r.refused);
   if (err || r.config_refused || r.refused) json_object_set_new(o, "error", json_string(error));
-  send_json(c, token, o);
+  reply_json(c, token, o);
   buf_done(&r.text);
 }
 
@@ -181,7 +187,7 @@ static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
     reload_everything(c, token);
     return;
   }
-  struct zone_slot *z = zone_of(c, token, args);
+  struct zone_slot *z = command_zone(c, token, args);
   if (!z) return;
   if (!slot_is_secondary(z)) {
     reload_one_file(c, token, z);
@@ -192,7 +198,7 @@ static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
 }
 
 static void cmd_retransfer(struct control *c, uint64_t token, const json_t *args) {
-  struct zone_slot *z = zone_of(c, token, args);
+  struct zone_slot *z = command_zone(c, token, args);
   if (!z) return;
   if (!slot_is_secondary(z)) {
     reply_error(c, token, "the zone is primary here: there is nowhere to transfer it from", "`tandem reload ZONE` reads its file");
@@ -203,7 +209,7 @@ static void cmd_retransfer(struct control *c, uint64_t token, const json_t *args
 }
 
 static void cmd_notify(struct control *c, uint64_t token, const json_t *args) {
-  struct zone_slot *z = zone_of(c, token, args);
+  struct zone_slot *z = command_zone(c, token, args);
   if (!z) return;
   if (!z->snap) {
     reply_error(c, token, "the zone has no content to tell about", "`tandem status ZONE` says why");
@@ -230,7 +236,7 @@ static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args)
     if (z->snap) buf_printf(&text, "%s\t%s\t%s\t%u\n", name, role, state, zone_serial(z->snap));
     else buf_printf(&text, "%s\t%s\t%s\t-\n", name, role, state);
   }
-  send_json(c, token, json_pack("{s:b,s:o,s:s}", "ok", 1, "zones", list, "text", buf_text(&text)));
+  reply_json(c, token, json_pack("{s:b,s:o,s:s}", "ok", 1, "zones", list, "text", buf_text(&text)));
   buf_done(&text);
 }
 
@@ -241,12 +247,12 @@ struct export_sink {
 
 static bool export_piece(void *arg, const char *text, size_t n) {
   struct export_sink *s = arg;
-  send_json(s->control, s->token, json_pack("{s:s%}", "data", text, n));
+  reply_json(s->control, s->token, json_pack("{s:s%}", "data", text, n));
   return true;
 }
 
 static void cmd_export(struct control *c, uint64_t token, const json_t *args) {
-  struct zone_slot *z = zone_of(c, token, args);
+  struct zone_slot *z = command_zone(c, token, args);
   if (!z) return;
   if (!z->snap) {
     reply_error(c, token, "the zone has no content to export", "`tandem status ZONE` says why");
@@ -276,7 +282,7 @@ void control_swapped(struct control *c, uint64_t token, long pid, const char *wh
 
 static const struct {
   const char *name;
-  void (*run)(struct control *c, uint64_t token, const json_t *args);
+  command_run *run;
   bool logged; /* changes something */
 } commands[] = {
     {"status", cmd_status, false},
@@ -289,7 +295,7 @@ static const struct {
     {"swap", cmd_swap, true},
 };
 
-void control_command(struct control *c, uint64_t token, const char *json, size_t n, struct instant now) {
+void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now) {
   c->now = now;
   json_error_t error;
   json_t *args = json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
@@ -303,8 +309,12 @@ void control_command(struct control *c, uint64_t token, const char *json, size_t
   } else if (c->frozen) {
     reply_error(c, token, "the server is being replaced", "try again in a moment");
   } else {
-    if (commands[i].logged) log_event(EV_CONTROL_COMMAND, LOG_TEXT("command", name), LOG_TEXT("zone", zone ? zone : ""));
+    if (commands[i].logged)
+      log_event(EV_CONTROL_COMMAND, LOG_TEXT("command", name), LOG_TEXT("zone", zone ? zone : ""), LOG_TEXT("author", author));
+    c->author = author;
+    c->comment = command_text(args, "comment");
     commands[i].run(c, token, args);
+    c->author = c->comment = NULL;
   }
   json_decref(args);
 }

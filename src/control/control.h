@@ -26,6 +26,7 @@ struct control_events {
   void (*stop)(void *arg); /* the `stop` command */
   /* Answers to commands; `token` is what control_command got. `json` is one JSON object. */
   void (*reply)(void *arg, uint64_t token, const char *json, size_t n);
+  size_t (*backlog)(void *arg, uint64_t token);               /* octets of replies that the client has yet to take; may be NULL */
   void (*server_status)(void *arg, struct buf *json_members); /* appends members such as ,"queries":1 for `status` */
   void (*swap)(void *arg, uint64_t token);                    /* the `swap` command; answered by control_swapped */
   /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
@@ -58,9 +59,9 @@ const struct config *control_config(const struct control *c);
 
 /* SIGHUP: configuration, secrets, then every zone file whose digest changed. What is wrong is logged. */
 void control_reload(struct control *c, struct instant now);
-/* One command of the control socket: a JSON object {"command": "status", ...}. The reply comes by events->reply, at once or later.
- */
-void control_command(struct control *c, uint64_t token, const char *json, size_t n, struct instant now);
+/* One command of the control socket: a JSON object {"command": "status", ...}, given by `author`. The reply comes by events->reply,
+ * at once or later. */
+void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now);
 void control_command_gone(struct control *c, uint64_t token); /* the client hung up */
 /* A NOTIFY that answer() allowed. */
 void control_notified(struct control *c, const struct name *apex, const struct addr *from, bool serial_known, uint32_t serial,

@@ -60,6 +60,8 @@ struct zone_slot {
   uint64_t version;             /* of snap; 0: none */
   uint64_t head;
   uint32_t stored_serial; /* of the last version in the store, when there is one */
+  bool has_content;       /* its digest is known (zone/content.h) */
+  struct digest128 content;
   struct store_image image;
   uint64_t tail_bytes; /* of deltas in the log behind the image */
   uint32_t queued;     /* its newest change in the open batch, from 1 on; 0: none (pipeline.c) */
@@ -195,6 +197,7 @@ struct control {
   struct update_list updates; /* that wait for the next batch */
   struct forwarder *forwarder;
   struct instant now;             /* of the call that runs */
+  const char *author, *comment;   /* of the command that runs; NULL: none */
   struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
   struct source_memo source_memo;
   struct upkeep upkeep;

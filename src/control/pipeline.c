@@ -2,7 +2,7 @@
  * whatever the number of changes in it. commit.c goes on from there. */
 #include "control/pipeline_priv.h"
 #include "control/serial.h"
-#include "zone/delta.h"
+#include "zone/content.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +126,24 @@ static struct store_change make_change(const struct pending *n, const struct bef
   };
 }
 
+/* The version's digest, kept with it and with its change. With a body, or a base that it shares memory with, this costs what
+ * changed. Out of memory: it has none. */
+static void count_change(const struct pending *n, const struct before *before, const struct buf *body, struct store_change *c) {
+  struct delta_size size = {.added = zone_record_count(n->snap)};
+  struct digest128 digest = {0};
+  bool stepwise = before->base && zone_content(before->base, &digest);
+  enum err err = ERR_OK;
+  if (body) err = zone_content_delta(body->data, body->size, &digest, &size);
+  else if (before->base) err = zone_content_diff(before->base, n->snap, &digest, &size);
+  if (!err && !stepwise) err = zone_content_whole(n->snap, &digest);
+  if (err) return;
+  zone_content_set(n->snap, digest);
+  c->has_content = true;
+  c->content = digest;
+  c->removed = size.removed;
+  c->added = size.added;
+}
+
 /* The difference as a body, and content that shares the memory of what it builds on. */
 static bool make_delta(struct pending *n, const struct zone_snap *base, struct buf *body) {
   struct delta_size size;
@@ -148,6 +166,7 @@ static bool append_delta(struct pipeline *p, struct pending *n, const struct bef
     change.kind = STORE_DELTA;
     change.body = body.data;
     change.body_size = body.size;
+    count_change(n, before, &body, &change);
     if (!p->broken) p->broken = store_batch_delta(p->batch, &change);
     n->tail_bytes += body.size;
   }
@@ -174,6 +193,7 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
     if (!append_delta(p, n, before, info, now)) {
       struct store_change change = make_change(n, before, info, now);
       change.kind = STORE_FULL;
+      count_change(n, before, NULL, &change);
       append_image(p, n, &change);
     } else if (n->tail_bytes > TAIL_FREE_BYTES + n->image.size_bytes / 2) {
       append_image(p, n, NULL);

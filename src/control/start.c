@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "control/zone_load.h"
-#include "zone/delta.h"
+#include "zone/content.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +44,8 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   z->version = s->version;
   z->stored_serial = s->serial;
   z->head = s->head;
+  z->has_content = s->has_content;
+  z->content = s->content;
   z->image = s->image;
   free(z->source);
   z->source = NULL;
@@ -95,18 +97,54 @@ enum err registry_adopt_store(struct control *c) {
 struct replay {
   const struct zone_snap *snap;
   uint64_t bytes;
+  struct digest128 content; /* of the last change, if it has one */
+  bool has_content, differs;
 };
+
+/* What a change does has to lead from digest to digest. */
+static enum err check_content(struct replay *r, const struct store_change *change) {
+  struct digest128 content = r->content;
+  struct delta_size size;
+  enum err err = ERR_OK;
+  if (r->has_content && change->has_content) {
+    err = zone_content_delta(change->body, change->body_size, &content, &size);
+    if (!zone_content_equal(content, change->content)) r->differs = true;
+  }
+  r->has_content = change->has_content;
+  r->content = change->content;
+  return err;
+}
 
 static enum err replay_change(void *arg, const struct store_change *change) {
   struct replay *r = arg;
   struct zone_snap *next;
   if (change->kind != STORE_DELTA) return ERR_CORRUPT;
+  enum err checked = check_content(r, change);
+  if (checked) return checked;
   enum err err = zone_delta_apply(r->snap, change->body, change->body_size, &next);
   if (err) return err;
   zone_snap_unref(r->snap);
   r->snap = next;
   r->bytes += change->body_size;
   return ERR_OK;
+}
+
+enum { VERIFY_RECORDS = 100000 /* a walk over larger zones would be felt at a start */ };
+
+/* What was replayed is served in any case, for there may be nothing better; a secondary transfers it anew at once. */
+static void take_content_digest(struct zone_slot *z, const struct replay *r) {
+  struct digest128 whole;
+  char name[NAME_TEXT_BYTES];
+  bool differs = r->differs;
+  if (r->has_content && zone_record_count(r->snap) <= VERIFY_RECORDS && !zone_content_whole(r->snap, &whole))
+    differs = differs || !zone_content_equal(whole, r->content);
+  if (!differs) {
+    if (z->has_content) zone_content_set(r->snap, z->content);
+    return;
+  }
+  z->revived = true;
+  log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)),
+            LOG_TEXT("what", "what image and log lead to does not fit the digest in the log"));
 }
 
 /* Image and tail of the log; the slot has no content afterwards if either is damaged. */
@@ -126,6 +164,7 @@ static void open_stored(struct control *c, struct zone_slot *z) {
     return;
   }
   z->snap = r.snap;
+  take_content_digest(z, &r);
   z->tail_bytes = r.bytes;
   z->durable = true;
   z->since_s = c->now.wall_s;
@@ -161,7 +200,8 @@ static void refused_trouble(struct zone_slot *z, const struct diags *d, enum err
 static enum err queue_loaded(struct control *c, struct pipeline *p, struct zone_slot *z, struct zone_loaded *l, struct buf *note) {
   struct buf source = {0};
   enum err err = source_encode(l, c->now, &source);
-  struct change_info info = {.door = DOOR_FILE, .source = &source, .fresh_serial = true};
+  struct change_info info = {.door = DOOR_FILE, .comment = c->comment, .source = &source, .fresh_serial = true};
+  info.author = c->author ? c->author : l->file_count ? l->files[0].path : "";
   if (!err) err = pipeline_add(p, z, zone_loaded_take(l), &info, c->now, note);
   buf_done(&source);
   return err;

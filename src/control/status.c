@@ -1,6 +1,7 @@
 /* What `tandem status` says, as JSON and in words. */
 #include "control/control_priv.h"
 #include "control/serial.h"
+#include "zone/content.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -56,7 +57,8 @@ static void add_secondary(struct control *c, const struct zone_slot *z, json_t *
 }
 
 json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
-  char name[NAME_TEXT_BYTES];
+  char name[NAME_TEXT_BYTES], digest_text[CONTENT_TEXT_BYTES];
+  struct digest128 digest;
   const char *state = zone_state_text[slot_state(z)];
   json_t *o = json_pack("{s:s,s:s,s:s,s:I}", "zone", slot_name_text(z, name), "role",
                         slot_is_secondary(z) ? "secondary" : "primary", "state", state, "version", (json_int_t)z->version);
@@ -67,6 +69,7 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
     json_object_set_new(o, "memory-bytes", json_integer((json_int_t)zone_memory_bytes(z->snap)));
     json_object_set_new(o, "signed", json_boolean(zone_is_signed(z->snap)));
     json_object_set_new(o, "durable", json_boolean(z->durable));
+    if (zone_content(z->snap, &digest)) json_object_set_new(o, "digest", json_string(zone_content_text(digest, digest_text)));
     set_time(o, "since", z->since_s);
   }
   json_object_set_new(o, "hidden", json_boolean(z->plan->policy.hidden));
@@ -99,6 +102,7 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"trouble", "trouble"},
       {"serial", "serial"},
       {"version", "version"},
+      {"digest", "digest"},
       {"since", "served since"},
       {"records", "records"},
       {"names", "names"},

@@ -6,6 +6,7 @@
 #include "io/unix_priv.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -60,6 +61,12 @@ static bool flush(struct client *c) {
   return true;
 }
 
+static unsigned peer_uid(int fd) {
+  struct ucred who;
+  socklen_t size = sizeof who;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 ? who.uid : UINT_MAX;
+}
+
 /* Reads; false: the client is to be closed. A whole line is handed on, once. */
 static bool read_some(struct client *c, struct instant now) {
   char bytes[4096];
@@ -74,7 +81,8 @@ static bool read_some(struct client *c, struct instant now) {
   struct buf line = c->in;
   c->in = (struct buf){0};
   c->commanded = true;
-  c->server->events.command(c->server->events.arg, c->token, (const char *)line.data, (size_t)(end - (const char *)line.data), now);
+  const struct unix_server_events *e = &c->server->events;
+  e->command(e->arg, c->token, peer_uid(c->watch.fd), (const char *)line.data, (size_t)(end - (const char *)line.data), now);
   buf_done(&line);
   return true;
 }
@@ -191,6 +199,11 @@ void unix_server_reply(struct unix_server *u, uint64_t token, const char *line, 
   buf_done(&c->out);
   c->out_at = 0;
   shutdown(c->watch.fd, SHUT_RDWR);
+}
+
+size_t unix_server_backlog(const struct unix_server *u, uint64_t token) {
+  const struct client *c = token_map_get(&u->clients, token);
+  return c ? c->out.size - c->out_at : 0;
 }
 
 static bool output_waits(const struct unix_server *u) {

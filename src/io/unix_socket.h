@@ -12,7 +12,8 @@
 
 struct unix_server_events {
   void *arg;
-  void (*command)(void *arg, uint64_t token, const char *line, size_t n, struct instant now);
+  /* `uid`: whose process gave it, as the kernel says. */
+  void (*command)(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now);
   void (*gone)(void *arg, uint64_t token); /* the client of a command hung up */
 };
 
@@ -27,6 +28,7 @@ MUST_CHECK enum err unix_server_reclaim(struct unix_server *u); /* takes the nam
 void unix_server_free(struct unix_server *u);                   /* removes the socket; NULL is fine */
 /* One line, without the newline. A token whose client is gone is ignored. */
 void unix_server_reply(struct unix_server *u, uint64_t token, const char *line, size_t n);
+size_t unix_server_backlog(const struct unix_server *u, uint64_t token); /* octets of replies that wait for the client */
 /* Waits at most `ms` until clients have what was queued for them: before the end. */
 void unix_server_flush(struct unix_server *u, unsigned ms);
 

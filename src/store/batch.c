@@ -153,6 +153,8 @@ static enum err add_change(struct store_batch *b, struct zone_row *now, const st
   now->head = b->last_seq = c.seq;
   now->version = c.version;
   now->serial = c.serial_to;
+  now->has_content = c.has_content;
+  now->content = c.content;
   if (!now->first_version) now->first_version = c.prev ? 0 : c.version;
   now->history_bytes += c.body_size + strlen(c.author) + strlen(c.comment) + CHANGE_OVERHEAD_BYTES;
   b->changes++;

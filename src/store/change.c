@@ -22,6 +22,14 @@ static bool sum_equal(struct digest128 a, struct digest128 b) {
   return a.low == b.low && a.high == b.high;
 }
 
+static void add_content(struct buf *b, const struct store_change *c) {
+  uint8_t bytes[32];
+  sum_put(bytes, c->content);
+  put_u64(bytes + 16, c->removed);
+  put_u64(bytes + 24, c->added);
+  buf_add(b, bytes, sizeof bytes);
+}
+
 /* Texts and notes go in with their sizes in front, the body by its own hash: no two rows have the same bytes. */
 static bool change_sum(const struct store_change *c, struct digest128 before, struct digest128 *out) {
   size_t author = strlen(c->author), comment = strlen(c->comment);
@@ -51,6 +59,7 @@ static bool change_sum(const struct store_change *c, struct digest128 before, st
   buf_add(&b, c->author, author);
   buf_add(&b, c->comment, comment);
   if (c->notes_size) buf_add(&b, c->notes, c->notes_size);
+  if (c->has_content) add_content(&b, c);
   bool ok = !b.failed && !wr_failed(&w);
   if (ok) *out = hash128(b.data, b.size);
   buf_done(&b);
@@ -59,14 +68,16 @@ static bool change_sum(const struct store_change *c, struct digest128 before, st
 
 enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error) {
   struct digest128 own;
-  uint8_t bytes[SUM_BYTES];
+  uint8_t bytes[SUM_BYTES], content[SUM_BYTES];
   if (!change_sum(c, *sum, &own)) return store_fail(error, ERR_MEMORY, "out of memory for a change");
   sum_put(bytes, own);
-  enum err err =
-      DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev), DB_INT(c->kind),
-             c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to), DB_INT(c->at_s), DB_INT(c->door),
-             DB_INT(c->view), DB_TEXT(c->author), DB_TEXT(c->comment), DB_BLOB(bytes, sizeof bytes),
-             c->notes_size ? DB_BLOB(c->notes, c->notes_size) : DB_NULL, DB_BLOB(c->body, c->body_size));
+  sum_put(content, c->content);
+  enum err err = DB_RUN(&s->db, error, ST_CHANGE_INSERT, DB_INT(c->seq), DB_INT(c->zone), DB_INT(c->version), DB_INT(c->prev),
+                        DB_INT(c->kind), c->has_serial_from ? DB_INT(c->serial_from) : DB_NULL, DB_INT(c->serial_to),
+                        DB_INT(c->at_s), DB_INT(c->door), DB_INT(c->view), DB_TEXT(c->author), DB_TEXT(c->comment),
+                        DB_BLOB(bytes, sizeof bytes), c->notes_size ? DB_BLOB(c->notes, c->notes_size) : DB_NULL,
+                        DB_BLOB(c->body, c->body_size), c->has_content ? DB_BLOB(content, sizeof content) : DB_NULL,
+                        c->has_content ? DB_INT(c->removed) : DB_NULL, c->has_content ? DB_INT(c->added) : DB_NULL);
   if (!err) *sum = own;
   return err;
 }
@@ -163,7 +174,10 @@ static void copy_row(sqlite3_stmt *st, uint64_t seq, struct row_copy *r) {
       .notes_size = (size_t)sqlite3_column_bytes(st, 12),
       .body = r->bytes.data + body,
       .body_size = (size_t)sqlite3_column_bytes(st, 13),
+      .removed = (uint64_t)sqlite3_column_int64(st, 15),
+      .added = (uint64_t)sqlite3_column_int64(st, 16),
   };
+  r->change.has_content = sum_get(sqlite3_column_blob(st, 14), (size_t)sqlite3_column_bytes(st, 14), &r->change.content);
 }
 
 /* ERR_CORRUPT unless the row is what was written behind `before`; NULL: what was there was deleted, and nothing tells. */

@@ -36,6 +36,11 @@ static const char *const migrations[STORE_SCHEMA] = {
     "INSERT INTO meta (key, value) VALUES ('schema', '1'), ('mark', '0'), ('tick', '0'), ('last-zone', '0');",
     "ALTER TABLE snapshot ADD COLUMN kind SMALLINT NOT NULL DEFAULT 0;"
     "UPDATE meta SET value = '2' WHERE key = 'schema';",
+    "ALTER TABLE changeset ADD COLUMN content BLOB;"
+    "ALTER TABLE changeset ADD COLUMN removed BIGINT;"
+    "ALTER TABLE changeset ADD COLUMN added BIGINT;"
+    "ALTER TABLE zone ADD COLUMN content BLOB;"
+    "UPDATE meta SET value = '3' WHERE key = 'schema';",
 };
 
 enum { APPLICATION_ID = 0x54414e44, BUSY_TIMEOUT_MS = 1000 };

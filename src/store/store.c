@@ -229,6 +229,8 @@ static struct store_zone describe(const struct zone_row *row, sqlite3_stmt *st) 
       .head = row->head,
       .version = row->version,
       .serial = row->serial,
+      .has_content = row->has_content,
+      .content = row->content,
       .image = row->image,
       .source = sqlite3_column_blob(st, 3),
       .source_size = (size_t)sqlite3_column_bytes(st, 3),

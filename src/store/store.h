@@ -13,6 +13,7 @@
 #define STORE_STORE_H
 
 #include "base/err.h"
+#include "base/hash.h"
 #include "wire/name.h"
 #include "zone/zone.h"
 
@@ -20,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_SCHEMA = 2 };
+enum { STORE_SCHEMA = 3 };
 
 struct store;
 
@@ -64,6 +65,8 @@ struct store_zone {
   uint64_t head;    /* seq of its last changeset; 0: none yet */
   uint64_t version; /* of that changeset; 0: none yet */
   uint32_t serial;
+  bool has_content; /* the digest of its last version is known */
+  struct digest128 content;
   struct store_image image;
   const uint8_t *source; /* what the owner of the zone remembers of where its content came from (file digests); opaque here */
   size_t source_size;
@@ -104,8 +107,11 @@ struct store_change {
   const char *comment;  /* "" none */
   const uint8_t *notes; /* annotations: what the log keeps and the DNS can't carry; never transferred */
   size_t notes_size;
-  uint32_t view;       /* 0: what everybody sees */
-  const uint8_t *body; /* of a delta: delta.h */
+  uint32_t view;            /* 0: what everybody sees */
+  bool has_content;         /* the next three are known */
+  struct digest128 content; /* digest of the version (zone/content.h) */
+  uint64_t removed, added;  /* records, against the version before */
+  const uint8_t *body;      /* of a delta: delta.h */
   size_t body_size;
 };
 

@@ -165,7 +165,8 @@ struct zone_row {
   uint64_t id;
   uint64_t head, version;
   struct digest128 sum; /* of the changeset `head`: what the next one is chained to */
-  uint64_t snapshot;    /* id of the row of `image`; 0: none */
+  struct digest128 content;
+  uint64_t snapshot; /* id of the row of `image`; 0: none */
   struct store_image image;
   int64_t good_at_s; /* the timer */
   uint32_t expire_s;
@@ -174,6 +175,7 @@ struct zone_row {
   uint64_t history_bytes; /* of its changesets and kept images, as far as they were counted */
   uint32_t pending;       /* 1 + index in the open batch; 0: not touched by it */
   uint8_t state;
+  bool has_content;
   bool has_timer;
   bool dirty; /* the log's zone row is older than this */
 };
@@ -226,7 +228,7 @@ void kept_remove(struct kept_table *t, struct kept *k);
 
 /* ---- retain.c ---- */
 
-enum { CHANGE_OVERHEAD_BYTES = 160 /* of a row, besides its body and texts */ };
+enum { CHANGE_OVERHEAD_BYTES = 180 /* of a row, besides its body and texts */ };
 /* A zone's history has grown. */
 void retain_grown(struct store *s, const struct zone_row *row);
 

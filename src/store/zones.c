@@ -69,6 +69,7 @@ static enum err load_rows(struct store *s, struct store_error *error) {
     row->serial = (uint32_t)sqlite3_column_int64(st, 4);
     /* Without a sum the next link of the chain would be forged; a head without one is found when its changes are read back. */
     (void)sum_get(sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5), &row->sum);
+    row->has_content = sum_get(sqlite3_column_blob(st, 6), (size_t)sqlite3_column_bytes(st, 6), &row->content);
   }
   db_end(st);
   return err;
@@ -86,6 +87,7 @@ static enum err load_tail(struct store *s, struct store_error *error) {
     row->version = (uint64_t)sqlite3_column_int64(st, 2);
     row->serial = (uint32_t)sqlite3_column_int64(st, 3);
     (void)sum_get(sqlite3_column_blob(st, 4), (size_t)sqlite3_column_bytes(st, 4), &row->sum);
+    row->has_content = sum_get(sqlite3_column_blob(st, 5), (size_t)sqlite3_column_bytes(st, 5), &row->content);
     row->dirty = true;
   }
   db_end(st);
@@ -178,10 +180,11 @@ enum err zones_load(struct store *s, struct store_error *error) {
 enum { SWEEP_LOOK_ROWS = 16384 }; /* looked at in one step at most, when few of them are dirty */
 
 enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error) {
-  uint8_t sum[SUM_BYTES];
+  uint8_t sum[SUM_BYTES], content[SUM_BYTES];
   sum_put(sum, row->sum);
+  sum_put(content, row->content);
   return DB_RUN(&s->db, error, ST_ZONE_HEAD, DB_INT(row->head), DB_INT(row->version), DB_INT(row->serial), DB_BLOB(sum, sizeof sum),
-                DB_INT(row->id));
+                row->has_content ? DB_BLOB(content, sizeof content) : DB_NULL, DB_INT(row->id));
 }
 
 static enum err write_mark(struct store *s, struct store_error *error) {

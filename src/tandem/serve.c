@@ -17,6 +17,7 @@
 #include "tandem/swap.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -117,8 +118,17 @@ static void take_signal(void *arg, int signal_number, struct instant now) {
   service_notify("READY=1");
 }
 
-static void take_command(void *arg, uint64_t token, const char *line, size_t n, struct instant now) {
-  control_command(((struct server *)arg)->control, token, line, n, now);
+static void take_command(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now) {
+  char author[64];
+  const struct passwd *user = getpwuid(uid);
+  if (user) snprintf(author, sizeof author, "%s", user->pw_name);
+  else snprintf(author, sizeof author, "uid %u", uid);
+  control_command(((struct server *)arg)->control, token, author, line, n, now);
+}
+
+static size_t backlog(void *arg, uint64_t token) {
+  const struct server *s = arg;
+  return s->commands ? unix_server_backlog(s->commands, token) : 0;
 }
 
 static void command_gone(void *arg, uint64_t token) {
@@ -335,7 +345,7 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s, reconfigure, stop, reply, server_status, begin_swap, answer_update};
+  struct control_events events = {s, reconfigure, stop, reply, backlog, server_status, begin_swap, answer_update};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));

@@ -16,6 +16,7 @@
 #ifndef ZONE_SNAP_PRIV_H
 #define ZONE_SNAP_PRIV_H
 
+#include "base/hash.h"
 #include "zone/grace_priv.h"
 #include "zone/image.h"
 #include "zone/trie_priv.h"
@@ -48,6 +49,8 @@ struct zone_snap {
   uint64_t record_count;
   uint64_t name_count;
   struct zone_nsec3 nsec3_parameters; /* with SNAP_NSEC3 */
+  struct digest128 content;           /* zone/content.h */
+  bool has_content;
   struct zone_line *line;
   _Atomic unsigned refs;
 

@@ -162,7 +162,7 @@ uint64_t house_command(struct house *h, const char *command, const char *zone) {
   uint64_t token = ++h->last_token;
   if (zone) snprintf(json, sizeof json, "{\"command\":\"%s\",\"zone\":\"%s\"}", command, zone);
   else snprintf(json, sizeof json, "{\"command\":\"%s\"}", command);
-  control_command(h->control, token, json, strlen(json), fake_net_now(h->net));
+  control_command(h->control, token, "tester", json, strlen(json), fake_net_now(h->net));
   return token;
 }
 

@@ -2,6 +2,8 @@
  */
 #include "house.h"
 
+#include "zone/content.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +53,8 @@ struct seen {
   uint32_t serials[64];
   char authors[64][16];
   enum store_kind kinds[64];
+  uint64_t removed[64], added[64];
+  struct digest128 digests[64];
 };
 
 static enum err see(void *arg, const struct store_change *c) {
@@ -58,8 +62,20 @@ static enum err see(void *arg, const struct store_change *c) {
   assert_true(s->count < 64);
   s->serials[s->count] = c->serial_to;
   s->kinds[s->count] = c->kind;
+  assert_true(c->has_content);
+  s->digests[s->count] = c->content;
+  s->removed[s->count] = c->removed;
+  s->added[s->count] = c->added;
   snprintf(s->authors[s->count++], sizeof s->authors[0], "%s", c->author);
   return ERR_OK;
+}
+
+static struct digest128 digest_of(const struct zone_snap *snap) {
+  struct digest128 kept, whole;
+  assert_true(zone_content(snap, &kept));
+  assert_int_equal(zone_content_whole(snap, &whole), ERR_OK);
+  assert_true(zone_content_equal(kept, whole));
+  return whole;
 }
 
 static void look(struct house *h, struct zone_slot *z, struct seen *out) {
@@ -95,9 +111,41 @@ static void test_many_changes_in_one_batch(void **state) {
   assert_string_equal(seen.authors[2], "second");
   assert_string_equal(seen.authors[3], "third");
   assert_int_equal(seen.kinds[3], STORE_DELTA);
+  assert_int_equal(seen.removed[0], 0);
+  assert_int_equal(seen.added[0], 3);
+  assert_int_equal(seen.removed[2], 1); /* the SOA */
+  assert_int_equal(seen.added[2], 2);
+  struct digest128 digest = digest_of(z->snap);
+  assert_true(zone_content_equal(seen.digests[3], digest));
   house_restart(&h);
   assert_int_equal(house_serial(&h, A), 4);
   assert_int_equal(house_slot(&h, A)->version, 4);
+  assert_true(zone_content_equal(digest_of(house_slot(&h, A)->snap), digest));
+  house_done(&h);
+}
+
+static void change_once(struct house *h, unsigned n) {
+  struct pipeline *p;
+  struct store_error why;
+  size_t changed;
+  assert_int_equal(pipeline_begin(h->control, &p), ERR_OK);
+  add(p, house_slot(h, A), n, "tester");
+  assert_int_equal(pipeline_commit(p, (struct instant){.wall_s = NOW_S}, &changed, &why), ERR_OK);
+}
+
+/* What is opened by replay is compared with the digest that was kept; one that does not fit is not believed any more. */
+static void test_a_digest_that_does_not_fit_is_found(void **state) {
+  struct house h;
+  struct digest128 unused;
+  begin(&h, PRIMARY_A);
+  change_once(&h, 1);
+  zone_content_set(house_slot(&h, A)->snap, (struct digest128){1, 2}); /* as if a change had been applied wrongly */
+  change_once(&h, 2);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, A), 3);
+  assert_false(zone_content(house_slot(&h, A)->snap, &unused));
+  change_once(&h, 3);
+  (void)digest_of(house_slot(&h, A)->snap);
   house_done(&h);
 }
 
@@ -152,6 +200,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_many_changes_in_one_batch),
       cmocka_unit_test(test_all_fail_together),
+      cmocka_unit_test(test_a_digest_that_does_not_fit_is_found),
       cmocka_unit_test(test_long_tails_get_an_image_and_stay_deltas),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

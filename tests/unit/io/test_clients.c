@@ -224,7 +224,8 @@ static struct unix_server *control;
 static int commands, gone;
 static atomic_bool ended;
 
-static void on_command(void *arg, uint64_t token, const char *line, size_t n, struct instant now) {
+static void on_command(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now) {
+  assert_int_equal(uid, getuid());
   commands++;
   if (n == 4 && memcmp(line, "wait", 4) == 0) return;
   char piece[64];

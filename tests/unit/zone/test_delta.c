@@ -1,6 +1,6 @@
 /* Changeset bodies: from one version to the other and back, and that nothing damaged is taken for one. */
 #include "model.h"
-#include "zone/delta.h"
+#include "zone/content.h"
 
 #include <stdlib.h>
 
@@ -43,6 +43,23 @@ static bool count_record(void *arg, bool added, const struct name *owner, uint16
   return true;
 }
 
+/* The digest of what a change leads to is the same by a walk, by the difference and by the body; there is another one before. */
+static void assert_content_goes(const struct zone_snap *from, const struct zone_snap *to, const uint8_t *body, size_t n,
+                                const struct delta_size *size) {
+  struct digest128 before, after, by_diff, by_body;
+  struct delta_size diff_size, body_size;
+  assert_int_equal(zone_content_whole(from, &before), ERR_OK);
+  assert_int_equal(zone_content_whole(to, &after), ERR_OK);
+  by_diff = by_body = before;
+  assert_int_equal(zone_content_diff(from, to, &by_diff, &diff_size), ERR_OK);
+  assert_int_equal(zone_content_delta(body, n, &by_body, &body_size), ERR_OK);
+  assert_true(zone_content_equal(by_diff, after));
+  assert_true(zone_content_equal(by_body, after));
+  assert_int_equal(zone_content_equal(before, after), size->removed + size->added == 0);
+  assert_memory_equal(&diff_size, size, sizeof *size);
+  assert_memory_equal(&body_size, size, sizeof *size);
+}
+
 static void assert_goes(const struct zone_snap *from, const struct zone_snap *to, const struct model *m) {
   struct buf body = {0};
   struct delta_size size;
@@ -56,6 +73,7 @@ static void assert_goes(const struct zone_snap *from, const struct zone_snap *to
   assert_int_equal(zone_delta_each(bytes, n, count_record, &t), ERR_OK);
   assert_int_equal(t.removed, size.removed);
   assert_int_equal(t.added, size.added);
+  assert_content_goes(from, to, bytes, n, &size);
   assert_int_equal(zone_delta_apply(from, bytes, n, &got), ERR_OK);
   assert_true(zone_equal(got, to));
   if (m) check_content(got, m);

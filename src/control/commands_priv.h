@@ -1,0 +1,21 @@
+/* What the files of commands share: commands.c has the table, the replies and those that wait; the others a group of commands each.
+ */
+#ifndef CONTROL_COMMANDS_PRIV_H
+#define CONTROL_COMMANDS_PRIV_H
+
+#include "control/control_priv.h"
+
+#include <jansson.h>
+
+typedef void command_run(struct control *c, uint64_t token, const json_t *args);
+
+/* One line of an answer; the object is taken over. The last one has "ok". */
+void reply_json(struct control *c, uint64_t token, json_t *object);
+/* A member that has to be a text; NULL: it is not there. */
+const char *command_text(const json_t *args, const char *member);
+/* The name that the command gives; answers an error and says false if it is none. */
+bool command_name(struct control *c, uint64_t token, const json_t *args, struct name *out);
+/* The zone that the command names; answers an error and gives NULL if there is none. */
+struct zone_slot *command_zone(struct control *c, uint64_t token, const json_t *args);
+
+#endif

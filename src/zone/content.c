@@ -1,0 +1,128 @@
+#include "zone/content.h"
+
+#include "zone/snap_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { RECORD_BYTES = LIMIT_NAME_BYTES + 2 + 4 + LIMIT_MESSAGE_BYTES };
+
+static const uint64_t content_key = 0x54616e64656d2031; /* part of the format: two servers compare what they got with it */
+
+static void sum_add(struct digest128 *sum, struct digest128 v) {
+  sum->low += v.low;
+  sum->high += v.high + (sum->low < v.low);
+}
+
+static void sum_take(struct digest128 *sum, struct digest128 v) {
+  sum->high -= v.high + (sum->low < v.low);
+  sum->low -= v.low;
+}
+
+/* Owner and RDATA in canonical form: what zone_diff calls equal has the same hash. */
+static struct digest128 hash_record(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  uint8_t bytes[RECORD_BYTES];
+  struct name lower = *owner;
+  name_lower(&lower);
+  struct wr w = wr_make(bytes, sizeof bytes);
+  wr_bytes(&w, lower.octets, lower.size);
+  wr_u16(&w, type);
+  wr_u32(&w, ttl);
+  size_t at = wr_used(&w);
+  wr_bytes(&w, rdata, size);
+  rr_rdata_canonical(type, bytes + at, size);
+  return hash128_keyed(bytes, at + size, content_key);
+}
+
+struct step {
+  struct digest128 *digest;
+  struct delta_size size;
+};
+
+static bool on_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  struct step *s = arg;
+  sum_take(s->digest, hash_record(owner, type, ttl, rdata, size));
+  s->size.removed++;
+  return true;
+}
+
+static bool on_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  struct step *s = arg;
+  sum_add(s->digest, hash_record(owner, type, ttl, rdata, size));
+  s->size.added++;
+  return true;
+}
+
+enum err zone_content_diff(const struct zone_snap *from, const struct zone_snap *to, struct digest128 *digest,
+                           struct delta_size *size) {
+  struct step s = {.digest = digest};
+  enum err err = zone_diff(from, to, &(struct zone_diff){on_removed, on_added, &s});
+  if (!err) *size = s.size;
+  return err;
+}
+
+enum err zone_content_delta(const uint8_t *body, size_t n, struct digest128 *digest, struct delta_size *size) {
+  struct digest128 sum = *digest;
+  struct step s = {.digest = &sum};
+  struct delta_cursor c;
+  struct delta_record r;
+  enum err err = zone_delta_open(body, n, &c);
+  while (!err) {
+    err = zone_delta_next(&c, &r);
+    if (!err) (r.added ? on_added : on_removed)(&s, &r.owner, r.type, r.ttl, r.rdata, r.size);
+  }
+  if (err != ERR_NOT_FOUND) return err;
+  *digest = sum;
+  *size = s.size;
+  return ERR_OK;
+}
+
+static void add_packed(struct digest128 *sum, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rrs,
+                       unsigned count) {
+  for (unsigned i = 0; i < count; i++) {
+    const uint8_t *rdata;
+    uint16_t size;
+    zone_rr_next(&rrs, &rdata, &size);
+    sum_add(sum, hash_record(owner, type, ttl, rdata, size));
+  }
+}
+
+enum err zone_content_whole(const struct zone_snap *s, struct digest128 *out) {
+  struct zone_cursor cursor;
+  struct digest128 sum = {0};
+  struct name owner;
+  struct zone_rrset set;
+  enum err err = zone_cursor_open(s, &cursor);
+  if (err) return err;
+  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));) {
+    zone_node_owner(s, n, &owner);
+    for (unsigned i = 0; i < zone_rrset_count(n); i++) {
+      zone_rrset_at(n, i, &set);
+      add_packed(&sum, &owner, set.type, set.ttl, set.rrs, set.count);
+      add_packed(&sum, &owner, RR_RRSIG, set.sig_ttl, set.sigs, set.sig_count);
+    }
+  }
+  zone_cursor_close(&cursor);
+  *out = sum;
+  return ERR_OK;
+}
+
+bool zone_content(const struct zone_snap *s, struct digest128 *out) {
+  if (s->has_content) *out = s->content;
+  return s->has_content;
+}
+
+void zone_content_set(const struct zone_snap *s, struct digest128 digest) {
+  struct zone_snap *own = (struct zone_snap *)(uintptr_t)s; /* of who made it, still */
+  own->content = digest;
+  own->has_content = true;
+}
+
+bool zone_content_equal(struct digest128 a, struct digest128 b) {
+  return a.low == b.low && a.high == b.high;
+}
+
+const char *zone_content_text(struct digest128 digest, char out[CONTENT_TEXT_BYTES]) {
+  snprintf(out, CONTENT_TEXT_BYTES, "%016" PRIx64 "%016" PRIx64, digest.high, digest.low);
+  return out;
+}
