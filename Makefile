@@ -71,8 +71,9 @@ docs: packages-build packages-test $(BUILD)/debug/build.ninja
 fuzz: fuzzers
 	@$(PY) tests/fuzz/run.py --seconds $(or $(SECONDS),60)
 
-## make bench    Tandem beside Knot and NSD in one interleaved run
+## make bench    Tandem beside Knot, NSD, BIND and PowerDNS in one interleaved run; ARGS="--quick" or what bench/bench.py --help says
 bench: packages-build-test-bench build
+	@ninja -C $(BUILD)/release -j$(JOBS) --quiet bench/bench_load bench/bench_update
 	@$(PY) bench/bench.py $(ARGS)
 
 ## make soak     what is too long for make test

@@ -1,62 +1,43 @@
 #!/usr/bin/python3
-"""make bench: Tandem beside Knot and NSD (and BIND with --peers) from Debian, in one interleaved run. Prints a table and leaves
-build/bench.json. CPU an answer is user + system time of all the server's processes, from the kernel's accounting, divided by the
-answers that dnsperf counted; the server runs on one CPU with one worker, the load generator on another. Compare ratios within a run,
-never figures across runs."""
+"""make bench: Tandem, Knot, NSD, BIND and PowerDNS from Debian in turn, in one interleaved run. Prints a table and leaves build/bench.json.
+
+  make bench ARGS="--cases answers,axfr-out --peers knot,nsd --rounds 3 --seconds 1"     ARGS=--quick is a run of minutes
+
+CPU an answer is the time of all the server's processes from the kernel's accounting, user and system apart, divided by the answers that
+bench_load counted. The server runs on one CPU with one worker, the generator on another. Compare ratios within a run, never figures
+across runs."""
 import argparse
 import json
 import os
 import pathlib
-import random
 import re
 import shutil
+import socket
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 os.environ.setdefault("TANDEM", str(ROOT / "build/release/src/tandem/tandem"))
 
-import harness  # noqa: E402
+import data  # noqa: E402
+import primary  # noqa: E402
+import servers  # noqa: E402
 
-SEED = 20261122
+PROGRAMS = ROOT / "build/release/bench"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-ORIGIN = "bench.example."
+SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
+PATIENCE_S = 120
+IN_FLIGHT = 256
+CHANGES = 1000
 
 
-def make_zone(path, names):
-    rng = random.Random(SEED)
-    with open(path, "w") as f:
-        f.write(harness.soa(ORIGIN, 1) + f"{ORIGIN} 3600 IN NS ns1.{ORIGIN}\nns1.{ORIGIN} 3600 IN A 192.0.2.1\n")
-        for i in range(names):
-            f.write(f"host{i}.{ORIGIN} 3600 IN A 10.{rng.randrange(256)}.{i >> 8 & 255}.{i & 255}\n")
-
-
-def make_queries(path, names, count, missing=False):
-    rng = random.Random(SEED + 1)
-    with open(path, "w") as f:
-        for _ in range(count):
-            n = rng.randrange(names)
-            f.write(f"host{n}{'x' if missing else ''}.{ORIGIN} A\n")
-
-
-class Dummy:
-    host, port, at = "127.0.0.1", 1, "127.0.0.1@1"
-
-
-def make_server(kind, directory, zone_path):
-    if kind == "tandem":
-        t = harness.Tandem(directory, {"zones": [{"name": ORIGIN, "role": "primary", "file": str(zone_path)}]})
-        return t
-    cls = {"knot": harness.Knot, "nsd": harness.Nsd, "bind": harness.Bind}[kind]
-    s = cls(directory, {ORIGIN: ""}, Dummy)
-    s.zone_file(0).unlink()
-    s.zone_file(0).symlink_to(zone_path)
-    return s
-
+# ---- what the kernel says of a server ----
 
 def processes(server):
     """The server's process and all below it."""
@@ -73,14 +54,15 @@ def processes(server):
 
 
 def cpu_s(server):
+    """User and system time, that of children that have ended with it: NSD replaces its processes at each change."""
     user = system = 0
     for pid in processes(server):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        user, system = user + int(fields[11]), system + int(fields[12])
+        user, system = user + int(fields[11]) + int(fields[13]), system + int(fields[12]) + int(fields[14])
     return user * TICK_S, system * TICK_S
 
 
-def rss_bytes(server):
+def memory_bytes(server):
     """Proportional set size of all processes: shared pages count once."""
     total = 0
     for pid in processes(server):
@@ -89,95 +71,430 @@ def rss_bytes(server):
     return total
 
 
-def start(server):
+def pin(server):
+    for pid in processes(server):
+        subprocess.run(["taskset", "-a", "-p", "-c", str(SERVER_CPU), str(pid)], capture_output=True)
+
+
+# ---- asking ----
+
+class Asker:
+    """One question after the other, without the cost of a whole library."""
+
+    def __init__(self, server):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.connect((server.host, server.port))
+        self.socket.settimeout(0.25)
+        self.id = 0
+
+    def ask(self, message):
+        """The response, or None."""
+        self.id = (self.id + 1) & 0xFFFF
+        try:
+            self.socket.send(struct.pack("!H", self.id) + message[2:])
+            while True:
+                response = self.socket.recv(4096)
+                if response[:2] == struct.pack("!H", self.id):
+                    return response
+        except OSError:
+            return None
+
+    def until(self, message, good, patience_s=PATIENCE_S, server=None):
+        """The time at which the answer was good."""
+        end = time.monotonic() + patience_s
+        while time.monotonic() < end:
+            if server and server.process.poll() is not None:
+                raise RuntimeError(f"it ended: {server.log()[-500:]}")
+            response = self.ask(message)
+            if response and good(response):
+                return time.monotonic()
+            if response is None or response[3] & 15:  # not there yet: let it work
+                threading.Event().wait(0.002)
+        raise RuntimeError(f"no good answer within {patience_s} s")
+
+    def close(self):
+        self.socket.close()
+
+
+def answered(response):
+    return response[3] & 15 == 0 and response[6:8] != b"\0\0"
+
+
+def serial_is(serial):
+    """The SOA's five numbers end the answer section, and nothing else is in these answers."""
+    return lambda response: answered(response) and struct.pack("!I", serial) + struct.pack("!IIII", 3600, 600, 86400, 300) in response
+
+
+def start(server, question):
     """Seconds from the start to the first answer."""
     began = time.monotonic()
-    server.start() if server.name != "tandem" else server.start(timeout=600)
-    os.sched_setaffinity(0, {1})
-    server.wait_answer(ORIGIN, timeout=600)
-    return time.monotonic() - began
+    os.sched_setaffinity(0, {SERVER_CPU, OUR_CPU})
+    server.start()
+    os.sched_setaffinity(0, {OUR_CPU})
+    asker = Asker(server)
+    try:
+        return asker.until(question, answered, server=server) - began
+    finally:
+        asker.close()
 
 
-def pin(server, cpu):
-    for pid in processes(server):
-        subprocess.run(["taskset", "-a", "-p", "-c", str(cpu), str(pid)], capture_output=True)
-
-
-def load(server, queries, seconds):
-    """(answers, user us an answer, system us an answer, queries/s)"""
-    pin(server, 0)
+def load(server, queries, seconds, rate=None):
+    """bench_load's figures, with user and system time an answer."""
+    pin(server)
     u0, s0 = cpu_s(server)
-    r = subprocess.run(["taskset", "-c", "1", "dnsperf", "-s", server.host, "-p", str(server.port), "-d", queries, "-l", str(seconds),
-                        "-c", "1", "-q", "400", "-T", "1"], capture_output=True, text=True, check=True)
+    r = subprocess.run(["taskset", "-c", str(OUR_CPU), PROGRAMS / "bench_load", server.at, queries, str(seconds), str(IN_FLIGHT),
+                        *([str(rate)] if rate else [])], capture_output=True, text=True, check=True)
     u1, s1 = cpu_s(server)
-    answers = int(re.search(r"Queries completed:\s+(\d+)", r.stdout).group(1))
-    rate = float(re.search(r"Queries per second:\s+([\d.]+)", r.stdout).group(1))
-    return answers, (u1 - u0) / answers * 1e6, (s1 - s0) / answers * 1e6, rate
+    figures = json.loads(r.stdout)
+    answers = max(figures["answers"], 1)
+    return {**figures, "user": (u1 - u0) / answers * 1e6, "system": (s1 - s0) / answers * 1e6}
 
 
-def bench_answers(kinds, work, results, rounds, seconds, name, zone, queries):
-    servers = {}
-    for kind in kinds:
-        servers[kind] = make_server(kind, work / f"{name.replace(chr(32), chr(45))}-{kind}", zone)
-        first = start(servers[kind])
-        rss = rss_bytes(servers[kind])
-        results[kind].update({f"{name}: start, s": first, f"{name}: memory, MB": rss / 1e6})
-        print(f"{name}: {kind} started in {first:.2f} s, {rss / 1e6:.0f} MB", flush=True)
-    for mix, path in queries.items():
-        samples = {kind: [] for kind in kinds}
-        for _ in range(rounds):
-            for kind in kinds:
-                samples[kind].append(load(servers[kind], path, seconds))
-        for kind in kinds:
-            med = [statistics.median(s[i] for s in samples[kind]) for i in range(4)]
-            results[kind][f"{mix}: CPU us an answer"] = med[1] + med[2]
-            results[kind][f"{mix}: user us"] = med[1]
-            results[kind][f"{mix}: answers/s"] = med[3]
-            print(f"{mix}: {kind} {med[1] + med[2]:.2f} us ({med[1]:.2f} user), {med[3]:.0f}/s", flush=True)
-    for kind in kinds:
-        servers[kind].stop(timeout=60)
-        again = start(servers[kind])
-        results[kind][f"{name}: restart, s"] = again
-        servers[kind].stop(timeout=60)
+# ---- a run ----
+
+class Run:
+    def __init__(self, options, work):
+        self.o, self.work = options, work
+        self.kinds = ["tandem"] + [p for p in options.peers.split(",") if p]
+        self.results = {kind: {} for kind in self.kinds}
+        self.files, self.records, self.queries = {}, {}, {}
+
+    def note(self, kind, row, value):
+        self.results[kind][row] = value
+        print(f"  {row}: {kind} {value:.4g}", flush=True)
+
+    def attempt(self, kind, what, f, *args):
+        """A peer that can't do a thing has no figure; everybody else goes on."""
+        try:
+            return f(kind, *args)
+        except (RuntimeError, OSError, subprocess.SubprocessError, AssertionError) as e:
+            print(f"  {what}: {kind}: {e}", flush=True)
+            return None
+
+    def make(self, kind, name, **options):
+        return servers.KINDS[kind](self.work / f"{name.replace(' ', '-')}-{kind}", servers.Options(**options))
+
+    def zone_data(self, name):
+        """The file of one of the zones of data.mixes, made when it is first needed."""
+        if name not in self.files:
+            path = self.work / f"{name}.zone"
+            writers = {"small": lambda: data.write_flat(path, 10), "large": lambda: data.write_flat(path, self.o.names),
+                       "nsec": lambda: data.write_signed(path, max(self.o.names // 10, 1), False),
+                       "nsec3": lambda: data.write_signed(path, max(self.o.names // 10, 1), True),
+                       "many": lambda: data.write_small(path) * self.o.zones}
+            self.records[name] = writers[name]()
+            self.files[name] = path
+        return self.files[name]
+
+    def options_of(self, name):
+        path = self.zone_data(name)
+        if name == "many":
+            return {"zones": [], "many": self.o.zones, "many_file": path}
+        return {"zones": [(data.ORIGIN, path, None)]}
+
+    def mixes(self):
+        if not self.queries:
+            for name, (zone, messages) in data.mixes(self.o.names, self.o.zones, self.o.queries).items():
+                self.queries[name] = (zone, data.write_queries(self.work / f"{name.replace(' ', '-')}.q", messages))
+        return self.queries
+
+    # ---- answers, start, memory ----
+
+    def started(self, kind, zone):
+        server = self.make(kind, zone, **self.options_of(zone))
+        question = data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA)
+        self.note(kind, f"{zone}: start, s", start(server, question))
+        self.note(kind, f"{zone}: memory, octets a record", memory_bytes(server) / self.records[zone])
+        return server
+
+    def answers(self):
+        chosen = {m: q for m, q in self.mixes().items() if not self.o.mixes or any(w in m for w in self.o.mixes.split(","))}
+        for zone in dict.fromkeys(z for z, _ in chosen.values()):
+            running = {}
+            for kind in self.kinds:
+                server = self.attempt(kind, zone, self.started, zone)
+                if server:
+                    running[kind] = server
+            for mix in [m for m, (z, _) in chosen.items() if z == zone]:
+                self.interleave(running, mix, chosen[mix][1])
+            for kind, server in running.items():
+                server.stop(timeout=60)
+                question = data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA)
+                self.note(kind, f"{zone}: restart, s", start(server, question))
+                server.stop(timeout=60)
+
+    def interleave(self, running, mix, queries):
+        samples = {kind: [] for kind in running}
+        for _ in range(self.o.rounds):
+            for kind, server in running.items():
+                samples[kind].append(load(server, queries, self.o.seconds))
+        for kind, rows in samples.items():
+            self.note(kind, f"{mix}: CPU us an answer", statistics.median(r["user"] + r["system"] for r in rows))
+            self.note(kind, f"{mix}: user us", statistics.median(r["user"] for r in rows))
+            self.note(kind, f"{mix}: answers/s", statistics.median(r["answers/s"] for r in rows))
+            if sum(r["rcodes"].get("0", 0) + r["rcodes"].get("3", 0) for r in rows) < 0.99 * sum(r["answers"] for r in rows):
+                print(f"  {mix}: {kind} gave other answers: {rows[0]['rcodes']}")
+
+    # ---- a secondary that takes changes ----
+
+    def secondary(self, kind, name, names):
+        source = primary.Primary(data.ORIGIN, names)
+        source.make_whole()
+        server = self.make(kind, name, zones=[(data.ORIGIN, None, source)])
+        return source, server
+
+    def steady(self):
+        """Answers while an IXFR of CHANGES lands every second, against the same without."""
+        wanted = self.o.mixes.split(",") if self.o.mixes else ["uniform"] if self.o.quick else ["uniform", "zipf", "30 %"]
+        chosen = {m: q for m, (z, q) in self.mixes().items() if z == "large" and any(w in m for w in wanted)}
+        running = {}
+        for kind in self.kinds:
+            if not servers.KINDS[kind].incremental:
+                continue
+            source, server = self.secondary(kind, "steady", self.o.names)
+            if self.attempt(kind, "steady", lambda k: start(server, data.query(data.ORIGIN, data.SOA))) is not None:
+                running[kind] = (source, server)
+        for mix, queries in chosen.items():
+            rows = {kind: ([], []) for kind in running}
+            for _ in range(self.o.rounds):
+                for kind, (source, server) in running.items():
+                    rows[kind][0].append(load(server, queries, self.o.seconds + 2, self.o.rate))
+                    stop = threading.Event()
+                    changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
+                    changer.start()
+                    rows[kind][1].append(load(server, queries, self.o.seconds + 2, self.o.rate))
+                    stop.set()
+                    changer.join()
+            for kind, (calm, changing) in rows.items():
+                for row, label in ((calm, "calm"), (changing, "IXFR a second")):
+                    for q in ("p50 us", "p99 us", "p999 us"):
+                        self.note(kind, f"{mix}, {label}: {q}", statistics.median(r[q] for r in row))
+                    self.note(kind, f"{mix}, {label}: CPU us an answer", statistics.median(r["user"] + r["system"] for r in row))
+                    self.note(kind, f"{mix}, {label}: lost", sum(r["lost"] for r in row))
+        for source, server in running.values():
+            server.stop(timeout=60)
+            source.close()
+
+    @staticmethod
+    def change_each_second(source, server, stop):
+        while not stop.wait(1):
+            source.change(CHANGES)
+            source.notify(server)
+
+    def took(self, source, server, changes):
+        """Seconds from NOTIFY to the answer with the new serial."""
+        source.change(changes)
+        asker = Asker(server)
+        began = time.monotonic()
+        source.notify(server)
+        end = asker.until(data.query(data.ORIGIN, data.SOA), serial_is(source.serial), 60)
+        asker.close()
+        return end - began
+
+    def axfr_in(self):
+        """A whole zone from nothing to served, then changes of it, then how it gives them away."""
+        for kind in self.kinds:
+            self.attempt(kind, "axfr-in", self.axfr_in_one)
+
+    def axfr_in_one(self, kind):
+        source, server = self.secondary(kind, "axfr-in", self.o.names)
+        try:
+            self.note(kind, "AXFR in to served, s", start(server, data.query(data.ORIGIN, data.SOA)))
+            if not server.incremental:
+                return
+            first = source.serial
+            times = [self.took(source, server, CHANGES) for _ in range(max(self.o.rounds, 3))]
+            self.note(kind, f"IXFR in of {CHANGES}: NOTIFY to served, ms", statistics.median(times) * 1e3)
+            source.sent = 0
+            self.took(source, server, CHANGES)
+            self.note(kind, "IXFR in: kind (1 incremental)", float(source.kinds[-1] == "IXFR"))
+            self.note(kind, "IXFR in: octets", source.sent)
+            seconds, records, octets = transfer_out(server, CHANGES + 4, first=source.serial - 1)
+            self.note(kind, f"IXFR out of {CHANGES}: ms", seconds * 1e3)
+            self.note(kind, "IXFR out: octets", octets)
+        finally:
+            server.stop(timeout=60)
+            source.close()
+            shutil.rmtree(server.dir, ignore_errors=True)
+
+    def notify(self):
+        """One change of a zone of 1,000 records."""
+        for kind in self.kinds:
+            self.attempt(kind, "notify", self.notify_one)
+
+    def notify_one(self, kind):
+        source, server = self.secondary(kind, "notify", 1000)
+        try:
+            start(server, data.query(data.ORIGIN, data.SOA))
+            times = []
+            for _ in range(10 * self.o.rounds):
+                times.append(self.took(source, server, 2) * 1e3)
+                threading.Event().wait(0.02)
+            self.note(kind, "NOTIFY to served, median ms", statistics.median(times))
+            self.note(kind, "NOTIFY to served, longest ms", max(times))
+        finally:
+            server.stop(timeout=60)
+            source.close()
+
+    # ---- transfers out ----
+
+    def axfr_out(self):
+        running = {}
+        for kind in self.kinds:
+            server = self.make(kind, "axfr-out", **self.options_of("large"))
+            if self.attempt(kind, "axfr-out", lambda k: start(server, data.query(data.ORIGIN, data.SOA))) is not None:
+                running[kind] = server
+                pin(server)
+        rates = {kind: [] for kind in running}
+        for _ in range(self.o.rounds):
+            for kind, server in running.items():
+                u0, s0 = cpu_s(server)
+                done = self.attempt(kind, "axfr-out", lambda k: transfer_out(server, self.records["large"] + 1))
+                u1, s1 = cpu_s(server)
+                if done:
+                    rates[kind].append((done[1] / done[0], (u1 - u0 + s1 - s0) / done[1] * 1e9, done[2] / done[1]))
+        for kind, rows in rates.items():
+            for i, row in enumerate(("AXFR out, records/s", "AXFR out, CPU ns a record", "AXFR out, octets a record")):
+                if rows:
+                    self.note(kind, row, statistics.median(r[i] for r in rows))
+            running[kind].stop(timeout=60)
+
+    # ---- updates ----
+
+    def updates(self):
+        for kind in self.kinds:
+            if servers.KINDS[kind].updatable:
+                self.attempt(kind, "updates", self.updates_one)
+
+    def updates_one(self, kind):
+        (self.work / f"updates-{kind}").mkdir()
+        path = self.work / f"updates-{kind}" / "zone"  # BIND keeps its journal beside it
+        data.write_flat(path, 1000)
+        server = self.make(kind, "updates", zones=[(data.ORIGIN, path, None)], updates=True)
+        start(server, data.query(data.ORIGIN, data.SOA))
+        before, made = server.state_bytes(), 0
+        for in_flight in (1, 32):
+            r = subprocess.run([PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds)],
+                               capture_output=True, text=True)
+            figures = json.loads(r.stdout)
+            if figures["refused"]:
+                print(f"  updates: {kind} refused {figures['refused']}")
+            self.note(kind, f"updates/s, {in_flight} in flight", figures["updates-per-s"] - figures["refused"] / self.o.seconds)
+            made += figures["updates-per-s"] * self.o.seconds
+        server.stop(timeout=60)
+        self.note(kind, "store: octets an update", (server.state_bytes() - before) / made)
+
+    def propagation(self):
+        """From the acknowledged update at a primary to the answer of its secondary, both of one kind."""
+        for kind in self.kinds:
+            if servers.KINDS[kind].updatable:
+                self.attempt(kind, "propagation", self.propagation_one)
+
+    def propagation_one(self, kind):
+        path = self.work / f"propagation-{kind}.zone"
+        data.write_flat(path, 1000)
+
+        class Later:  # each names the other, so the first must know the second's port
+            host, port = "127.0.0.1", servers.harness.free_port()
+            at = f"127.0.0.1@{port}"
+        first = self.make(kind, "propagation-first", zones=[(data.ORIGIN, path, None)], updates=True, notify=Later)
+        second = servers.KINDS[kind](self.work / f"propagation-second-{kind}", servers.Options([(data.ORIGIN, None, first)]))
+        second.port = Later.port
+        second.configure() if kind != "pdns" else second.file(
+            "pdns.conf", re.sub(r"local-port=\d+", f"local-port={Later.port}", (second.dir / "pdns.conf").read_text()))
+        try:
+            start(first, data.query(data.ORIGIN, data.SOA))
+            start(second, data.query(data.ORIGIN, data.SOA))
+            at, times = Asker(first), []
+            asker = Asker(second)
+            for i in range(20 * self.o.rounds):
+                reply = at.ask(update_message(f"new{i}"))
+                if not reply or reply[3] & 15:
+                    raise RuntimeError("an update was refused")
+                began = time.monotonic()
+                times.append((asker.until(data.query(f"new{i}.{data.ORIGIN}"), answered, 60) - began) * 1e3)
+            times.sort()
+            self.note(kind, "commit to answered by a secondary, p50 ms", times[len(times) // 2])
+            self.note(kind, "commit to answered by a secondary, p99 ms", times[len(times) * 99 // 100])
+        finally:
+            first.stop(timeout=60)
+            second.stop(timeout=60)
+
+    CASES = {"answers": answers, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
+             "propagation": propagation}
+
+
+def update_message(label):
+    head = struct.pack("!HHHHHH", 0, 0x2800, 1, 0, 1, 0) + data.wire_name(data.ORIGIN) + struct.pack("!HH", data.SOA, 1)
+    return head + data.record(label, data.A, b"\xc0\0\2\5", 60)
+
+
+def transfer_out(server, records, first=None):
+    """Reads a transfer of so many records and throws it away: seconds, records, octets. `first`: an IXFR from that serial."""
+    question = data.wire_name(data.ORIGIN) + struct.pack("!HH", 252 if first is None else 251, 1)
+    request = struct.pack("!HHHHHH", 7, 0, 1, 0, first is not None, 0) + question
+    request += data.soa_record(first) if first is not None else b""
+    buffer, have, got, octets = bytearray(1 << 20), 0, 0, 0
+    view = memoryview(buffer)
+    with socket.create_connection((server.host, server.port), 60) as s:
+        began = time.monotonic()
+        s.sendall(struct.pack("!H", len(request)) + request)
+        while got < records:
+            n = s.recv_into(view[have:])
+            if n == 0:
+                raise RuntimeError(f"the transfer ended after {got} records")
+            have, at, octets = have + n, 0, octets + n
+            while have - at >= 10:
+                size = struct.unpack_from("!H", buffer, at)[0] + 2
+                if have - at < size:
+                    break
+                if buffer[at + 5] & 15:
+                    raise RuntimeError(f"rcode {buffer[at + 5] & 15}")
+                got += struct.unpack_from("!H", buffer, at + 8)[0]
+                at += size
+            buffer[:have - at] = buffer[at:have]
+            have -= at
+        return time.monotonic() - began, got, octets
 
 
 def table(results, kinds):
     rows = list(dict.fromkeys(k for kind in kinds for k in results[kind]))
-    print(f"\n{'':44}" + "".join(f"{k:>12}" for k in kinds) + "   tandem / best peer")
+    print(f"\n{'':48}" + "".join(f"{k:>12}" for k in kinds) + "   tandem / best peer")
     for row in rows:
         values = [results[k].get(row) for k in kinds]
         peers = [v for k, v in zip(kinds, values) if k != "tandem" and v is not None]
-        best = (max if row.endswith("answers/s") else min)(peers) if peers else None
-        ratio = f"{values[0] / best:.2f}" if best else ""
-        print(f"{row:44}" + "".join(f"{v:12.3f}" if v is not None else f"{'-':>12}" for v in values) + f"{ratio:>12}")
+        best = (max if "/s" in row else min)(peers) if peers else None
+        ratio = f"{values[0] / best:.2f}" if best and values[0] is not None else ""
+        print(f"{row:48}" + "".join(f"{v:12.5g}" if v is not None else f"{'-':>12}" for v in values) + f"{ratio:>12}")
 
 
 def main():
-    args = argparse.ArgumentParser(description=__doc__)
+    args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    args.add_argument("--cases", default=",".join(Run.CASES), help="of " + ", ".join(Run.CASES))
+    args.add_argument("--mixes", default="", help="parts of the names of mixes, with commas; default all")
+    args.add_argument("--peers", default="knot,nsd,bind,pdns")
     args.add_argument("--rounds", type=int, default=5)
     args.add_argument("--seconds", type=float, default=3)
     args.add_argument("--names", type=int, default=1000000)
-    args.add_argument("--peers", default="knot,nsd")
+    args.add_argument("--zones", type=int, default=100000)
+    args.add_argument("--queries", type=int, default=500000, help="different questions of a mix")
+    args.add_argument("--rate", type=int, default=20000, help="questions a second of `steady`")
+    args.add_argument("--quick", action="store_true", help="small zones, one short round")
     o = args.parse_args()
-    kinds = ["tandem"] + o.peers.split(",")
-    results = {k: {} for k in kinds}
-    work = pathlib.Path(tempfile.mkdtemp(prefix="tandem-bench-"))
+    if o.quick:
+        o.rounds, o.seconds, o.names, o.zones, o.queries = 1, 0.5, 20000, 1000, 20000
+    run = Run(o, pathlib.Path(tempfile.mkdtemp(prefix="tandem-bench-")))
     try:
-        os.sched_setaffinity(0, {1})
-        make_zone(work / "small.zone", 10)
-        make_zone(work / "large.zone", o.names)
-        make_queries(work / "one.q", 1, 1)
-        make_queries(work / "random.q", o.names, 500000)
-        make_queries(work / "missing.q", o.names, 500000, missing=True)
-        bench_answers(kinds, work, results, o.rounds, o.seconds, "small zone", work / "small.zone", {"one name": work / "one.q"})
-        bench_answers(kinds, work, results, o.rounds, o.seconds, f"{o.names} names", work / "large.zone",
-                      {"random names": work / "random.q", "missing names": work / "missing.q"})
+        os.sched_setaffinity(0, {OUR_CPU})
+        for case in o.cases.split(","):
+            print(f"== {case}", flush=True)
+            Run.CASES[case](run)
     finally:
-        shutil.rmtree(work, ignore_errors=True)
-    table(results, kinds)
+        shutil.rmtree(run.work, ignore_errors=True)
+    table(run.results, run.kinds)
     out = ROOT / "build/bench.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps({"seed": SEED, "options": vars(o), "cpu": os.uname().machine, "results": results}, indent=1))
+    out.write_text(json.dumps({"seed": data.SEED, "options": vars(o), "machine": os.uname().machine, "results": run.results}, indent=1))
     print(f"\n{out.relative_to(ROOT)}")
 
 
