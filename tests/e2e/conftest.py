@@ -7,6 +7,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import harness  # noqa: E402
+import network as namespaces  # noqa: E402
 
 
 def pytest_addoption(parser):
@@ -43,3 +44,11 @@ def lab(tmp_path):
         except AssertionError as e:
             failures.append(str(e))
     assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def network():
+    """This thread, what it starts and the threads it makes are in the middle of a network of its own."""
+    it = namespaces.Network()
+    yield it
+    it.close()

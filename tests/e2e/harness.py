@@ -1,5 +1,6 @@
 """Real servers for the end-to-end tests: Tandem, and BIND, Knot, NSD and unbound from Debian, each a child process in its own
 directory on free loopback ports. Nothing here sleeps for a fixed time: wait_until() asks again until a deadline."""
+import contextlib
 import ipaddress
 import json
 import os
@@ -25,6 +26,8 @@ import dns.zone
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("TANDEM", str(ROOT / "build/asan/src/tandem/tandem"))
 LOOPBACK = "127.0.0.1"
+ANYWHERE = "0.0.0.0/0"
+PLACE_PORT = 5300
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTMyYnl0ZXM="
 KEY = "xfr.example."
 WAIT_S = 20.0
@@ -41,6 +44,11 @@ def wait_until(condition, timeout=WAIT_S, what="the condition"):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s for {what}")
         pause.wait(0.01)
+
+
+def soak_s(seconds):
+    """How long a soak lasts; TANDEM_SOAK_S bounds it, for trying."""
+    return min(seconds, float(os.environ.get("TANDEM_SOAK_S", seconds)))
 
 
 def free_port(host=LOOPBACK):
@@ -77,11 +85,13 @@ class Server:
     """A child process with a directory. Subclasses write the configuration and know when it is ready."""
     name = "server"
 
-    def __init__(self, directory, port=None, host=LOOPBACK):
+    def __init__(self, directory, port=None, host=LOOPBACK, place=None):
+        """`place`: a namespace of network.py to be in, where every port is free."""
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
-        self.host = host
-        self.port = port or free_port(host)
+        self.place = place
+        self.host = place.host if place else host
+        self.port = port or (PLACE_PORT if place else free_port(host))
         self.process = None
         self.log_path = self.dir / "log"
 
@@ -91,26 +101,28 @@ class Server:
 
     def spawn(self, args, **kw):
         self.log_file = open(self.log_path, "ab")
-        self.process = subprocess.Popen([str(a) for a in args], cwd=self.dir, stderr=self.log_file, stdin=subprocess.DEVNULL,
-                                        stdout=kw.pop("stdout", self.log_file), **kw)
+        with self.place or contextlib.nullcontext():
+            self.process = subprocess.Popen([str(a) for a in args], cwd=self.dir, stderr=self.log_file, stdin=subprocess.DEVNULL,
+                                            stdout=kw.pop("stdout", self.log_file), **kw)
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
-    def wait_answer(self, zone, timeout=WAIT_S, serial=None):
+    def wait_answer(self, zone, timeout=WAIT_S, serial=None, rdtype="SOA", **kw):
         def answered():
             assert self.process.poll() is None, f"{self.name} ended: {self.log()[-2000:]}"
             try:
-                r = self.ask(zone, "SOA", timeout=0.5)
+                r = self.ask(zone, rdtype, timeout=0.5, **kw)
             except (dns.exception.Timeout, OSError):
                 return False
             return r.answer and (serial is None or r.answer[0][0].serial == serial)
         return wait_until(answered, timeout, f"{self.name} to answer {zone} {serial or ''}: {self.log()[-1500:]}")
 
-    def ask(self, name, rdtype="A", tcp=False, timeout=5.0, key=None, want_dnssec=False, edns=True, payload=1232, **kw):
+    def ask(self, name, rdtype="A", tcp=False, timeout=5.0, key=None, want_dnssec=False, edns=True, payload=1232, recurse=False, **kw):
         q = dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0 if edns else -1, want_dnssec=want_dnssec,
                                    payload=payload if edns else None, **kw)
-        q.flags &= ~dns.flags.RD
+        if not recurse:
+            q.flags &= ~dns.flags.RD
         if key:
             q.use_tsig(key)
         send = dns.query.tcp if tcp else dns.query.udp
@@ -294,15 +306,15 @@ class Knot(Peer):
     name = "knot"
 
     def write_config(self):
-        (self.dir / "db").mkdir(exist_ok=True)
         text = f"server:\n  rundir: {self.dir}\n  listen: {self.at}\n  user: root\n  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
         text = text.replace("  user: root\n", "") if os.geteuid() else text
+        (self.dir / "db").mkdir(exist_ok=True)  # without it Knot has no journal and takes no IXFR
         text += f"database:\n  storage: {self.dir}/db\nlog:\n  - target: stderr\n    any: info\n"
         text += tsig_block("knot") if self.key else ""
         key = f"    key: {KEY}\n" if self.key else ""
         text += f"remote:\n  - id: other\n    address: {self.other.at}\n{key}"
-        text += f"acl:\n  - id: out\n    address: 127.0.0.0/8\n{key}    action: transfer\n"
-        text += f"  - id: in\n    address: 127.0.0.0/8\n{key}    action: notify\n"
+        text += f"acl:\n  - id: out\n    address: {ANYWHERE}\n{key}    action: transfer\n"
+        text += f"  - id: in\n    address: {ANYWHERE}\n{key}    action: notify\n"
         text += "zone:\n"
         for n, origin, zone in self.files():
             text += f'  - domain: "{origin}"\n    file: {self.dir}/zone{n}\n    semantic-checks: off\n'
@@ -346,9 +358,9 @@ remote-control:
         for n, origin, zone in self.files():
             text += f'zone:\n  name: "{origin}"\n  zonefile: zone{n}\n'
             if zone is not None:
-                text += f"  provide-xfr: 127.0.0.0/8 {key}\n  notify: {self.other.at} {key}\n"
+                text += f"  provide-xfr: {ANYWHERE} {key}\n  notify: {self.other.at} {key}\n"
             else:
-                text += (f"  request-xfr: AXFR {self.other.at} {key}\n  allow-notify: 127.0.0.0/8 {key}\n"
+                text += (f"  request-xfr: AXFR {self.other.at} {key}\n  allow-notify: {ANYWHERE} {key}\n"
                          "  min-refresh-time: 1\n  min-retry-time: 1\n")
         (self.dir / "nsd.conf").write_text(text)
 
@@ -380,8 +392,8 @@ socket-dir={self.dir}
 primary=yes
 secondary=yes
 xfr-cycle-interval=1
-allow-axfr-ips={"" if self.key else "127.0.0.0/8"}
-allow-notify-from=127.0.0.0/8
+allow-axfr-ips={"" if self.key else ANYWHERE}
+allow-notify-from={ANYWHERE}
 only-notify=
 default-soa-edit=
 zone-cache-refresh-interval=1

@@ -1,5 +1,5 @@
-"""Drills: a hidden primary compared with a stranger's view of nothing, reloads under load, a full disk, outages in front of a
-resolver, kill -9 under edits, timers over restarts. --soak runs the long forms."""
+"""Drills: a hidden primary compared with a stranger's view of nothing, reloads under load, a full disk, kill -9 under
+edits, timers over restarts. --soak runs the long forms."""
 import contextlib
 import ctypes
 import os
@@ -21,7 +21,8 @@ import dns.rdatatype
 import dns.tsig
 import pytest
 
-from harness import BINARY, KEY, LOOPBACK, SECRET, WAIT_S, Nsd, Unbound, free_port, keyring, simple_zone, wait_until
+from harness import BINARY, KEY, LOOPBACK, SECRET, WAIT_S, free_port, keyring, simple_zone, wait_until
+from load import Load
 
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
 FAST = {"refresh-min": "0.2", "retry-min": "0.2", "retry-max": "1"}
@@ -204,60 +205,6 @@ def test_strangers_drop_answers_nothing_at_all(lab):
 
 
 # ---- reload under load ----
-
-class Load:
-    """Threads that look a name up again and again, and count what is not answered as it should be. `tries`: how often a question is
-    sent, as a stub does: unbound gives up on answers that took it 1.9 s (its discard-timeout), and waits to be asked again."""
-
-    def __init__(self, server, name="www.steady.example", threads=1, timeout=3.0, tries=1, tcp_every=20):
-        self.server, self.name, self.timeout, self.tries, self.tcp_every = server, name, timeout, tries, tcp_every
-        self.count, self.failures, self.longest_s = 0, [], 0.0
-        self.done = threading.Event()
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(threads)]
-
-    def __enter__(self):
-        for t in self.threads:
-            t.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for t in self.threads:
-            t.join()
-
-    def once(self, n):
-        q = dns.message.make_query(self.name, "A", use_edns=0)
-        send = dns.query.tcp if self.tcp_every and n % self.tcp_every == 0 else dns.query.udp
-        began = time.monotonic()
-        for _ in range(self.tries):
-            try:
-                r = send(q, self.server.host, port=self.server.port, timeout=self.timeout)
-                what = None if r.rcode() == 0 and r.answer else f"{dns.rcode.to_text(r.rcode())} {len(r.answer)}"
-                break
-            except dns.exception.Timeout as e:
-                what = repr(e)
-            except Exception as e:  # whatever it is, the lookup failed
-                what = repr(e)
-                break
-        took = time.monotonic() - began
-        with self.lock:
-            self.count += 1
-            self.longest_s = max(self.longest_s, took)
-            if what:
-                self.failures.append((time.strftime("%H:%M:%S"), send.__name__, what))
-
-    def run(self):
-        n = 0
-        while not self.done.is_set():
-            n += 1
-            self.once(n)
-
-    def check(self):
-        print(f"{self.count} lookups, {len(self.failures)} failed, longest {self.longest_s * 1000:.0f} ms")
-        assert self.count > 20
-        assert not self.failures, (len(self.failures), self.failures[:5])
-
 
 OTHER_SECRET = "b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXI="
 
@@ -587,63 +534,6 @@ def test_disk_full_from_the_start(lab, small_disk):
         secondary.start()
     secondary.wait_answer("example.com", serial=1)
     assert shutil.disk_usage(state)
-
-
-# ---- outage ----
-
-def outage_lab(lab, kind):
-    primary, first = lab.tandem("primary"), lab.tandem("first")
-    zone = simple_zone("steady.example.", refresh=1, retry=1)
-    if kind == "nsd":
-        second = lab.add(Nsd, "second", {"steady.example.": None}, primary, True)
-    else:
-        second = lab.tandem("second")
-    for s in [first] + ([second] if kind == "tandem" else []):
-        s.configure({"keys": KEYS, "peers": [{"name": "p", "address": primary.at, "key": KEY}],
-                     "zones": [{"name": "steady.example", "role": "secondary", "primaries": ["p"], **FAST}]})
-    primary.configure({"keys": KEYS, "peers": [{"name": n, "address": s.at, "key": KEY} for n, s in (("a", first), ("b", second))],
-                       "zones": [{"name": "steady.example", "role": "primary", "file": "zone", "notify": ["a", "b"], "transfer": ["a", "b"]}]})
-    primary.file("zone", zone)
-    for s in (primary, first, second):
-        s.start()
-    for s in (first, second):
-        s.wait_answer("steady.example", serial=1)
-    resolver = lab.add(Unbound, "resolver", "steady.example", [first, second])
-    resolver.start()
-    stub = Load(resolver, tcp_every=0)
-
-    def resolves():
-        stub.failures.clear()
-        stub.once(1)
-        return not stub.failures
-    wait_until(resolves, what="the resolver to answer")
-    return primary, first, second, resolver
-
-
-@pytest.mark.parametrize("kind", ["tandem", "nsd"])
-def test_outage_nobody_notices(lab, kind, soak):
-    """Primary and one secondary are killed, or stopped so that they are silent, at random moments. At the stub no lookup fails."""
-    primary, first, second, resolver = outage_lab(lab, kind)
-    rng = random.Random(os.environ.get("DRILL_SEED", kind))
-    ends = time.monotonic() + (300 if soak else 10)
-    pause = threading.Event()
-    serial = 1
-    with Load(resolver, threads=2, timeout=2.5, tries=4, tcp_every=0) as load:
-        while time.monotonic() < ends:
-            victims = [primary] * rng.randrange(2) + [rng.choice([first, second])]
-            silent = rng.random() < 0.4
-            for v in victims:
-                v.send(signal.SIGSTOP) if silent else v.kill()
-            pause.wait(rng.uniform(0.2, 2.0))
-            for v in victims:
-                v.send(signal.SIGCONT) if silent else v.start()
-            serial += 1
-            primary.file("zone", simple_zone("steady.example.", serial, refresh=1, retry=1))
-            wait_until(lambda: primary.run("reload").returncode == 0, what="the primary to reload")
-            for s in (first, second):
-                s.wait_answer("steady.example", serial=serial, timeout=30)
-    load.check()
-    assert serial > 2
 
 
 # ---- kill -9 ----

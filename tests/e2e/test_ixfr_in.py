@@ -21,7 +21,6 @@ class BindIxfr(Bind):
 class KnotIxfr(Knot):
     def write_config(self):
         super().write_config()
-        (self.dir / "db").mkdir()  # for the journal
         with open(self.dir / "knot.conf", "a") as f:
             f.write("    zonefile-load: difference\n    zonefile-sync: -1\n    journal-content: changes\n")
 

@@ -9,7 +9,7 @@ import dns.rdatatype
 
 import harness
 from harness import BINARY, LOOPBACK, Tandem, simple_zone, wait_until
-from test_drills import Load
+from load import Load
 
 ORIGIN = "steady.example."
 
