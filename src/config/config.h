@@ -24,7 +24,13 @@
 #include "wire/name.h"
 
 enum config_role { CONFIG_ROLE_UNSET, CONFIG_PRIMARY, CONFIG_SECONDARY }; /* UNSET never in a loaded zone */
-enum config_serial { CONFIG_SERIAL_KEEP, CONFIG_SERIAL_INCREMENT, CONFIG_SERIAL_UNIXTIME, CONFIG_SERIAL_DATE };
+enum config_serial {                                                      /* UNSET never in a loaded zone */
+                     CONFIG_SERIAL_UNSET,
+                     CONFIG_SERIAL_KEEP,
+                     CONFIG_SERIAL_INCREMENT,
+                     CONFIG_SERIAL_UNIXTIME,
+                     CONFIG_SERIAL_DATE
+};
 enum config_check { CONFIG_CHECK_NORMAL, CONFIG_CHECK_STRICT }; /* strict: warnings refuse a zone file as well */
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 enum config_store { CONFIG_STORE_SQLITE };
@@ -102,6 +108,7 @@ struct config_peers {
   size_t count;
 };
 
+enum { CONFIG_NEVER_S = 0 }; /* of write_back_s */
 enum config_zonemd { CONFIG_ZONEMD_VERIFY, CONFIG_ZONEMD_IGNORE };
 
 /* What a zone is told to do: its template's options with its own over them. */
@@ -119,7 +126,10 @@ struct config_zone_options {
   struct grants update;   /* who may change what by UPDATE; of a secondary: whose updates are forwarded */
   struct acl soa_to;      /* peers it notifies, and whoever may transfer: may always ask for the SOA */
   enum config_zonemd zonemd;
-  bool hidden; /* has answer-to, and not `any` */
+  bool managed;          /* lives in the store */
+  bool editable;         /* edits besides those of `update` */
+  uint64_t write_back_s; /* edits go to the file after so long; CONFIG_NEVER_S */
+  bool hidden;           /* has answer-to, and not `any` */
   bool drop_strangers;
   bool require_tls;
   uint32_t refresh_min_ms, refresh_max_ms; /* bounds for the SOA's refresh, of a secondary */
@@ -137,9 +147,20 @@ struct config_zone {
   struct place place;
 };
 
+/* Whether the zone has writers besides its file: then the log is the truth. */
+static inline bool config_zone_has_writers(const struct config_zone_options *o) {
+  return o->role == CONFIG_PRIMARY && (o->managed || o->editable || o->update.count);
+}
+
+/* Whether it is said where the zone's content comes from, but for a file that is the zone's own. */
+static inline bool config_zone_has_source(const struct config_zone_options *o) {
+  return o->role != CONFIG_PRIMARY || o->managed || o->file;
+}
+
 struct config_template {
   const char *name;
-  const struct config_zone_options *options; /* as they stand: role and files may be missing */
+  const struct config_zone_options *options; /* of a zone that says nothing itself; NULL: such a zone can't be */
+  const char *lacks;                         /* why not; "" */
   struct place place;
 };
 

@@ -225,8 +225,12 @@ static bool check_template(struct loader *l, const struct resolved *r, const str
     config_complain(l, n, "contradiction", "take one of them out",
                     "both `dir` and, at %s, the template's `file` say where zone files are",
                     config_place_text(node_key_place(file), at));
-  else if (!is_dir && o->role == CONFIG_PRIMARY && !o->file)
-    config_complain(l, n, "missing-key", "such as file: \"zones/%s.zone\"", "the template of a list of primary zones needs `file`");
+  else if (is_dir && o->managed)
+    config_complain(l, n, "contradiction", "a list of managed zones is a `file`",
+                    "`dir` has zone files, and managed zones have none");
+  else if (!is_dir && !config_zone_has_source(o))
+    config_complain(l, n, "missing-key", "such as file: \"zones/%s.zone\"",
+                    "the template of a list of primary zones needs `file` or `managed: true`");
   else return true;
   return false;
 }

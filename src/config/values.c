@@ -113,8 +113,11 @@ static bool parse_time(const char *text, uint64_t *out_ms) {
 static void read_seconds(struct loader *l, const struct option *o, const struct node *n, uint64_t *at) {
   uint64_t ms;
   if (!config_need_text(l, n)) return;
-  if (parse_time(n->text, &ms) && ms % 1000 == 0) *at = ms / 1000;
-  else config_complain(l, n, "bad-value", "such as 90, 15m, 12h or 30d", "`%s` must be a time in whole seconds", o->key);
+  if (*o->argument && strcmp(n->text, o->argument) == 0) *at = 0;
+  else if (parse_time(n->text, &ms) && ms % 1000 == 0 && (ms || !*o->argument)) *at = ms / 1000;
+  else
+    config_complain(l, n, "bad-value", "such as 90, 15m, 12h or 30d", "`%s` must be a time in whole seconds%s%s", o->key,
+                    *o->argument ? " or " : "", o->argument);
 }
 
 static void read_milliseconds(struct loader *l, const struct option *o, const struct node *n, uint32_t *at) {

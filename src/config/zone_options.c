@@ -115,9 +115,10 @@ static void set_digest(struct loader *l, struct config_zone_options *o) {
   digest_acl(out, &o->answer_to);
   digest_grants(out, &o->update);
   digest_acl(out, &o->soa_to);
-  uint32_t rest[] = {(uint32_t)o->role, (uint32_t)o->serial, (uint32_t)o->check, o->hidden,
-                     o->drop_strangers, o->require_tls,      o->refresh_min_ms,  o->refresh_max_ms,
-                     o->retry_min_ms,   o->retry_max_ms,     (uint32_t)o->zonemd};
+  uint32_t rest[] = {(uint32_t)o->role, (uint32_t)o->serial,      (uint32_t)o->check,  o->hidden,
+                     o->drop_strangers, o->require_tls,           o->refresh_min_ms,   o->refresh_max_ms,
+                     o->retry_min_ms,   o->retry_max_ms,          (uint32_t)o->zonemd, o->managed,
+                     o->editable,       (uint32_t)o->write_back_s};
   buf_add(out, rest, sizeof rest);
   if (out->failed) l->exhausted = true;
   o->digest = hash128(out->data, out->size);
@@ -207,6 +208,24 @@ static const struct node *settle_role(struct loader *l, struct config_zone_optio
   return role;
 }
 
+/* What only its file changes has the file's serials; of what has other writers, each change makes one. */
+static void settle_owner(struct loader *l, struct config_zone_options *o, const struct given *own, const struct template *t,
+                         const struct node *who) {
+  const struct node *back = given_option(own, "write-back");
+  char at[PLACE_TEXT_BYTES];
+  if (o->role != CONFIG_PRIMARY) {
+    o->managed = o->editable = false;
+    o->write_back_s = CONFIG_NEVER_S;
+  }
+  if (o->managed && o->file)
+    config_complain(l, who, "contradiction", "take one of them out", "a managed zone has no `file`, and one is given at %s",
+                    config_place_text(node_key_place(said(own, t, "file")), at));
+  else if (back && o->write_back_s != CONFIG_NEVER_S && (o->managed || !config_zone_has_writers(o)))
+    diag_add(l->diags, SEVERITY_WARNING, node_key_place(back), "no-effect", o->managed ? "" : "give `update` or `editable` as well",
+             "nothing is ever written back: %s", o->managed ? "the zone has no file" : "only its file changes the zone");
+  if (o->serial == CONFIG_SERIAL_UNSET) o->serial = config_zone_has_writers(o) ? CONFIG_SERIAL_INCREMENT : CONFIG_SERIAL_KEEP;
+}
+
 static bool derive_access(struct loader *l, struct config_zone_options *o, bool has_notify_from) {
   if (o->role == CONFIG_PRIMARY) {
     o->primaries = (struct config_peers){0};
@@ -236,6 +255,7 @@ static bool make(struct loader *l, const struct template *t, const struct node *
   read_own(l, own, o, &given);
   out->role_at = settle_role(l, o, &given, t, who);
   check_given(l, &given, o, out->role_at);
+  settle_owner(l, o, &given, t, who);
   const struct node *strangers = given_option(&given, "strangers");
   if (!derive_access(l, o, said(&given, t, "notify-from") != NULL)) return false;
   if (strangers && o->drop_strangers && !o->hidden)

@@ -69,11 +69,24 @@ static void load_templates(struct loader *l, const struct node *section) {
     load_template(l, n);
 }
 
-/* Templates as users of the configuration see them. */
+/* Templates as users of the configuration see them. What a template lacks for a zone of its own is no mistake: zones may add it. */
+static void publish_template(struct loader *l, const struct template *t, struct config_template *out) {
+  struct diags quiet = {0}, *loud = l->diags;
+  l->diags = &quiet;
+  const struct resolved *r = config_options_resolve(l, t, NULL, t->node);
+  l->diags = loud;
+  *out = (struct config_template){.name = t->name, .lacks = "", .place = node_key_place(t->node)};
+  if (r && !r->bad && !config_zone_has_source(r->options))
+    out->lacks = "it names neither `file` nor `managed: true` nor `primaries`";
+  else if (r && r->bad && quiet.count) out->lacks = config_keep_text(l, quiet.list[0].what, strlen(quiet.list[0].what));
+  if (r && !r->bad && !*out->lacks) out->options = r->options;
+  diags_done(&quiet);
+}
+
 static void publish_templates(struct loader *l) {
   struct config_template *list = config_keep(l, l->config->template_count * sizeof *list);
   for (size_t i = 0; list && i < l->config->template_count; i++)
-    list[i] = (struct config_template){l->templates[i].name, l->templates[i].options, node_key_place(l->templates[i].node)};
+    publish_template(l, &l->templates[i], &list[i]);
   l->config->templates = list;
 }
 
@@ -168,10 +181,12 @@ static const char *read_file(struct loader *l, const struct resolved *r, const s
     config_complain_key(l, file, "contradiction", "take one of them out",
                         "`file` is for primary zones, and `%s` at %s makes this one a secondary",
                         r->role_at ? r->role_at->key : "role", r->role_at ? config_place_text(node_key_place(r->role_at), at) : "");
+  } else if (file && r->options->managed) {
+    config_complain_key(l, file, "contradiction", "take one of them out", "a managed zone lives in the store and has no `file`");
   } else if (file) {
     return config_value_path(l, file);
-  } else if (r->options->role == CONFIG_PRIMARY && !r->options->file) {
-    config_complain(l, name, "missing-key", "give `file`, or `primaries` for a secondary",
+  } else if (!config_zone_has_source(r->options)) {
+    config_complain(l, name, "missing-key", "give `file`, `managed: true`, or `primaries` for a secondary",
                     "the primary zone `%.255s` has no `file`", name->text);
   }
   return NULL;

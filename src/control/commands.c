@@ -142,9 +142,9 @@ static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
   reply_json(c, token, object);
 }
 
-static void reload_everything(struct control *c, uint64_t token) {
+static void reload_everything(struct control *c, uint64_t token, bool force) {
   struct reload_report r = {0};
-  enum err err = reload_all(c, &r);
+  enum err err = reload_all(c, force, &r);
   if (!err && !r.config_refused && !r.refused)
     buf_printf(&r.text, "reloaded: %zu zones changed, %zu added, %zu removed\n", r.changed, r.added, r.removed);
   const char *error = r.config_refused    ? "the configuration has mistakes and was not put in force"
@@ -159,7 +159,7 @@ static void reload_everything(struct control *c, uint64_t token) {
   buf_done(&r.text);
 }
 
-static void reload_one_file(struct control *c, uint64_t token, struct zone_slot *z) {
+static void reload_one_file(struct control *c, uint64_t token, struct zone_slot *z, bool force) {
   struct pipeline *p = NULL;
   struct buf note = {0};
   struct store_error why = {""};
@@ -168,7 +168,7 @@ static void reload_one_file(struct control *c, uint64_t token, struct zone_slot 
   char name[NAME_TEXT_BYTES];
   source_forget(&c->source_memo);
   enum err err = pipeline_begin(c, &p);
-  if (!err) err = zone_reload_file(c, p, z, &refused, &note);
+  if (!err) err = zone_reload_file(c, p, z, force, &refused, &note);
   if (err) pipeline_abort(p);
   else err = pipeline_commit(p, c->now, &changed, &why);
   if (!err && !refused) {
@@ -183,14 +183,15 @@ static void reload_one_file(struct control *c, uint64_t token, struct zone_slot 
 }
 
 static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
+  bool force = json_is_true(json_object_get(args, "force"));
   if (!json_object_get(args, "zone")) {
-    reload_everything(c, token);
+    reload_everything(c, token, force);
     return;
   }
   struct zone_slot *z = command_zone(c, token, args);
   if (!z) return;
   if (!slot_is_secondary(z)) {
-    reload_one_file(c, token, z);
+    reload_one_file(c, token, z, force);
     return;
   }
   wait_for(c, token, z->id, WAIT_REFRESH);

@@ -22,6 +22,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->version = n->version;
   z->image = n->image;
   z->tail_bytes = n->tail_bytes;
+  z->departed = n->departed;
   if (!n->content) return;
   free(z->author);
   z->author = NULL;
@@ -156,7 +157,7 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
 /* For whoever tries to update it all the same: the file's name, but not where it is. */
 static void say_who_owns(const struct zone_slot *z, struct zone_entry *e) {
   struct buf path = {0};
-  if (slot_is_secondary(z) || z->plan->policy.update.count) return;
+  if (slot_is_secondary(z) || config_zone_has_writers(z->config->options)) return;
   const char *file = config_zone_file(z->config, &path), *name = strrchr(file, '/');
   if (file[0]) snprintf(e->ede_text, sizeof e->ede_text, "the zone is its file %.60s", name ? name + 1 : file);
   buf_done(&path);
@@ -182,6 +183,9 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
   } else if (slot_is_secondary(z)) {
     e->ede = EDE_NOT_READY;
     memcpy(e->ede_text, "not transferred yet", sizeof "not transferred yet");
+  } else if (z->config->options->managed) {
+    e->ede = EDE_NOT_READY;
+    memcpy(e->ede_text, "no content yet", sizeof "no content yet");
   } else {
     e->ede = EDE_INVALID_DATA;
     memcpy(e->ede_text, "zone file not usable", sizeof "zone file not usable");

@@ -2,6 +2,7 @@
  * by others, inside RCU read sections.
  *
  *   epoch.c     a configuration compiled: policies, keys, primaries         registry.c  the zones, by id and by name
+ *   zone_file.c a zone's file read; merge.c into what the log has made
  *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build; commit.c append, publish
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
@@ -52,6 +53,7 @@ struct zone_slot {
   bool durable; /* what is served is in the store */
   bool expired;
   bool revived;                     /* it was removed once, and comes back with what the store kept */
+  bool departed;                    /* the log went its own way: the store has a seed, what the file was when it was read last */
   bool buried;                      /* the store still has it marked as deleted: the next change says otherwise */
   const struct config_zone *config; /* of the epoch in force */
   const struct zone_plan *plan;
@@ -71,6 +73,7 @@ struct zone_slot {
   uint64_t expires_mono_ns; /* 0: never */
   int64_t since_s;          /* when this version came to be served */
   char *trouble;            /* what is wrong with the zone now, in words; NULL: nothing */
+  char *file_trouble;       /* the same of its file; stays whatever else happens to the zone */
   char *author;             /* whose version this is that the store has not yet; NULL: nobody's in particular */
   enum store_door door;     /* the way it came */
 };
@@ -94,9 +97,17 @@ void registry_done(struct registry *r);
 void slot_name(const struct zone_slot *z, struct name *out);
 const char *slot_name_text(const struct zone_slot *z, char out[NAME_TEXT_BYTES]); /* without the final dot, but "." */
 void slot_trouble(struct zone_slot *z, const char *text);                         /* NULL: none */
-enum zone_state slot_state(const struct zone_slot *z);                            /* figures.c */
+void slot_file_trouble(struct zone_slot *z, const char *text);
+const char *slot_wrong(const struct zone_slot *z);     /* what is wrong with it in any way; NULL: nothing */
+enum zone_state slot_state(const struct zone_slot *z); /* figures.c */
 static inline bool slot_is_secondary(const struct zone_slot *z) {
   return z->config->options->role == CONFIG_SECONDARY;
+}
+
+/* Whether its edits go to its file. */
+static inline bool slot_writes_back(const struct zone_slot *z) {
+  const struct config_zone_options *o = z->config->options;
+  return o->write_back_s != CONFIG_NEVER_S && !o->managed && config_zone_has_writers(o);
 }
 
 /* ---- source: where the content of a file zone came from ---- */
@@ -125,6 +136,7 @@ struct change_info {
   const char *comment;
   const struct buf *notes;      /* annotations for the log; NULL: none */
   const struct zone_snap *seed; /* the file's content as it was read, beside the log that goes its own way; NULL: as it was */
+  bool seed_gone;               /* the log is as the file is */
   const struct buf *source;     /* to be remembered with it; NULL: what is remembered stays */
   bool fresh_serial;            /* give it a higher serial by the zone's policy where it has none */
 };
@@ -224,15 +236,17 @@ void upkeep_not_kept(struct control *c);                        /* something is 
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */
 MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
-/* Reads the zone's file if it changed; *refused tells that it was and the old version serves on. `note` gets findings. */
-MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
+/* Reads the zone's file if it changed, or with `force` makes it law; *refused tells that it was refused and the old version serves
+ * on. `note` gets findings. */
+MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, bool *refused,
+                                     struct buf *note);
 
 struct reload_report {
   bool config_refused;
   size_t added, removed, changed, refused;
   struct buf text; /* for people */
 };
-MUST_CHECK enum err reload_all(struct control *c, struct reload_report *report);
+MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload_report *report);
 /* Gives new slots what the store has of them, also of zones that were removed and come back, and marks what the store has and the
  * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);

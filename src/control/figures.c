@@ -18,7 +18,7 @@ void control_figures(struct control *c, struct control_figures *out) {
   for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
     enum zone_state state = slot_state(z);
     *(slot_is_secondary(z) ? &f.zones[state].secondary : &f.zones[state].primary) += 1;
-    if (z->trouble) f.troubled++;
+    if (slot_wrong(z)) f.troubled++;
     if (!z->snap) continue;
     f.not_durable += !z->durable;
     f.records += zone_record_count(z->snap);

@@ -48,6 +48,7 @@ const struct zone_snap *pipeline_head(const struct pipeline *p, const struct zon
 /* How the zone stands before its next change: after what is queued for it, or as the log has it. The base, if the log has it, is
  * what a delta can be written against. */
 struct before {
+  const struct zone_snap *head; /* NULL: nothing yet */
   const struct zone_snap *base; /* NULL: only an image will do */
   bool has_serial;
   uint32_t serial;
@@ -56,12 +57,16 @@ struct before {
 static struct before how_it_stands(const struct pipeline *p, const struct zone_slot *z, struct pending *n) {
   const struct pending *last = newest(p, z);
   if (!last) {
-    *n = (struct pending){.store_id = z->store_id, .version = z->version, .image = z->image, .tail_bytes = z->tail_bytes};
-    return (struct before){z->durable && z->image.segment ? z->snap : NULL, z->version != 0, z->stored_serial};
+    *n = (struct pending){
+        .store_id = z->store_id, .version = z->version, .image = z->image, .tail_bytes = z->tail_bytes, .departed = z->departed};
+    return (struct before){z->snap, z->durable && z->image.segment ? z->snap : NULL, z->version != 0, z->stored_serial};
   }
   *n = (struct pending){.store_id = last->store_id, .version = last->version, .image = last->image, .created = last->created};
   n->tail_bytes = last->tail_bytes;
-  struct before b = {last->image.segment ? last->snap : NULL, last->snap != NULL, last->snap ? zone_serial(last->snap) : 0};
+  n->departed = last->departed;
+  struct before b = {.head = last->snap, .has_serial = last->snap != NULL};
+  if (last->image.segment) b.base = last->snap;
+  if (last->snap) b.serial = zone_serial(last->snap);
   if (last->snap) return b;
   b.has_serial = z->version != 0;
   b.serial = z->stored_serial;
@@ -98,8 +103,16 @@ static void have_row(struct pipeline *p, struct pending *n) {
   n->created = true;
 }
 
-static enum err keep_source(struct pipeline *p, struct pending *n, const struct change_info *info) {
-  if (info->seed && !p->broken) p->broken = store_batch_seed(p->batch, n->store_id, info->seed);
+/* A change by another writer than the file: what is there before it is what the file was, unless that is kept already. */
+static bool departs(const struct pending *n, const struct change_info *info) {
+  const struct zone_slot *z = n->zone;
+  return n->content && !info->source && !n->departed && z->source_size && config_zone_has_writers(z->config->options);
+}
+
+static enum err keep_source(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info) {
+  const struct zone_snap *seed = !info->seed && departs(n, info) ? before->head : info->seed;
+  if (!p->broken && (seed || info->seed_gone)) p->broken = store_batch_seed(p->batch, n->store_id, seed);
+  if (seed || info->seed_gone) n->departed = seed != NULL;
   if (!info->source) return ERR_OK;
   n->source = malloc(info->source->size + 1);
   if (!n->source) return ERR_MEMORY;
@@ -199,7 +212,7 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
       append_image(p, n, NULL);
     }
   }
-  return keep_source(p, n, info);
+  return keep_source(p, n, before, info);
 }
 
 enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap, const struct change_info *info,
@@ -209,7 +222,7 @@ enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone
   enum err err = ERR_OK;
   if (info->fresh_serial) err = serial_refresh(z, head, &snap, now, &same, note);
   else same = head && zone_equal(head, snap);
-  if (err || (same && durable && !info->source && !info->seed)) {
+  if (err || (same && durable && !info->source && !info->seed && !info->seed_gone)) {
     zone_snap_unref(snap);
     return err;
   }

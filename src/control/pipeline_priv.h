@@ -18,6 +18,7 @@ struct pending {
   uint64_t version;
   struct store_image image; /* the newest image; segment 0: none */
   uint64_t tail_bytes;      /* of deltas behind it */
+  bool departed;            /* as in the slot */
   uint64_t new_image_bytes; /* written for this change */
   /* for when it can't be kept */
   enum store_door door;

@@ -87,6 +87,7 @@ static void slot_free(struct zone_slot *z) {
   zone_snap_unref(z->snap);
   free(z->source);
   free(z->trouble);
+  free(z->file_trouble);
   free(z->author);
   free(z);
 }
@@ -134,4 +135,13 @@ const char *slot_name_text(const struct zone_slot *z, char out[NAME_TEXT_BYTES])
 void slot_trouble(struct zone_slot *z, const char *text) {
   free(z->trouble);
   z->trouble = text ? strdup(text) : NULL;
+}
+
+void slot_file_trouble(struct zone_slot *z, const char *text) {
+  free(z->file_trouble);
+  z->file_trouble = text ? strdup(text) : NULL;
+}
+
+const char *slot_wrong(const struct zone_slot *z) {
+  return z->trouble ? z->trouble : z->file_trouble;
 }

@@ -85,6 +85,7 @@ static void change_role(struct control *c, struct zone_slot *z) {
   waiters_drop(c, z->id, "the zone's role changed");
   z->expired = false;
   z->expires_mono_ns = 0;
+  slot_file_trouble(z, NULL);
   if (!slot_is_secondary(z)) { /* its file is read anew; a secondary's first transfer clears this in the store, too */
     free(z->source);
     z->source = NULL;
@@ -161,17 +162,17 @@ static enum err add_zones(struct control *c, const struct switching *s, struct r
 }
 
 /* One zone's file, if it changed, or for a new zone all of its content. */
-static enum err load_zone(struct control *c, struct pipeline *p, struct zone_slot *z, struct reload_report *report) {
+static enum err load_zone(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, struct reload_report *report) {
   bool refused = false, fresh = !z->started;
   enum err err = ERR_OK;
   if (fresh) err = zone_start(c, p, z, &refused, &report->text);
-  else if (!slot_is_secondary(z)) err = zone_reload_file(c, p, z, &refused, &report->text);
+  else if (!slot_is_secondary(z)) err = zone_reload_file(c, p, z, force, &refused, &report->text);
   report->refused += refused;
   return err;
 }
 
 /* One batch. */
-static enum err load_zones(struct control *c, struct reload_report *report) {
+static enum err load_zones(struct control *c, bool force, struct reload_report *report) {
   struct pipeline *p;
   struct zone_slot *z;
   struct store_error why = {""};
@@ -179,7 +180,7 @@ static enum err load_zones(struct control *c, struct reload_report *report) {
   if (err) return err;
   zone_set_bulk_begin(c->zones);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
-    err = load_zone(c, p, z, report);
+    err = load_zone(c, p, z, force, report);
   enum err published = zone_set_bulk_end(c->zones);
   if (!err) err = published;
   if (err) {
@@ -196,7 +197,7 @@ static enum err settle_arrivals(struct control *c) {
   return c->arrival_count ? transfers_commit(c) : ERR_OK;
 }
 
-enum err reload_all(struct control *c, struct reload_report *report) {
+enum err reload_all(struct control *c, bool force, struct reload_report *report) {
   struct epoch *fresh = NULL, *old = c->epoch;
   enum err err = load_epoch(c, &fresh, report);
   c->figures.config_refused = !fresh;
@@ -210,7 +211,7 @@ enum err reload_all(struct control *c, struct reload_report *report) {
   __atomic_store_n(&c->identity, &fresh->identity, __ATOMIC_RELEASE);
   err = switch_zones(c, &s, report);
   if (!err) err = add_zones(c, &s, report);
-  if (!err) err = load_zones(c, report);
+  if (!err) err = load_zones(c, force, report);
   free(s.fresh);
   if (err != ERR_MEMORY) zone_after_grace(epoch_retire, old); /* out of memory half way: something may still point into it */
   log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),
@@ -222,7 +223,7 @@ void control_reload(struct control *c, struct instant now) {
   if (c->frozen) return; /* the process that takes over reads everything anew */
   c->now = now;
   struct reload_report report = {0};
-  enum err err = reload_all(c, &report);
+  enum err err = reload_all(c, false, &report);
   if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(err)));
   buf_done(&report.text);
 }

@@ -1,5 +1,6 @@
 #include "control/serial.h"
 
+#include "base/log.h"
 #include "base/serial.h"
 #include "zone/delta.h"
 
@@ -45,13 +46,13 @@ uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int
     want = date_serial(now_s);
     break;
   case CONFIG_SERIAL_INCREMENT:
+  case CONFIG_SERIAL_UNSET:
     break;
   }
   return serial_gt(want, last) ? want : last + 1;
 }
 
-/* The same content with another serial. */
-static enum err with_serial(const struct zone_snap *s, uint32_t serial, struct zone_snap **out) {
+enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap **out) {
   const uint8_t *old;
   uint16_t size;
   uint32_t ttl;
@@ -81,7 +82,7 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
   if (!head && (z->version == 0 || own == last || serial_gt(own, last))) return ERR_OK;
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
-    enum err err = with_serial(*snap, last, &renumbered);
+    enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;
     *same = zone_equal(head, renumbered);
     zone_snap_unref(renumbered);
@@ -89,12 +90,17 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   }
   uint32_t next = serial_next(z->config->options->serial, last, own, now.wall_s);
   if (next == own) return ERR_OK;
-  enum err err = with_serial(*snap, next, &renumbered);
+  enum err err = serial_set(*snap, next, &renumbered);
   if (err) return err;
   char name[NAME_TEXT_BYTES];
-  if (z->config->options->serial == CONFIG_SERIAL_KEEP)
-    buf_printf(note, "%s: content changed but the serial %u is not higher than %u: raised to %u; raise it in the file\n",
+  if (z->config->options->serial == CONFIG_SERIAL_KEEP) {
+    struct buf line = {0};
+    buf_printf(&line, "%s: content changed but the serial %u is not higher than %u: raised to %u; raise it in the file",
                slot_name_text(z, name), own, last, next);
+    log_event(EV_ZONE_WARNING, LOG_TEXT("what", buf_text(&line)));
+    buf_printf(note, "%s\n", buf_text(&line));
+    buf_done(&line);
+  }
   zone_snap_unref(*snap);
   *snap = renumbered;
   return ERR_OK;

@@ -12,6 +12,8 @@ MUST_CHECK enum err serial_refresh(const struct zone_slot *z, const struct zone_
                                    struct instant now, bool *same, struct buf *note);
 /* The serial that policy gives after `last`; `own` is what the content itself says. Always higher than `last`. */
 uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int64_t now_s);
+/* The same content with another serial. */
+MUST_CHECK enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap **out);
 uint32_t serial_soa_expire(const struct zone_snap *s);
 
 #endif

@@ -2,7 +2,6 @@
  * zones start to ask. A zone's trouble stays its own. */
 #include "base/log.h"
 #include "control/control_priv.h"
-#include "control/zone_load.h"
 #include "zone/content.h"
 
 #include <stdlib.h>
@@ -32,6 +31,12 @@ static bool gone_add(struct adopt *a, uint64_t id) {
   return true;
 }
 
+static bool has_seed(const struct control *c, uint64_t store_id) {
+  struct store_image seed;
+  store_seed_of(c->store, store_id, &seed);
+  return seed.segment != 0;
+}
+
 /* A name may have several rows: a live one, and deleted ones, of which the newest counts if none lives. */
 static bool adopt_zone(void *arg, const struct store_zone *s) {
   struct adopt *a = arg;
@@ -47,6 +52,7 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   z->has_content = s->has_content;
   z->content = s->content;
   z->image = s->image;
+  z->departed = has_seed(a->control, s->id);
   free(z->source);
   z->source = NULL;
   z->source_size = 0;
@@ -170,79 +176,12 @@ static void open_stored(struct control *c, struct zone_slot *z) {
   z->since_s = c->now.wall_s;
 }
 
-/* ---- zone files ---- */
-
-static void log_findings(const struct diags *d, struct buf *note) {
-  for (size_t i = 0; i < d->count; i++) {
-    struct buf line = {0};
-    diag_print(&d->list[i], &line);
-    buf_add_text(note, buf_text(&line));
-    if (line.size && line.data[line.size - 1] == '\n') line.data[--line.size] = 0;
-    log_event(d->list[i].severity == SEVERITY_ERROR ? EV_ZONE_REFUSED : EV_ZONE_WARNING, LOG_TEXT("what", buf_text(&line)));
-    buf_done(&line);
-  }
-}
-
-static void refused_trouble(struct zone_slot *z, const struct diags *d, enum err err) {
-  struct buf text = {0};
-  for (size_t i = 0; i < d->count; i++) { /* the first error says most */
-    if (d->list[i].severity != SEVERITY_ERROR) continue;
-    diag_print(&d->list[i], &text);
-    break;
-  }
-  if (!text.size) buf_add_text(&text, d->warnings ? "warnings refuse the file (check: strict)" : err_text(err));
-  if (text.data[text.size - 1] == '\n') text.data[--text.size] = 0;
-  if (d->errors > 1) buf_printf(&text, " (and %zu more)", d->errors - 1);
-  slot_trouble(z, buf_text(&text));
-  buf_done(&text);
-}
-
-static enum err queue_loaded(struct control *c, struct pipeline *p, struct zone_slot *z, struct zone_loaded *l, struct buf *note) {
-  struct buf source = {0};
-  enum err err = source_encode(l, c->now, &source);
-  struct change_info info = {.door = DOOR_FILE, .comment = c->comment, .source = &source, .fresh_serial = true};
-  info.author = c->author ? c->author : l->file_count ? l->files[0].path : "";
-  if (!err) err = pipeline_add(p, z, zone_loaded_take(l), &info, c->now, note);
-  buf_done(&source);
-  return err;
-}
-
-static enum err read_file(struct control *c, struct pipeline *p, struct zone_slot *z, const char *path, bool *refused,
-                          struct buf *note) {
-  struct zone_load_options o = {.include_root = z->config->options->include_root};
-  struct diags diags = {0};
-  struct zone_loaded loaded = {0};
-  struct name apex;
-  slot_name(z, &apex);
-  enum err err = zone_load_file(path, &apex, &o, &diags, &loaded);
-  if (!err && diags.warnings && z->config->options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
-  log_findings(&diags, note);
-  if (err) refused_trouble(z, &diags, err);
-  *refused = err != ERR_OK;
-  if (err && err != ERR_MEMORY) err = ERR_OK;
-  else if (!err) {
-    slot_trouble(z, NULL);
-    err = queue_loaded(c, p, z, &loaded, note);
-  }
-  diags_done(&diags);
-  zone_loaded_done(&loaded);
-  return err;
-}
-
-enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note) {
-  struct buf scratch = {0};
-  const char *path = config_zone_file(z->config, &scratch);
-  enum err err = ERR_OK;
-  bool again = z->trouble || !z->snap; /* what was refused last time is said again as long as it is wrong */
-  if (again || source_compare(z, path, &c->source_memo) == SOURCE_CHANGED) err = read_file(c, p, z, path, refused, note);
-  buf_done(&scratch);
-  return err;
-}
+/* ---- one zone ---- */
 
 enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note) {
   open_stored(c, z);
   z->started = true;
-  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, refused, note);
+  enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, false, refused, note);
   if (!err) err = slot_publish(c, z);
   /* Who names a zone anew may mean another primary with another history: what it has is taken, whatever its serial. */
   if (!err && z->revived && z->snap && slot_is_secondary(z)) secondary_retransfer(c->secondaries, z->id, c->now);

@@ -77,11 +77,14 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
     add_secondary(c, z, o);
   } else {
     struct buf path = {0};
-    json_object_set_new(o, "file", json_string(config_zone_file(z->config, &path)));
+    bool managed = z->config->options->managed;
+    json_object_set_new(o, "owner", json_string(config_zone_has_writers(z->config->options) ? "log" : "file"));
+    if (!managed) json_object_set_new(o, "file", json_string(config_zone_file(z->config, &path)));
+    if (!managed) json_object_set_new(o, "edited-beside-file", json_boolean(z->departed));
     buf_done(&path);
   }
   json_object_set_new(o, "notify-pending", json_integer(notifier_pending(c->notifier, z->id)));
-  if (z->trouble) json_object_set_new(o, "trouble", json_string(z->trouble));
+  if (slot_wrong(z)) json_object_set_new(o, "trouble", json_string(slot_wrong(z)));
   return o;
 }
 
@@ -110,7 +113,9 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"durable", "durable"},
       {"signed", "signed"},
       {"hidden", "hidden"},
+      {"owner", "owner"},
       {"file", "file"},
+      {"edited-beside-file", "ahead of file"},
       {"phase", "transfers"},
       {"next-refresh-s", "refresh in, s"},
       {"expires-in-s", "expires in, s"},
@@ -146,8 +151,8 @@ json_t *status_server_json(struct control *c) {
   json_t *troubles = json_array();
   control_figures(c, &f);
   for (size_t i = 0; f.troubled && (z = registry_next(&c->registry, &i));) {
-    if (z->trouble && json_array_size(troubles) < TROUBLES_SHOWN)
-      json_array_append_new(troubles, json_pack("{s:s,s:s}", "zone", slot_name_text(z, name), "trouble", z->trouble));
+    if (slot_wrong(z) && json_array_size(troubles) < TROUBLES_SHOWN)
+      json_array_append_new(troubles, json_pack("{s:s,s:s}", "zone", slot_name_text(z, name), "trouble", slot_wrong(z)));
   }
   json_t *o = json_pack("{s:s,s:i,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "version", TANDEM_VERSION, "pid", (int)getpid(),
                         "uptime-s", (json_int_t)(c->now.wall_s - f.started_wall_s), "zones", (json_int_t)f.zone_count, "served",

@@ -32,6 +32,7 @@ struct load {
 static enum err scan(const struct text *t, struct zonefile_options *o, const struct load *l, struct diags *diags) {
   o->origin = *l->apex;
   o->include_root = l->o ? l->o->include_root : NULL;
+  o->plain = l->o && l->o->plain;
   o->default_ttl = l->o ? l->o->default_ttl : 0;
   o->no_include = t->bytes && !o->include_root;
   if (t->bytes) return zonefile_scan_bytes(t->path, t->bytes, t->size, o, diags);

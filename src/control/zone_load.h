@@ -13,6 +13,7 @@
 struct zone_load_options {
   const char *include_root; /* $INCLUDE stays in this tree; NULL: in that of the file, or not at all if loaded from bytes */
   uint32_t default_ttl;     /* when the file gives none at all; 0: that is an error */
+  bool plain;               /* $INCLUDE and $GENERATE are errors */
   bool all_checks;          /* also those that are off by default */
 };
 

@@ -87,12 +87,20 @@ static bool include(struct scan *s) {
   return ok;
 }
 
+static bool check_plain(struct scan *s, enum mistake mistake) {
+  if (!s->o->plain) return true;
+  SCAN_ERROR(s, place_of_token(s, &s->tokens[0]), mistake,
+             "write the records out, as `tandem export` does, or set write-back: never", "a file with %s can't be written back",
+             token_shown(&s->tokens[0]).text);
+  return false;
+}
+
 bool entry_directive(struct scan *s) {
   const struct rr_token *t = &s->tokens[0];
   if (token_is(t, "$ORIGIN")) return set_origin(s);
   if (token_is(t, "$TTL")) return set_ttl(s);
-  if (token_is(t, "$INCLUDE")) return include(s);
-  if (token_is(t, "$GENERATE")) return entry_generate(s);
+  if (token_is(t, "$INCLUDE")) return check_plain(s, MISTAKE_INCLUDE) && include(s);
+  if (token_is(t, "$GENERATE")) return check_plain(s, MISTAKE_GENERATE) && entry_generate(s);
   SCAN_ERROR(s, place_of_token(s, t), MISTAKE_DIRECTIVE, "known are $ORIGIN, $TTL, $INCLUDE and $GENERATE", "unknown directive %s",
              token_shown(t).text);
   return false;

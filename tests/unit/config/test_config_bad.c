@@ -73,9 +73,10 @@ static const struct {
     {"zones: [{name: a, file: b, update: [{from: any, types: [TXT, AXFR]}]}]\n", "1:62", "no records of the type `AXFR`"},
     {"zones: [{name: a, file: b, update: [{from: any, types: {A: b}}]}]\n", "1:56", "`types` must be a list"},
     {"zones: [{name: a, file: b, update: [{from: any, name: x}]}]\n", "1:49", "there is no option `name`"},
-    {"zones: [{name: a, file: b, managed: true}]\n", "1:28", "managed other than `false` is not available yet"},
-    {"zones: [{name: a, file: b, editable: true}]\n", "1:28", "editable other than `false`"},
-    {"zones: [{name: a, file: b, write-back: 5}]\n", "1:28", "write-back other than `never`"},
+    {"zones: [{name: a, file: b, managed: true}]\n", "1:19", "a managed zone lives in the store and has no `file`"},
+    {"templates: {t: {managed: true, file: b}}\nzones: [{name: a, template: t}]\n", "2:16",
+     "a managed zone has no `file`, and one is given at t.yaml:1:32"},
+    {"zones: [{name: a, file: b, write-back: 0}]\n", "1:40", "`write-back` must be a time in whole seconds or never"},
 
     /* ---- values ---- */
     {"server: {listen: [\"127.0.0.1:53\"]}\n", "1:19", "the port stands behind an @"},
@@ -272,6 +273,23 @@ static void warns(void **state) {
   config_free(c);
 }
 
+static void warns_of_write_back_without_effect(void **state) {
+  static const struct {
+    const char *yaml, *at, *what;
+  } cases[] = {
+      {"zones: [{name: a, file: b, write-back: 5}]\n", "1:28", "warning: nothing is ever written back: only its file"},
+      {"zones: [{name: a, managed: true, write-back: 5}]\n", "1:34", "warning: nothing is ever written back: the zone has no file"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct diags d = {0};
+    struct config *c = NULL;
+    assert_int_equal(config_load_bytes("t.yaml", (const uint8_t *)cases[i].yaml, strlen(cases[i].yaml), &d, &c), ERR_OK);
+    assert_true(has_finding(&d, cases[i].at, cases[i].what));
+    diags_done(&d);
+    config_free(c);
+  }
+}
+
 /* What holds anyway may be written, also of options that are still to come. */
 static void takes_what_holds_anyway(void **state) {
   config_free(load_good("store: sqlite\nserver: {rate-limit: off}\npeers: [{name: p, address: 192.0.2.1, transport: tcp}]\n"
@@ -314,6 +332,7 @@ int main(void) {
       cmocka_unit_test(names_all_in_one_pass),
       cmocka_unit_test(tells_no_secret),
       cmocka_unit_test(warns),
+      cmocka_unit_test(warns_of_write_back_without_effect),
       cmocka_unit_test(takes_what_holds_anyway),
       cmocka_unit_test(bounds_findings),
       cmocka_unit_test(finds_doubles_among_many_keys),

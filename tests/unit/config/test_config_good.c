@@ -220,6 +220,38 @@ static void resolves_options(void **state) {
   config_free(c);
 }
 
+/* Who owns a zone decides what its serials follow, unless that is said. */
+static void knows_who_owns_a_zone(void **state) {
+  struct config *c =
+      load_good("keys: [{name: k, secret: c2VjcmV0c2VjcmV0}]\n"
+                "templates: {m: {managed: true}, bare: {serial: date}, half: {role: secondary}}\n"
+                "zones:\n  - {name: file, file: f}\n  - {name: update, file: f, update: [k]}\n"
+                "  - {name: editable, file: f, editable: true, write-back: 5m}\n  - {name: managed, template: m}\n"
+                "  - {name: keeps, file: f, editable: true, serial: keep}\n  - {name: date, file: f, template: bare}\n");
+  static const struct {
+    const char *zone;
+    bool writers;
+    enum config_serial serial;
+  } rows[] = {
+      {"file", false, CONFIG_SERIAL_KEEP},         {"update", true, CONFIG_SERIAL_INCREMENT},
+      {"editable", true, CONFIG_SERIAL_INCREMENT}, {"managed", true, CONFIG_SERIAL_INCREMENT},
+      {"keeps", true, CONFIG_SERIAL_KEEP},         {"date", false, CONFIG_SERIAL_DATE},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    const struct config_zone_options *o = zone_called(c, rows[i].zone)->options;
+    assert_int_equal(config_zone_has_writers(o), rows[i].writers);
+    assert_int_equal(o->serial, rows[i].serial);
+  }
+  assert_int_equal(zone_called(c, "editable")->options->write_back_s, 300);
+  assert_int_equal(zone_called(c, "update")->options->write_back_s, CONFIG_NEVER_S);
+  assert_ptr_equal(config_template_find(c, "m")->options, zone_called(c, "managed")->options);
+  assert_null(config_template_find(c, "bare")->options);
+  assert_non_null(strstr(config_template_find(c, "bare")->lacks, "neither `file`"));
+  assert_null(config_template_find(c, "half")->options);
+  assert_non_null(strstr(config_template_find(c, "half")->lacks, "needs `primaries`"));
+  config_free(c);
+}
+
 static void names_files(void **state) {
   struct config *c = load_good(sample);
   struct buf path = {0};
@@ -280,9 +312,16 @@ static void is_counted(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reads_the_server),      cmocka_unit_test(has_defaults),    cmocka_unit_test(reads_keys_and_peers),
-      cmocka_unit_test(compiles_access_lists), cmocka_unit_test(compiles_grants), cmocka_unit_test(resolves_options),
-      cmocka_unit_test(names_files),           cmocka_unit_test(takes_json),      cmocka_unit_test(is_counted),
+      cmocka_unit_test(reads_the_server),
+      cmocka_unit_test(has_defaults),
+      cmocka_unit_test(reads_keys_and_peers),
+      cmocka_unit_test(compiles_access_lists),
+      cmocka_unit_test(compiles_grants),
+      cmocka_unit_test(resolves_options),
+      cmocka_unit_test(knows_who_owns_a_zone),
+      cmocka_unit_test(names_files),
+      cmocka_unit_test(takes_json),
+      cmocka_unit_test(is_counted),
       cmocka_unit_test(digests_tell_changes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,11 +62,11 @@ static void test_good_bad_and_unchanged_files(void **state) {
   assert_false(house_done_at_once(&h, "reload", NULL, &text));
   assert_has(text, "a.zone:4:");
   assert_int_equal(house_serial(&h, A), 2);
-  assert_has(house_slot(&h, A)->trouble, "a.zone:4:");
+  assert_has(slot_wrong(house_slot(&h, A)), "a.zone:4:");
   assert_false(house_done_at_once(&h, "reload", NULL, &text)); /* as long as it is wrong */
   house_zone(&h, "a.zone", 2, "www 60 IN A 192.0.2.80\n");
   assert_true(reload(&h));
-  assert_null(house_slot(&h, A)->trouble);
+  assert_null(slot_wrong(house_slot(&h, A)));
   assert_int_equal(house_slot(&h, A)->version, 2);
   house_zone(&h, "a.zone", 2, "www 60 IN A 192.0.2.81\n");
   assert_true(house_done_at_once(&h, "reload", NULL, &text));
@@ -87,7 +87,7 @@ static void test_missing_file(void **state) {
   assert_int_equal(house_serial(&h, A), 1);
   house_restart(&h);
   assert_int_equal(house_serial(&h, A), 1);
-  assert_has(house_slot(&h, A)->trouble, "a.zone");
+  assert_has(slot_wrong(house_slot(&h, A)), "a.zone");
   assert_int_equal(house_serial(&h, B), 1);
   house_done(&h);
 }
