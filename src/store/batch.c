@@ -261,6 +261,13 @@ static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const 
   return ERR_OK;
 }
 
+/* A snapshot of the store's kept ones is none any more. */
+static enum err unkeep(struct store_batch *b, const struct kept *k) {
+  b->touched = true;
+  bool ok = id_list_add(&b->unkept, k->zone) && id_list_add(&b->unkept, k->snapshot) && id_list_add(&b->stale, k->snapshot);
+  return ok ? ERR_OK : poison_memory(b);
+}
+
 /* The zone's seed, if it has one, is none any more. */
 static enum err drop_seed(struct store_batch *b, uint64_t zone) {
   const struct kept *old = kept_seed(&b->kept, zone);
@@ -272,10 +279,7 @@ static enum err drop_seed(struct store_batch *b, uint64_t zone) {
   old = kept_seed(&b->store->kept, zone);
   for (size_t i = 0; old && i < b->unkept.count; i += 2)
     if (b->unkept.list[i + 1] == old->snapshot) old = NULL;
-  if (!old) return ERR_OK;
-  b->touched = true;
-  bool ok = id_list_add(&b->unkept, zone) && id_list_add(&b->unkept, old->snapshot) && id_list_add(&b->stale, old->snapshot);
-  return ok ? ERR_OK : poison_memory(b);
+  return old ? unkeep(b, old) : ERR_OK;
 }
 
 enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap) {
@@ -328,6 +332,23 @@ enum err batch_move(struct store_batch *b, uint64_t zone) {
   if (err) return err;
   image.segment = b->shared_number;
   return add_snapshot(b, now, &image, false);
+}
+
+enum err batch_move_kept(struct store_batch *b, const struct kept *k) {
+  struct zone_row *now = NULL;
+  struct kept moved = *k;
+  struct file_out *shared = NULL;
+  if (b->failed) return b->failed;
+  enum err err = touch(b, k->zone, &now);
+  if (!err) err = shared_segment(b, &shared);
+  if (!err) err = segment_copy(b->store, shared, &k->image, &moved.image);
+  if (err) return err;
+  moved.image.segment = b->shared_number;
+  err = insert_snapshot(b, now, &moved.image, k->kind, &moved.snapshot);
+  if (!err) err = unkeep(b, k);
+  if (!err && !kept_reserve(&b->kept, 1)) err = poison_memory(b);
+  if (!err) kept_add(&b->kept, &moved);
+  return err;
 }
 
 enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {

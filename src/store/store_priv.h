@@ -246,6 +246,8 @@ MUST_CHECK enum err change_write(struct store *s, const struct store_change *c, 
 
 /* Copies the zone's image into this batch's segment (sweep.c). ERR_CORRUPT: it can't be read; the batch goes on. */
 MUST_CHECK enum err batch_move(struct store_batch *b, uint64_t zone);
+/* The same with a snapshot that stays beside it. */
+MUST_CHECK enum err batch_move_kept(struct store_batch *b, const struct kept *k);
 
 /* ---- sweep.c ---- */
 

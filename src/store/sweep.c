@@ -51,18 +51,26 @@ static bool is_small(const struct segment *segment) {
   return segment->size_bytes && segment->size_bytes <= SMALL_SEGMENT_BYTES;
 }
 
+/* Whether its segment is one to be given up. */
+static bool is_to_move(const struct store *s, const struct store_image *image, bool small) {
+  const struct segment *segment = image->segment ? segment_find(&s->segments, image->segment) : NULL;
+  return segment && (is_sparse(segment) || (small && is_small(segment)));
+}
+
+/* Newest images first, then those that history keeps. A damaged one stays where it is; other failures are told by the commit. */
 static enum err move_images(struct store *s, bool small, struct store_error *error) {
   struct store_batch *b;
   uint64_t moved_bytes = 0;
   enum err err = store_batch_begin(s, &b);
   if (err) return store_fail(error, err, "the log takes no changes: %s", err_text(err));
-  for (size_t i = 0; i < s->zones.count && moved_bytes < MOVE_BYTES_MOST; i++) {
-    const struct zone_row *row = &s->zones.rows[i];
-    const struct segment *segment = row->image.segment ? segment_find(&s->segments, row->image.segment) : NULL;
-    if (!segment || !(is_sparse(segment) || (small && is_small(segment)))) continue;
-    err = batch_move(b, row->id);
-    if (!err) moved_bytes += row->image.size_bytes;
-    else if (err != ERR_CORRUPT) break; /* told by the commit; a damaged image stays where it is */
+  for (size_t i = 0; i < s->zones.count + s->kept.count && moved_bytes < MOVE_BYTES_MOST; i++) {
+    const struct zone_row *row = i < s->zones.count ? &s->zones.rows[i] : NULL;
+    const struct kept *k = row ? NULL : &s->kept.list[i - s->zones.count];
+    const struct store_image *image = row ? &row->image : &k->image;
+    if (!is_to_move(s, image, small)) continue;
+    err = row ? batch_move(b, row->id) : batch_move_kept(b, k);
+    if (!err) moved_bytes += image->size_bytes;
+    else if (err != ERR_CORRUPT) break;
   }
   return store_batch_commit(b, error);
 }

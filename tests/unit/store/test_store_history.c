@@ -163,6 +163,32 @@ static void test_images_that_full_changes_replace_stay(void **state) {
   test_directory_done(&d);
 }
 
+static void test_kept_images_are_put_together(void **state) {
+  enum { VERSIONS = 80 };
+  struct test_directory d;
+  struct store_usage u;
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  uint64_t a = test_create(s, "a.example.", 1, 3);
+  for (uint64_t version = 2; version <= VERSIONS; version++)
+    full(s, a, "a.example.", version, 3);
+  assert_int_equal(store_usage(s, &u), ERR_OK);
+  assert_int_equal(u.segments, VERSIONS);
+  assert_int_equal(store_sweep(s, 0, NULL), ERR_OK);
+  assert_int_equal(store_sweep(s, 0, NULL), ERR_OK); /* rows of the first one's are gone, and with them the files */
+  for (int round = 0; round < 2; round++) {
+    assert_int_equal(store_usage(s, &u), ERR_OK);
+    assert_int_equal(u.segments, 1);
+    for (uint64_t version = 1; version <= VERSIONS; version++)
+      assert_int_equal(image_version(s, a, version), version);
+    store_close(s);
+    s = test_open(&d);
+  }
+  assert_int_equal(test_rows(s, "snapshot"), VERSIONS);
+  store_close(s);
+  test_directory_done(&d);
+}
+
 static void seed(struct store *s, uint64_t zone, const struct zone_snap *snap, bool commit) {
   struct store_batch *b;
   struct store_error why;
@@ -334,6 +360,7 @@ int main(void) {
       cmocka_unit_test(test_a_reader_sees_what_is_committed_and_outlives_the_store),
       cmocka_unit_test(test_notes_and_view_are_kept_and_covered),
       cmocka_unit_test(test_images_that_full_changes_replace_stay),
+      cmocka_unit_test(test_kept_images_are_put_together),
       cmocka_unit_test(test_seeds),
       cmocka_unit_test(test_age_and_the_least),
       cmocka_unit_test(test_kept_images_go_with_their_changes),
