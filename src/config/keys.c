@@ -108,7 +108,7 @@ static uint64_t name_hash(const struct name *n) {
 }
 
 const struct config_key *config_find_key(const struct loader *l, const struct name *name) {
-  uint32_t i = config_table_find(&l->key_table, name_hash(name), same_key, &(struct wanted_key){l, name});
+  uint32_t i = table_find(&l->key_table, name_hash(name), same_key, &(struct wanted_key){l, name});
   return i == UINT32_MAX ? NULL : &l->keys[i];
 }
 
@@ -125,7 +125,7 @@ static void add_key(struct loader *l, const struct config_key *key, const struct
     config_complain(l, name, "bad-name", "choose another name", "a key cannot be called `%.255s`, which means something else",
                     name->text);
   size_t count = l->config->key_count;
-  if (!config_table_add(&l->key_table, name_hash(&key->name), (uint32_t)count)) l->exhausted = true;
+  if (!table_add(&l->key_table, name_hash(&key->name), (uint32_t)count)) l->exhausted = true;
   l->keys[count] = *key;
   l->config->key_count++;
 }

@@ -298,11 +298,11 @@ static struct config_whole *new_whole(void) {
 static void loader_done(struct loader *l) {
   free(l->trees);
   free(l->resolved);
-  config_table_done(&l->key_table);
-  config_table_done(&l->peer_table);
-  config_table_done(&l->template_table);
-  config_table_done(&l->zone_table);
-  config_table_done(&l->resolved_table);
+  table_done(&l->key_table);
+  table_done(&l->peer_table);
+  table_done(&l->template_table);
+  table_done(&l->zone_table);
+  table_done(&l->resolved_table);
   buf_done(&l->signature);
   buf_done(&l->entries);
   arena_done(&l->scratch);

@@ -12,10 +12,10 @@
 #ifndef CONFIG_LOAD_PRIV_H
 #define CONFIG_LOAD_PRIV_H
 
+#include "base/table.h"
 #include "config/config.h"
 #include "config/options_priv.h"
 #include "config/pack_priv.h"
-#include "config/table_priv.h"
 #include "config/yaml_priv.h"
 
 #include <stdatomic.h>

@@ -15,7 +15,7 @@ static bool same_peer(const void *arg, uint32_t index) {
 }
 
 const struct config_peer *config_find_peer(const struct loader *l, const char *name) {
-  uint32_t i = config_table_find(&l->peer_table, hash64(name, strlen(name), 0), same_peer, &(struct wanted_peer){l, name});
+  uint32_t i = table_find(&l->peer_table, hash64(name, strlen(name), 0), same_peer, &(struct wanted_peer){l, name});
   return i == UINT32_MAX ? NULL : &l->peers[i];
 }
 
@@ -165,7 +165,7 @@ static void load_peers(struct loader *l, const struct node *section) {
     if (!name) config_complain(l, n, "missing-key", "", "the peer has no `name`");
     if (!peer.name || !check_peer_name(l, name)) continue;
     size_t count = l->config->peer_count;
-    if (!config_table_add(&l->peer_table, hash64(peer.name, strlen(peer.name), 0), (uint32_t)count)) l->exhausted = true;
+    if (!table_add(&l->peer_table, hash64(peer.name, strlen(peer.name), 0), (uint32_t)count)) l->exhausted = true;
     l->peers[count] = peer; /* also a bad one: what refers to it is not wrong */
     l->config->peer_count++;
   }

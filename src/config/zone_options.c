@@ -275,7 +275,7 @@ const struct resolved *config_options_resolve(struct loader *l, const struct tem
     return NULL;
   }
   uint64_t hash = hash64(l->signature.data, l->signature.size, 0);
-  uint32_t found = config_table_find(&l->resolved_table, hash, same_signature, l);
+  uint32_t found = table_find(&l->resolved_table, hash, same_signature, l);
   struct resolved again; /* said again for this zone, unless nobody would read it */
   if (found != UINT32_MAX && l->resolved[found]->bad && l->diags->count < LIMIT_DIAGS && !make(l, t, own, who, &again)) return NULL;
   if (found != UINT32_MAX) return l->resolved[found];
@@ -290,7 +290,7 @@ const struct resolved *config_options_resolve(struct loader *l, const struct tem
   r->signature_size = l->signature.size;
   if (!make(l, t, own, who, r)) return NULL;
   l->resolved[l->resolved_count] = r;
-  if (!config_table_add(&l->resolved_table, hash, (uint32_t)l->resolved_count)) l->exhausted = true;
+  if (!table_add(&l->resolved_table, hash, (uint32_t)l->resolved_count)) l->exhausted = true;
   l->resolved_count++;
   return r;
 }

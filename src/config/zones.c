@@ -17,8 +17,7 @@ static bool same_template(const void *arg, uint32_t index) {
 }
 
 const struct template *config_find_template(const struct loader *l, const char *name) {
-  uint32_t i =
-      config_table_find(&l->template_table, hash64(name, strlen(name), 0), same_template, &(struct wanted_template){l, name});
+  uint32_t i = table_find(&l->template_table, hash64(name, strlen(name), 0), same_template, &(struct wanted_template){l, name});
   return i == UINT32_MAX ? NULL : &l->templates[i];
 }
 
@@ -58,8 +57,7 @@ static void load_template(struct loader *l, const struct node *n) {
   t->options->template_name = t->name;
   config_scope_read(l, SCOPE_OPTIONS, n, t->options, &t->given);
   config_options_check(l, t);
-  if (!config_table_add(&l->template_table, hash64(t->name, strlen(t->name), 0), (uint32_t)l->config->template_count))
-    l->exhausted = true;
+  if (!table_add(&l->template_table, hash64(t->name, strlen(t->name), 0), (uint32_t)l->config->template_count)) l->exhausted = true;
   l->config->template_count++;
 }
 
@@ -125,7 +123,7 @@ bool config_zone_reserve(struct loader *l, size_t more) {
   if (want > LIMIT_ZONES) want = LIMIT_ZONES;
   if (want > l->zone_capacity) {
     struct config_zone *zones = realloc(l->whole->zones, want * sizeof *zones);
-    if (!zones || !config_table_reserve(&l->zone_table, want)) l->exhausted = true;
+    if (!zones || !table_reserve(&l->zone_table, want)) l->exhausted = true;
     if (!zones) return false;
     l->config->zones = l->whole->zones = zones;
     l->zone_capacity = want;
@@ -143,11 +141,11 @@ static void complain_zone_twice(struct loader *l, const uint8_t *wire, uint32_t 
 
 void config_zone_hash(struct loader *l, struct new_zone *z) {
   z->hash = hash64(z->name, z->size, 0);
-  config_table_prefetch(&l->zone_table, z->hash);
+  table_prefetch(&l->zone_table, z->hash);
 }
 
 bool config_zone_add(struct loader *l, const struct new_zone *z) {
-  uint32_t before = config_table_find(&l->zone_table, z->hash, same_zone, &(struct wanted_zone){l, z->name, z->size});
+  uint32_t before = table_find(&l->zone_table, z->hash, same_zone, &(struct wanted_zone){l, z->name, z->size});
   if (before != UINT32_MAX) {
     complain_zone_twice(l, z->name, before, z->place);
     return true;
@@ -158,7 +156,7 @@ bool config_zone_add(struct loader *l, const struct new_zone *z) {
     return false;
   }
   uint8_t *copy = pack_alloc(&l->pack, z->size);
-  if (!copy || !config_table_add(&l->zone_table, z->hash, (uint32_t)count)) {
+  if (!copy || !table_add(&l->zone_table, z->hash, (uint32_t)count)) {
     l->exhausted = true;
     return false;
   }

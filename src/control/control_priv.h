@@ -13,8 +13,10 @@
 #define CONTROL_CONTROL_PRIV_H
 
 #include "base/arena.h"
+#include "base/table.h"
 #include "control/control.h"
 #include "control/figures.h"
+#include "control/zone_load.h"
 #include "xfr/notifier.h"
 #include "xfr/secondary.h"
 
@@ -82,11 +84,11 @@ struct registry {
   struct zone_slot **slots; /* by id; NULL: free */
   size_t capacity, count;
   uint32_t next_free;
-  uint32_t *table; /* open addressing over names: id + 1 */
-  size_t table_mask;
+  struct table table; /* ids by name */
 };
 
 struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, size_t size); /* lower-case wire form */
+MUST_CHECK enum err registry_reserve(struct registry *r, size_t more);                       /* room for so many at once */
 /* A new slot for a name that is not there yet. */
 MUST_CHECK enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out);
 void registry_remove(struct registry *r, struct zone_slot *z); /* frees the slot */
@@ -113,12 +115,12 @@ static inline bool slot_writes_back(const struct zone_slot *z) {
 /* ---- source: where the content of a file zone came from ---- */
 
 enum source_state { SOURCE_SAME, SOURCE_CHANGED };
-struct zone_loaded;
 
-/* The file that was hashed last: zones that share a file hash it once a reload. Zero is empty. */
+/* The files that were hashed and found unchanged last: zones that share a file look at it once a reload. Zero is empty. */
 struct source_memo {
   char *path;
   struct digest128 digest;
+  struct zone_source_file unchanged;
 };
 void source_forget(struct source_memo *memo); /* at the begin of each reload */
 

@@ -1,6 +1,5 @@
 #include "control/control_priv.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,76 +10,66 @@ static size_t wire_size(const uint8_t *name) {
   return n + 1;
 }
 
-static size_t find_place(const struct registry *r, const uint8_t *name, size_t size) {
-  size_t i = hash64(name, size, 0) & r->table_mask;
-  for (; r->table[i]; i = (i + 1) & r->table_mask) {
-    const uint8_t *other = r->slots[r->table[i] - 1]->config->name;
-    if (wire_size(other) == size && memcmp(other, name, size) == 0) break;
-  }
-  return i;
+struct wanted {
+  const struct registry *registry;
+  const uint8_t *name;
+  size_t size;
+};
+
+static bool same_name(const void *arg, uint32_t id) {
+  const struct wanted *w = arg;
+  const uint8_t *name = w->registry->slots[id]->config->name;
+  return wire_size(name) == w->size && memcmp(name, w->name, w->size) == 0;
+}
+
+static uint64_t name_hash(const uint8_t *name, size_t size) {
+  return hash64(name, size, 0);
 }
 
 struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, size_t size) {
-  if (!r->table) return NULL;
-  uint32_t n = r->table[find_place(r, name, size)];
-  return n ? r->slots[n - 1] : NULL;
+  uint32_t id = table_find(&r->table, name_hash(name, size), same_name, &(struct wanted){r, name, size});
+  return id == UINT32_MAX ? NULL : r->slots[id];
 }
 
-static enum err grow_table(struct registry *r) {
-  size_t slots = r->table ? 2 * (r->table_mask + 1) : 64;
-  uint32_t *table = calloc(slots, sizeof *table);
-  if (!table) return ERR_MEMORY;
-  free(r->table);
-  r->table = table;
-  r->table_mask = slots - 1;
-  struct zone_slot *z;
-  for (size_t i = 0; (z = registry_next(r, &i));)
-    table[find_place(r, z->config->name, wire_size(z->config->name))] = z->id + 1;
+static enum err grow_slots(struct registry *r, size_t capacity) {
+  if (capacity > LIMIT_ZONES) return ERR_LIMIT;
+  struct zone_slot **slots = realloc(r->slots, capacity * sizeof *slots);
+  if (!slots) return ERR_MEMORY;
+  memset(slots + r->capacity, 0, (capacity - r->capacity) * sizeof *slots);
+  r->slots = slots;
+  r->capacity = capacity;
   return ERR_OK;
 }
 
-static enum err free_id(struct registry *r, uint32_t *out) {
-  while (r->next_free < r->capacity && r->slots[r->next_free])
+enum err registry_reserve(struct registry *r, size_t more) {
+  size_t capacity = r->capacity ? r->capacity : 64;
+  while (capacity < r->count + more)
+    capacity *= 2;
+  if (!table_reserve(&r->table, r->count + more)) return ERR_MEMORY;
+  return capacity > r->capacity ? grow_slots(r, capacity) : ERR_OK;
+}
+
+static uint32_t free_id(struct registry *r) {
+  while (r->slots[r->next_free])
     r->next_free++;
-  if (r->next_free == r->capacity) {
-    size_t capacity = r->capacity ? 2 * r->capacity : 64;
-    if (capacity > LIMIT_ZONES) return ERR_LIMIT;
-    struct zone_slot **slots = realloc(r->slots, capacity * sizeof *slots);
-    if (!slots) return ERR_MEMORY;
-    memset(slots + r->capacity, 0, (capacity - r->capacity) * sizeof *slots);
-    r->slots = slots;
-    r->capacity = capacity;
-  }
-  *out = r->next_free;
-  return ERR_OK;
+  return r->next_free;
 }
 
 enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out) {
-  enum err err = ERR_OK;
-  if (!r->table || 2 * (r->count + 1) > r->table_mask) err = grow_table(r);
-  uint32_t id = 0;
-  if (!err) err = free_id(r, &id);
+  enum err err = registry_reserve(r, 1);
   if (err) return err;
   struct zone_slot *z = calloc(1, sizeof *z);
   if (!z) return ERR_MEMORY;
-  z->id = id;
+  z->id = free_id(r);
   z->config = config;
-  r->slots[id] = z;
-  r->table[find_place(r, config->name, wire_size(config->name))] = id + 1;
+  if (!table_add(&r->table, name_hash(config->name, wire_size(config->name)), z->id)) {
+    free(z);
+    return ERR_MEMORY;
+  }
+  r->slots[z->id] = z;
   r->count++;
   *out = z;
   return ERR_OK;
-}
-
-/* Closes the gap that a removed entry leaves in its run of the open-addressing table. */
-static void table_remove(struct registry *r, size_t hole) {
-  r->table[hole] = 0;
-  for (size_t i = (hole + 1) & r->table_mask; r->table[i]; i = (i + 1) & r->table_mask) {
-    uint32_t n = r->table[i];
-    const uint8_t *name = r->slots[n - 1]->config->name;
-    r->table[i] = 0;
-    r->table[find_place(r, name, wire_size(name))] = n;
-  }
 }
 
 static void slot_free(struct zone_slot *z) {
@@ -93,9 +82,7 @@ static void slot_free(struct zone_slot *z) {
 }
 
 void registry_remove(struct registry *r, struct zone_slot *z) {
-  size_t at = find_place(r, z->config->name, wire_size(z->config->name));
-  assert(r->table[at] == z->id + 1);
-  table_remove(r, at);
+  table_remove(&r->table, name_hash(z->config->name, wire_size(z->config->name)), z->id);
   r->slots[z->id] = NULL;
   if (z->id < r->next_free) r->next_free = z->id;
   r->count--;
@@ -115,7 +102,7 @@ void registry_done(struct registry *r) {
   for (size_t i = 0; (z = registry_next(r, &i));)
     slot_free(z);
   free(r->slots);
-  free(r->table);
+  table_done(&r->table);
   *r = (struct registry){0};
 }
 

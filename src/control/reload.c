@@ -145,7 +145,7 @@ static enum err switch_zones(struct control *c, struct switching *s, struct relo
 }
 
 static enum err add_zones(struct control *c, const struct switching *s, struct reload_report *report) {
-  enum err err = ERR_OK;
+  enum err err = registry_reserve(&c->registry, s->fresh_count);
   for (size_t i = 0; !err && i < s->fresh_count; i++) {
     struct zone_slot *z;
     char text[NAME_TEXT_BYTES];

@@ -6,7 +6,6 @@
  */
 #include "base/bytes.h"
 #include "control/control_priv.h"
-#include "control/zone_load.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -73,8 +72,22 @@ static bool next_file(struct rd *r, struct zone_source_file *f) {
   return true;
 }
 
-static bool is_certain(const struct source *s, const struct zone_source_file *f) {
-  return f->ctime_ns / (int64_t)NS_PER_S < s->read_at_s - RACY_S && zone_load_unchanged(f, 1);
+static bool same_file(const struct zone_source_file *a, const struct zone_source_file *b) {
+  return a->path && a->size == b->size && a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns && a->device == b->device &&
+         a->inode == b->inode && strcmp(a->path, b->path) == 0;
+}
+
+static bool unchanged_once(struct source_memo *memo, const struct zone_source_file *f) {
+  if (same_file(&memo->unchanged, f)) return true;
+  if (!zone_load_unchanged(f, 1)) return false;
+  free(memo->unchanged.path);
+  memo->unchanged = *f;
+  memo->unchanged.path = strdup(f->path);
+  return true;
+}
+
+static bool is_certain(const struct source *s, struct source_memo *memo, const struct zone_source_file *f) {
+  return f->ctime_ns / (int64_t)NS_PER_S < s->read_at_s - RACY_S && unchanged_once(memo, f);
 }
 
 static bool read_bytes(int fd, uint8_t *bytes, size_t n) {
@@ -101,12 +114,14 @@ static bool hash_file(const char *path, uint64_t size, struct digest128 *out) {
 
 void source_forget(struct source_memo *memo) {
   free(memo->path);
-  memo->path = NULL;
+  free(memo->unchanged.path);
+  *memo = (struct source_memo){0};
 }
 
 static bool hash_once(struct source_memo *memo, const char *path, uint64_t size, struct digest128 *out) {
   if (!memo->path || strcmp(memo->path, path) != 0) {
-    source_forget(memo);
+    free(memo->path);
+    memo->path = NULL;
     if (!hash_file(path, size, &memo->digest)) return false;
     memo->path = strdup(path);
   }
@@ -122,7 +137,7 @@ enum source_state source_compare(const struct zone_slot *z, const char *path, st
   struct rd r = s.rest;
   for (uint64_t i = 0; i < s.files; i++) {
     if (!next_file(&r, &f) || (i == 0 && strcmp(f.path, path) != 0)) return SOURCE_CHANGED;
-    certain = certain && is_certain(&s, &f);
+    certain = certain && is_certain(&s, memo, &f);
   }
   if (certain) return SOURCE_SAME;
   struct digest128 all = {0}, one;

@@ -192,13 +192,13 @@ enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, 
 
 static enum err fill_registry(struct control *c) {
   const struct config *cfg = c->epoch->config;
-  for (size_t i = 0; i < cfg->zone_count; i++) {
+  enum err err = registry_reserve(&c->registry, cfg->zone_count);
+  for (size_t i = 0; !err && i < cfg->zone_count; i++) {
     struct zone_slot *z;
-    enum err err = registry_add(&c->registry, &cfg->zones[i], &z);
-    if (err) return err;
-    z->plan = epoch_plan(c->epoch, cfg->zones[i].options);
+    err = registry_add(&c->registry, &cfg->zones[i], &z);
+    if (!err) z->plan = epoch_plan(c->epoch, cfg->zones[i].options);
   }
-  return registry_adopt_store(c);
+  return err ? err : registry_adopt_store(c);
 }
 
 enum err control_start(struct control *c, struct instant now) {

@@ -1,7 +1,6 @@
 /* The table of secondary zones: configuration, the owner's calls, status, and where events and deadlines go. */
 #include "xfr/secondary_priv.h"
 
-#include "base/hash.h"
 #include "base/serial.h"
 
 #include <assert.h>
@@ -33,8 +32,7 @@ enum err secondaries_new(const struct xfr_net *net, const struct secondary_event
 }
 
 static struct secondary *find(const struct secondaries *s, uint32_t zone_id) {
-  uint64_t hash = hash64(&zone_id, sizeof zone_id, 0);
-  for (struct map_node *n = map_first(&s->zones, hash); n; n = map_next(n)) {
+  for (struct map_node *n = map_first(&s->zones, zone_id); n; n = map_next(n)) { /* ids are dense: no hash is better */
     struct secondary *z = MEMBER_OF(n, struct secondary, node);
     if (z->id == zone_id) return z;
   }
@@ -211,7 +209,7 @@ static enum err zone_new(struct secondaries *s, uint32_t zone_id, const struct n
   z->apex_size = apex->size;
   memcpy(z->apex, apex->octets, apex->size);
   list_init(&z->wait.link);
-  map_add(&s->zones, &z->node, hash64(&zone_id, sizeof zone_id, 0));
+  map_add(&s->zones, &z->node, zone_id);
   *out = z;
   return ERR_OK;
 }

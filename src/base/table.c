@@ -1,4 +1,4 @@
-#include "config/table_priv.h"
+#include "base/table.h"
 
 #include <stdlib.h>
 
@@ -16,7 +16,7 @@ static void put(struct table *t, struct table_slot slot) {
   t->slots[i] = slot;
 }
 
-bool config_table_reserve(struct table *t, size_t count) {
+bool table_reserve(struct table *t, size_t count) {
   if (t->slots && count <= (t->mask + 1) / 2) return true;
   size_t slots = SLOTS_AT_LEAST;
   while (slots / 2 < count)
@@ -30,7 +30,7 @@ bool config_table_reserve(struct table *t, size_t count) {
   return true;
 }
 
-uint32_t config_table_find(const struct table *t, uint64_t hash, bool (*same)(const void *arg, uint32_t index), const void *arg) {
+uint32_t table_find(const struct table *t, uint64_t hash, bool (*same)(const void *arg, uint32_t index), const void *arg) {
   if (!t->slots) return UINT32_MAX;
   uint32_t folded = (uint32_t)(hash >> 32);
   for (size_t i = place_of(t, folded); t->slots[i].index_plus_1; i = (i + 1) & t->mask)
@@ -38,18 +38,32 @@ uint32_t config_table_find(const struct table *t, uint64_t hash, bool (*same)(co
   return UINT32_MAX;
 }
 
-void config_table_prefetch(const struct table *t, uint64_t hash) {
+void table_prefetch(const struct table *t, uint64_t hash) {
   if (t->slots) __builtin_prefetch(&t->slots[place_of(t, (uint32_t)(hash >> 32))], 1);
 }
 
-bool config_table_add(struct table *t, uint64_t hash, uint32_t index) {
-  if (!config_table_reserve(t, t->count + 1)) return false;
+bool table_add(struct table *t, uint64_t hash, uint32_t index) {
+  if (!table_reserve(t, t->count + 1)) return false;
   put(t, (struct table_slot){(uint32_t)(hash >> 32), index + 1});
   t->count++;
   return true;
 }
 
-void config_table_done(struct table *t) {
+/* Closes the gap: whoever stands behind it moves up, unless its own place lies behind the gap as well. */
+void table_remove(struct table *t, uint64_t hash, uint32_t index) {
+  size_t gap = place_of(t, (uint32_t)(hash >> 32));
+  while (t->slots[gap].index_plus_1 != index + 1)
+    gap = (gap + 1) & t->mask;
+  for (size_t i = (gap + 1) & t->mask; t->slots[i].index_plus_1; i = (i + 1) & t->mask) {
+    if (((i - place_of(t, t->slots[i].hash)) & t->mask) < ((i - gap) & t->mask)) continue;
+    t->slots[gap] = t->slots[i];
+    gap = i;
+  }
+  t->slots[gap] = (struct table_slot){0};
+  t->count--;
+}
+
+void table_done(struct table *t) {
   free(t->slots);
   *t = (struct table){0};
 }
