@@ -55,6 +55,7 @@ struct reply {
   const char *ede_text; /* "" if there is nothing to say */
   bool dnssec;          /* DO */
   bool truncated;
+  bool damaged; /* some snapshot that was read */
   size_t options_size;
 
   /* the name in hand: the one asked, then the targets of its chain */

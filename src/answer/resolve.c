@@ -215,6 +215,11 @@ static enum step answer_name(struct reply *r) {
   return no_name(r);
 }
 
+/* What was read of a damaged image is no answer. */
+static void note_damage(struct reply *r) {
+  if (zone_damage() && zone_is_damaged(r->lookup->snap)) r->damaged = true;
+}
+
 /* Looks up the next name of the chain. False: it is in no zone that answers this client. */
 static bool look_up_next(struct reply *r) {
   const struct name *name = &r->names[r->links - 1];
@@ -224,6 +229,7 @@ static bool look_up_next(struct reply *r) {
   r->next.snap = entry->snap;
   r->next.key = r->next_key;
   r->next.key_size = (uint16_t)size;
+  note_damage(r);
   zone_lookup(&r->next);
   r->lookup = &r->next;
   r->qname = name;
@@ -293,11 +299,14 @@ void resolve(struct reply *r, const struct server *s, struct query *q) {
   r->links = 0;
   r->proof_count = 0;
   r->dname_count = 0;
+  r->damaged = false;
   /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
   reply_start(r, s, job, q->entry, is_referral(&q->lookup.found, r->qtype) ? 0 : FLAG_AA);
   while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
     ;
   if (r->ending != END_ANSWER || r->proof_count || r->answer_node) put_rest(r);
-  if (r->rcode == RCODE_SERVFAIL) reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
+  note_damage(r);
+  if (r->damaged) reply_rcode(s, job, RCODE_SERVFAIL, EDE_INVALID_DATA, "zone data damaged");
+  else if (r->rcode == RCODE_SERVFAIL) reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
   else reply_finish(r);
 }

@@ -146,6 +146,7 @@ void control_stream_closed(struct control *c, uint64_t token, enum err why, stru
 void control_run(struct control *c, struct instant now) {
   if (c->frozen) return;
   c->now = now;
+  mend_run(c);
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
   if (c->updates.first) updates_commit(c);
@@ -158,7 +159,8 @@ uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
   if (c->arrival_count || c->updates.first) return 0;
   uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
-  uint64_t f = forwarder_deadline(c->forwarder);
+  uint64_t f = forwarder_deadline(c->forwarder), m = mend_deadline(c);
+  if (m < at) at = m;
   if (f < at) at = f;
   if (a < at) at = a;
   return b < at ? b : at;

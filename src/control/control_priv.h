@@ -7,6 +7,7 @@
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
  *   updates.c   UPDATEs: judged, committed, answered; or forwarded
+ *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
  *   figures.c   counters and states, for metrics and status
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
@@ -185,6 +186,12 @@ struct update_list { /* first in, first served */
   struct control_update *first, *last;
 };
 
+struct mend {
+  bool proving;    /* images were opened, and slots from `next` on not asked yet whether theirs is proven */
+  size_t next;     /* slot */
+  unsigned damage; /* zone_damage_found() when zones were last looked at */
+};
+
 struct upkeep {
   uint64_t timers_ns;            /* next moment to write the timer file */
   uint64_t sweep_ns;             /* next moment to sweep the store */
@@ -215,6 +222,7 @@ struct control {
   struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
   struct source_memo source_memo;
   struct upkeep upkeep;
+  struct mend mend;
   bool frozen;              /* the store is another process's: see control_freeze */
   struct store_stamp stamp; /* of the store as it was left */
 };
@@ -229,6 +237,10 @@ struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);
 void updates_commit(struct control *c); /* all that wait, one batch */
 
+void mend_opened(struct control *c); /* an image: it may not be proven yet */
+void mend_run(struct control *c);
+uint64_t mend_deadline(const struct control *c);
+
 void upkeep_start(struct control *c);
 void upkeep_run(struct control *c);
 uint64_t upkeep_deadline(const struct control *c);
@@ -238,6 +250,9 @@ void upkeep_not_kept(struct control *c);                        /* something is 
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */
 MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
+/* What the store has of it: its image, or an older one if that is damaged, and the changes since. The slot has no content
+ * afterwards if there is nothing usable. `prove`: no image is taken on trust for the moment. */
+void zone_open_stored(struct control *c, struct zone_slot *z, bool prove);
 /* Reads the zone's file if it changed, or with `force` makes it law; *refused tells that it was refused and the old version serves
  * on. `note` gets findings. */
 MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, bool *refused,

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "zone/content.h"
+#include "zone/image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,33 +154,54 @@ static void take_content_digest(struct zone_slot *z, const struct replay *r) {
             LOG_TEXT("what", "what image and log lead to does not fit the digest in the log"));
 }
 
-/* Image and tail of the log; the slot has no content afterwards if either is damaged. */
-static void open_stored(struct control *c, struct zone_slot *z) {
-  if (!z->image.segment) return;
-  struct store_error why = {""};
+static enum err prove_image(const struct zone_snap *s) {
+  bool more = true;
+  enum err err = ERR_OK;
+  while (!err && more)
+    err = zone_image_prove(s, &more);
+  return err;
+}
+
+/* Image and tail of the log. */
+static enum err open_image(struct control *c, const struct zone_slot *z, const struct store_image *image, bool prove,
+                           struct replay *out, struct store_error *why) {
   struct zone_snap *snap;
+  enum err err = store_open_image(c->store, image, &snap, why);
+  if (err) return err;
+  struct replay r = {.snap = snap};
+  if (prove) err = prove_image(snap);
+  if (!err && z->version != image->version)
+    err = store_each_change(c->store, z->store_id, z->head, image->version, replay_change, &r, why);
+  if (err) zone_snap_unref(r.snap);
+  else *out = r;
+  return err;
+}
+
+void zone_open_stored(struct control *c, struct zone_slot *z, bool prove) {
+  struct store_image image = z->image;
+  struct replay r;
   char name[NAME_TEXT_BYTES];
-  enum err err = store_open_image(c->store, &z->image, &snap, &why);
-  struct replay r = {.snap = err ? NULL : snap};
-  if (!err && z->version != z->image.version)
-    err = store_each_change(c->store, z->store_id, z->head, z->image.version, replay_change, &r, &why);
-  if (err) {
-    log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)),
+  if (!image.segment) return;
+  for (;;) {
+    struct store_error why = {""};
+    enum err err = open_image(c, z, &image, prove, &r, &why);
+    if (!err) break;
+    log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("version", image.version),
               LOG_TEXT("what", why.what[0] ? why.what : err_text(err)));
-    zone_snap_unref(r.snap);
-    return;
+    if (image.version < 2 || store_image_at(c->store, z->store_id, image.version - 1, &image)) return;
   }
   z->snap = r.snap;
   take_content_digest(z, &r);
-  z->tail_bytes = r.bytes;
+  z->tail_bytes = image.version == z->image.version ? r.bytes : UINT64_MAX / 2; /* the next change brings a fresh image */
   z->durable = true;
   z->since_s = c->now.wall_s;
+  mend_opened(c);
 }
 
 /* ---- one zone ---- */
 
 enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note) {
-  open_stored(c, z);
+  zone_open_stored(c, z, false);
   z->started = true;
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, false, refused, note);
   if (!err) err = slot_publish(c, z);

@@ -84,20 +84,27 @@ static void map_release(struct image_backing *backing) {
   struct segment_map *m = (struct segment_map *)backing; /* its first member */
   if (atomic_fetch_sub(&m->references, 1) != 1) return;
   if (m->mapped) {
+    fault_unwatch(m->bytes);
     munmap((void *)(uintptr_t)m->bytes, m->size);
     atomic_fetch_sub(&maps_open, 1);
   } else {
     free((void *)(uintptr_t)m->bytes);
   }
+  image_backing_done(backing);
   free(m);
 }
 
 static struct segment_map *map_new(const uint8_t *bytes, size_t size, bool mapped) {
   struct segment_map *m = malloc(sizeof *m);
   if (!m) return NULL;
-  *m = (struct segment_map){.backing = {map_release}, .bytes = bytes, .size = size, .mapped = mapped};
+  *m = (struct segment_map){.backing = {.release = map_release}, .bytes = bytes, .size = size, .mapped = mapped};
   atomic_init(&m->references, 1);
-  if (mapped) atomic_fetch_add(&maps_open, 1);
+  if (!mapped) return m;
+  if (!fault_watch(bytes, size, &m->backing)) {
+    free(m);
+    return NULL;
+  }
+  atomic_fetch_add(&maps_open, 1);
   return m;
 }
 
@@ -251,11 +258,14 @@ static enum err map_file(const struct store *s, int fd, const struct store_image
                          struct store_error *error) {
   void *bytes = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
   if (bytes == MAP_FAILED) return unreadable(image, error);
+  struct segment_map *m = map_new(bytes, size, true);
+  if (!m) {
+    munmap(bytes, size);
+    return store_fail(error, ERR_MEMORY, "out of memory for a segment");
+  }
   enum err err = check_header(s, image->segment, bytes, size, error);
-  struct segment_map *m = err ? NULL : map_new(bytes, size, true);
-  if (!m) munmap(bytes, size);
-  if (!m && !err) err = store_fail(error, ERR_MEMORY, "out of memory for a segment");
-  if (!err) *out = m;
+  if (err) map_release(&m->backing);
+  else *out = m;
   return err;
 }
 
@@ -297,6 +307,10 @@ static enum err find_bytes(struct store *s, const struct store_image *image, str
                            struct store_error *error) {
   struct segment *segment = segment_find(&s->segments, image->segment);
   bool inside = image->size_bytes && image->offset_bytes % 8 == 0 && image->offset_bytes >= SEGMENT_HEADER_BYTES;
+  if (segment && segment->map && atomic_load(&segment->map->backing.lost)) { /* the file may be whole again, or a part of it */
+    map_release(&segment->map->backing);
+    segment->map = NULL;
+  }
   if (segment && segment->map) {
     *map = segment->map;
     atomic_fetch_add(&segment->map->references, 1);
@@ -362,6 +376,7 @@ enum err segment_copy(struct store *s, struct file_out *o, const struct store_im
     *image = *from;
     image->offset_bytes = align(o);
     file_out_write(o, bytes, from->size_bytes);
+    if (atomic_load(&map->backing.lost)) err = ERR_CORRUPT;
   }
   map_release(&map->backing);
   return err;

@@ -4,6 +4,7 @@
  *   db.c       SQLite: connection, schema, statements change.c   changesets: written, chained, read back
  *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
  *   segment.c  segment files and their maps           timer.c    the timer file
+ *   segment_fault.c  pages that can't be read
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
  *   retain.c   how much of that is kept
  *
@@ -158,6 +159,12 @@ MUST_CHECK enum err segment_append(struct file_out *o, const struct zone_snap *s
 /* Appends the bytes of an image that stands elsewhere. ERR_CORRUPT: it is not what its row says. */
 MUST_CHECK enum err segment_copy(struct store *s, struct file_out *o, const struct store_image *from, struct store_image *image);
 unsigned segment_map_count(void); /* maps open in this process */
+
+/* ---- segment_fault.c ---- */
+
+/* From now on a page of these bytes that can't be read becomes zeros, and the backing is lost. False: too many. Any thread. */
+bool fault_watch(const void *at, size_t size, struct image_backing *backing);
+void fault_unwatch(const void *at); /* before they are unmapped */
 
 /* ---- zones.c ---- */
 

@@ -59,6 +59,11 @@ static void observe_refusal(struct observer *o, const struct answer_job *job, st
 void observe(struct observer *o, const struct answer_job *job, struct instant now) {
   const struct answer_result *r = &job->result;
   struct observer_tally *t = &o->listeners[job->client.listener];
+  unsigned damage = zone_damage_found();
+  if (damage != o->damage) {
+    o->damage = damage;
+    loop_wake(o->control_loop);
+  }
   count(&t->requests);
   if (r->kind == ANSWER_DROP) {
     count(&t->dropped);

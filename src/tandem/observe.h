@@ -31,6 +31,7 @@ struct observer {
   struct loop *control_loop;
   int64_t note_second; /* refusals are noted at most so many times a second: they can be had for the asking */
   unsigned notes_left;
+  unsigned damage; /* zone_damage_found() as the control thread was told */
   /* written by its own thread alone */
   _Atomic uint64_t lost_notes, transfers_refused, notifies_refused, updates_refused, tsig_failures[OBSERVED_TSIG_ERRORS];
   struct observer_tally listeners[LIMIT_LISTENERS_COUNTED]; /* by the number that a socket's tag has (worker.h) */

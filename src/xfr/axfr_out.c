@@ -191,6 +191,7 @@ enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int
     fill(a, &w);
     if (w.counts[SECTION_ANSWER]) break;
   }
+  if (zone_is_damaged(a->snap)) return ERR_CORRUPT;
   if (!w.counts[SECTION_ANSWER]) return ERR_SPACE;
   if (first && a->has_edns && !message_put_opt(&w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, NULL, 0)) return ERR_SPACE;
   uint64_t records = w.counts[SECTION_ANSWER];

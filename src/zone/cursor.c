@@ -26,7 +26,8 @@ const struct zone_node *zone_cursor_next(struct zone_cursor *cursor) {
   }
   if (!leaf) return NULL;
   const struct trie_node *next = trie_iter_top(&c->it);
-  if (next) __builtin_prefetch(cell_at(cursor->snap->table, next->ref)); /* its record, or its twigs */
+  if (next && chunk_at(cursor->snap->table, next->ref))
+    __builtin_prefetch(cell_at(cursor->snap->table, next->ref)); /* its record, or its twigs */
   return node_record(cursor->snap->table, leaf);
 }
 

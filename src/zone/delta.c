@@ -66,6 +66,7 @@ enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *t
   enum err err = zone_diff(from, to, &(struct zone_diff){put_removed, put_added, &m});
   if (out->failed) err = ERR_MEMORY;
   else if (m.full) err = ERR_SPACE;
+  else if (!err && (zone_is_damaged(from) || zone_is_damaged(to))) err = ERR_CORRUPT;
   if (err) {
     out->size = m.start;
     return err;

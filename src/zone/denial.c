@@ -41,7 +41,7 @@ INLINE bool blind_step(struct floor *f) {
     return false;
   }
   unsigned symbol = key_symbol(f->key, f->size, word_position(word));
-  f->node = node_twigs(f->snap->table, n) + (word >> symbol & 1 ? twig_index(word, symbol) : 0);
+  f->node = node_twigs(f->snap->table, n) + twig_or_first(word, symbol);
   __builtin_prefetch(f->node);
   return true;
 }
@@ -58,7 +58,7 @@ static const struct trie_node *subtree_before(const struct floor *f, const struc
   uint64_t word;
   for (; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < position;) {
     const struct trie_node *twigs = node_twigs(f->snap->table, n);
-    unsigned at = twig_index(word, key_symbol(f->key, f->size, word_position(word)));
+    unsigned at = twig_or_first(word, key_symbol(f->key, f->size, word_position(word)));
     if (below_stop(word, twigs, at)) return twigs;
     if (at > 0) left = twigs + at - 1;
     n = twigs + at;

@@ -264,6 +264,7 @@ static enum err complete(struct zone_edit *e, struct zone_snap **out, struct spa
   enum err r = e->failed;
   if (r == ERR_OK) r = e->gathering ? settle_gathered(e) : write_back(e);
   if (r != ERR_OK) return r;
+  if (e->base && zone_is_damaged(e->base)) return ERR_CORRUPT; /* nobody knows what was read of it */
   if (!span_list_reserve(born, e->tries.owned)) return ERR_MEMORY;
   return snap_new(e->line, &e->parts, out);
 }

@@ -43,6 +43,7 @@ struct free_block { /* what a free block's first cell holds */
 
 struct heap_table {
   struct heap_table *older;
+  struct image_guard *guard; /* right before the chunks: table_guard */
   uint8_t *chunk[];
 };
 
@@ -105,6 +106,7 @@ static bool table_grow(struct heap *h, uint32_t n) {
   memcpy(t->chunk, h->table, h->chunk_count * sizeof *t->chunk);
   if (h->chunk_cells != h->near_cells) free(h->chunk_cells);
   t->older = h->tables;
+  t->guard = h->guard;
   h->tables = t;
   h->table = t->chunk;
   h->chunk_cells = cells;
@@ -116,18 +118,31 @@ static void bytes_add(struct heap *h, size_t n) {
   atomic_fetch_add_explicit(&h->bytes, n, memory_order_relaxed);
 }
 
-enum err heap_map(struct heap *h, const uint8_t *bytes, uint64_t cells) {
+static uint8_t *image_chunk(const uint8_t *bytes, uint32_t i) {
+  return (uint8_t *)(uintptr_t)bytes + (size_t)i * CHUNK_BYTES; /* never written: heap_free keeps off */
+}
+
+enum err heap_map(struct heap *h, const uint8_t *bytes, uint64_t cells, struct image_guard *guard) {
   assert(h->chunk_count == 0);
   uint64_t chunks = (cells + CHUNK_CELLS - 1) / CHUNK_CELLS;
   if (chunks > CHUNKS_MAX) return ERR_LIMIT;
-  if (!table_grow(h, (uint32_t)chunks)) return ERR_MEMORY;
+  h->guard = guard;
+  /* The table in the struct has no place for a guard. */
+  if (!table_grow(h, guard && chunks <= NEAR_CHUNKS ? NEAR_CHUNKS + 1 : (uint32_t)chunks)) return ERR_MEMORY;
   for (uint32_t i = 0; i < chunks; i++) {
-    h->table[i] = (uint8_t *)(uintptr_t)bytes + (size_t)i * CHUNK_BYTES; /* never written: heap_free keeps off */
+    h->table[i] = guard ? NULL : image_chunk(bytes, i);
     h->chunk_cells[i] = i + 1 < chunks ? CHUNK_CELLS : (uint32_t)(cells - (uint64_t)i * CHUNK_CELLS);
   }
   h->chunk_count = h->image_chunks = (uint32_t)chunks;
   bytes_add(h, cells * CELL_BYTES);
   return ERR_OK;
+}
+
+void heap_open_image(struct heap *h, const uint8_t *bytes) {
+  for (struct heap_table *t = h->tables; t; t = t->older)
+    for (uint32_t i = 0; i < h->image_chunks; i++)
+      __atomic_store_n(t->chunk + i, image_chunk(bytes, i), __ATOMIC_RELEASE);
+  h->guard = NULL; /* tables to come need none */
 }
 
 /* The first of n free chunk numbers in a row: given back by an object larger than a chunk, or new ones. */

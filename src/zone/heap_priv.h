@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
   CELL_BYTES = 8,
@@ -45,6 +46,7 @@ void span_list_done(struct span_list *l);
 
 struct heap_bins;
 struct heap_table;
+struct image_guard;
 
 struct heap {
   uint8_t **table;
@@ -56,14 +58,18 @@ struct heap {
   uint32_t fresh_cells;
   struct heap_bins *bins;
   struct heap_table *tables; /* all that were ever allocated */
+  struct image_guard *guard; /* of the image in front, NULL: it was proven when it was opened, or there is none */
   _Atomic size_t bytes;      /* of all chunks */
   uint8_t *near_table[NEAR_CHUNKS];
   uint32_t near_cells[NEAR_CHUNKS];
 };
 
 void heap_init(struct heap *h);
-/* Puts `cells` cells of a mapped image in front; only into an empty heap. */
-MUST_CHECK enum err heap_map(struct heap *h, const uint8_t *bytes, uint64_t cells);
+/* Puts `cells` cells of a mapped image in front; only into an empty heap. With a guard they are reached through it only, until
+ * heap_open_image. */
+MUST_CHECK enum err heap_map(struct heap *h, const uint8_t *bytes, uint64_t cells, struct image_guard *guard);
+/* All that the guard kept is sound: from now on its cells are read like others. Readers may look on. */
+void heap_open_image(struct heap *h, const uint8_t *bytes);
 void heap_done(struct heap *h);
 
 /* NULL when out of memory or references. Not zeroed. */
@@ -75,8 +81,21 @@ void heap_free(struct heap *h, uint32_t ref, uint32_t cells);
 /* Gives back what a heap of a single chunk did not use of it. Moves the chunk: only before anybody holds an address. */
 void heap_trim(struct heap *h);
 
+/* NULL: a chunk of an image that is not proven yet (image_guard.c). */
+static inline uint8_t *chunk_at(uint8_t *const *table, uint32_t ref) {
+  return __atomic_load_n(table + (ref >> CHUNK_BITS), __ATOMIC_RELAXED);
+}
+
+/* In a chunk that is there. */
 static inline void *cell_at(uint8_t *const *table, uint32_t ref) {
-  return table[ref >> CHUNK_BITS] + (size_t)(ref & (CHUNK_CELLS - 1)) * CELL_BYTES;
+  return chunk_at(table, ref) + (size_t)(ref & (CHUNK_CELLS - 1)) * CELL_BYTES;
+}
+
+/* Whose image has the chunks that are not there: stands right before the table. */
+static inline struct image_guard *table_guard(uint8_t *const *table) {
+  struct image_guard *guard;
+  memcpy(&guard, table - 1, sizeof guard);
+  return guard;
 }
 
 #endif

@@ -7,19 +7,19 @@
 #include <stdlib.h>
 
 enum { FIRST_BLOCK_BYTES = 4096 };
-_Static_assert(IMAGE_BLOCK_BYTES == FIRST_BLOCK_BYTES << 8, "a block grows to just its size");
+_Static_assert(IMAGE_BLOCK_BYTES == FIRST_BLOCK_BYTES << 4, "a block grows to just its size");
 
 static uint64_t image_mark(const struct image_header *h) {
   return hash64(h, offsetof(struct image_header, mark), 0);
 }
 
-/* Checksums are chained over the cells' blocks, so that the whole may be read and written in pieces. */
-static uint64_t image_checksum(const struct image_header *h, uint64_t cells_hash) {
+/* `seed` is the checksum of what the header vouches for besides itself: the directory. */
+static uint64_t image_checksum(const struct image_header *h, uint64_t seed) {
   size_t from = offsetof(struct image_header, bytes);
-  return hash64((const uint8_t *)h + from, sizeof *h - from, cells_hash);
+  return hash64((const uint8_t *)h + from, sizeof *h - from, seed);
 }
 
-/* ---- writing: once for the checksum and the roots, once for the bytes ---- */
+/* ---- writing: once for the directory and the roots, once for the bytes ---- */
 
 struct writer {
   image_sink *sink; /* NULL: the first time */
@@ -27,16 +27,30 @@ struct writer {
   uint8_t *block;
   size_t block_used, block_room; /* grows up to IMAGE_BLOCK_BYTES: most images are small */
   uint64_t cells;
-  uint64_t hash;
+  uint64_t *sums; /* the directory */
+  uint64_t blocks, sums_room;
   struct layout layout;
 };
 
+static enum err add_sum(struct writer *w, uint64_t sum) {
+  if (w->blocks == w->sums_room) {
+    uint64_t room = w->sums_room ? 2 * w->sums_room : 1;
+    uint64_t *sums = realloc(w->sums, room * sizeof *sums);
+    if (!sums) return ERR_MEMORY;
+    w->sums = sums;
+    w->sums_room = room;
+  }
+  w->sums[w->blocks++] = sum;
+  return ERR_OK;
+}
+
 static enum err block_flush(struct writer *w) {
   if (!w->block_used) return ERR_OK;
-  w->hash = hash64(w->block, w->block_used, w->hash);
-  if (w->sink && !w->sink(w->arg, w->block, w->block_used)) return ERR_IO;
+  enum err e = ERR_OK;
+  if (!w->sink) e = add_sum(w, hash64(w->block, w->block_used, 0));
+  else if (!w->sink(w->arg, w->block, w->block_used)) e = ERR_IO;
   w->block_used = 0;
-  return ERR_OK;
+  return e;
 }
 
 static bool block_grow(struct writer *w) {
@@ -86,7 +100,6 @@ static enum err write_trie(struct writer *w, const struct zone_snap *s, const st
 static enum err write_cells(struct writer *w, const struct zone_snap *s, struct image_header *h) {
   w->block_used = 0;
   w->cells = 0;
-  w->hash = 0;
   enum err e = write_trie(w, s, &s->names, &h->names);
   if (e == ERR_OK) e = write_trie(w, s, &s->nsec3, &h->nsec3);
   if (e == ERR_OK) e = block_flush(w);
@@ -106,23 +119,27 @@ static void header_start(struct image_header *h, const struct zone_snap *s) {
   h->mark = image_mark(h);
 }
 
+static enum err write_both(struct writer *w, const struct zone_snap *s, struct image_header *h, image_sink *sink, void *arg) {
+  enum err e = write_cells(w, s, h);
+  if (e != ERR_OK) return e;
+  size_t directory = w->blocks * sizeof *w->sums;
+  h->bytes = sizeof *h + directory + h->cells * CELL_BYTES;
+  h->checksum = image_checksum(h, hash64(w->sums, directory, 0));
+  w->sink = sink;
+  w->arg = arg;
+  if (!sink(arg, h, sizeof *h) || (directory && !sink(arg, w->sums, directory))) return ERR_IO;
+  e = write_cells(w, s, h);
+  return e == ERR_OK && zone_is_damaged(s) ? ERR_CORRUPT : e; /* whatever it was that was summed */
+}
+
 enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes) {
-  struct writer *w = malloc(sizeof *w);
+  struct writer *w = calloc(1, sizeof *w);
   if (!w) return ERR_MEMORY;
-  w->sink = NULL;
-  w->block = NULL;
-  w->block_room = 0;
   struct image_header h;
   header_start(&h, s);
-  enum err e = write_cells(w, s, &h);
-  if (e == ERR_OK) {
-    h.bytes = sizeof h + h.cells * CELL_BYTES;
-    h.checksum = image_checksum(&h, w->hash);
-    w->sink = sink;
-    w->arg = arg;
-    e = sink(arg, &h, sizeof h) ? write_cells(w, s, &h) : ERR_IO;
-  }
+  enum err e = write_both(w, s, &h, sink, arg);
   free(w->block);
+  free(w->sums);
   free(w);
   if (e == ERR_OK) *bytes = h.bytes;
   return e;
@@ -130,19 +147,34 @@ enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg
 
 /* ---- opening ---- */
 
+/* An image's parts, by its header. */
+struct parts {
+  const struct image_header *header;
+  const uint64_t *sums; /* NULL: format 1 */
+  const uint8_t *cells;
+};
+
+/* Of format 1: the blocks' checksums chained, which makes it the whole or nothing. */
+static uint64_t old_seed(const uint8_t *cells, uint64_t bytes) {
+  uint64_t hash = 0;
+  for (uint64_t at = 0; at < bytes; at += IMAGE_OLD_BLOCK_BYTES)
+    hash = hash64(cells + at, bytes - at < IMAGE_OLD_BLOCK_BYTES ? bytes - at : IMAGE_OLD_BLOCK_BYTES, hash);
+  return hash;
+}
+
 /* Of the bytes alone; nothing is followed yet. */
-static enum err header_check(const uint8_t *bytes, size_t n) {
+static enum err header_check(const uint8_t *bytes, size_t n, struct parts *out) {
   const struct image_header *h = (const struct image_header *)bytes;
   if (n < offsetof(struct image_header, checksum) || memcmp(h->magic, IMAGE_MAGIC, sizeof h->magic) != 0) return ERR_CORRUPT;
   if (h->byte_order == __builtin_bswap32(IMAGE_BYTE_ORDER) && h->mark == __builtin_bswap64(image_mark(h))) return ERR_VERSION;
   if (h->mark != image_mark(h)) return ERR_CORRUPT;
-  if (h->format != IMAGE_FORMAT || h->byte_order != IMAGE_BYTE_ORDER) return ERR_VERSION;
-  if (n < sizeof *h || h->bytes != n || h->cells != (n - sizeof *h) / CELL_BYTES || n % CELL_BYTES) return ERR_CORRUPT;
-  if (h->cells > UINT32_MAX) return ERR_CORRUPT;
-  uint64_t hash = 0;
-  for (size_t at = sizeof *h; at < n; at += IMAGE_BLOCK_BYTES)
-    hash = hash64(bytes + at, n - at < IMAGE_BLOCK_BYTES ? n - at : IMAGE_BLOCK_BYTES, hash);
-  return h->checksum == image_checksum(h, hash) ? ERR_OK : ERR_CORRUPT;
+  if (h->format < 1 || h->format > IMAGE_FORMAT || h->byte_order != IMAGE_BYTE_ORDER) return ERR_VERSION;
+  if (n < sizeof *h || h->bytes != n || n % CELL_BYTES || h->cells > UINT32_MAX) return ERR_CORRUPT;
+  uint64_t directory = h->format == 1 ? 0 : image_blocks(h->cells) * sizeof *out->sums;
+  if (n - sizeof *h != directory + h->cells * CELL_BYTES) return ERR_CORRUPT;
+  *out = (struct parts){h, directory ? (const uint64_t *)(h + 1) : NULL, (const uint8_t *)(h + 1) + directory};
+  uint64_t seed = h->format == 1 ? old_seed(out->cells, h->cells * CELL_BYTES) : hash64(h + 1, directory, 0);
+  return h->checksum == image_checksum(h, seed) ? ERR_OK : ERR_CORRUPT;
 }
 
 static bool apex_sound(const struct name *apex) {
@@ -151,12 +183,38 @@ static bool apex_sound(const struct name *apex) {
   return name_read_plain(&r, &n) == ERR_OK && n.size == apex->size && n.labels == apex->labels;
 }
 
-static enum err open_line(const struct image_header *h, struct zone_line **out) {
+static bool root_sound(const struct image_header *h, const struct trie_node *root) {
+  uint64_t word = node_word(root);
+  if (node_is_empty(root)) return root->ref == 0;
+  return root->ref < h->cells && !(word & TRIE_UNUSED);
+}
+
+/* The whole at once. */
+static enum err prove_now(const struct parts *p) {
+  struct image_walk *walk = malloc(sizeof *walk);
+  if (!walk) return ERR_MEMORY;
+  bool more, sound = true;
+  for (uint64_t i = 0; sound && p->sums && i < image_blocks(p->header->cells); i++) {
+    uint64_t at = i * IMAGE_BLOCK_CELLS, cells = p->header->cells - at;
+    if (cells > IMAGE_BLOCK_CELLS) cells = IMAGE_BLOCK_CELLS;
+    sound = hash64(p->cells + at * CELL_BYTES, cells * CELL_BYTES, 0) == p->sums[i];
+  }
+  image_walk_start(walk, p->header, p->cells);
+  sound = sound && image_walk_on(walk, UINT_MAX, &more);
+  free(walk);
+  return sound ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err open_line(const struct parts *p, bool lazy, struct zone_line **out) {
   struct zone_line *line;
   enum err e = line_new(NULL, &line);
   if (e != ERR_OK) return e;
-  line->apex = &h->apex;
-  e = heap_map(&line->heap, (const uint8_t *)(h + 1), h->cells);
+  line->apex = &p->header->apex;
+  if (lazy) {
+    line->guard = guard_new(p->header, p->sums, p->cells);
+    if (!line->guard) e = ERR_MEMORY;
+  }
+  if (e == ERR_OK) e = heap_map(&line->heap, p->cells, p->header->cells, line->guard);
   if (e != ERR_OK) {
     line_free(line);
     return e;
@@ -165,22 +223,22 @@ static enum err open_line(const struct image_header *h, struct zone_line **out) 
   return ERR_OK;
 }
 
-enum err zone_image_open(const void *bytes, size_t n, struct image_backing *backing, struct zone_snap **out) {
+enum err image_open(const void *bytes, size_t n, struct image_backing *backing, size_t lazy_bytes, struct zone_snap **out) {
   assert((uintptr_t)bytes % CELL_BYTES == 0);
-  enum err e = header_check(bytes, n);
-  if (e != ERR_OK) return e;
-  const struct image_header *h = bytes;
+  struct parts p;
   struct zone_line *line;
   struct zone_snap *s;
-  struct image_totals totals;
-  if (!apex_sound(&h->apex)) return ERR_CORRUPT;
-  e = open_line(h, &line);
+  enum err e = header_check(bytes, n, &p);
   if (e != ERR_OK) return e;
-  bool sound =
-      image_verify(h, line->heap.table, &totals) && totals.record_count == h->record_count && totals.name_count == h->name_count;
+  const struct image_header *h = p.header;
+  if (!apex_sound(&h->apex) || !root_sound(h, &h->names) || !root_sound(h, &h->nsec3)) return ERR_CORRUPT;
+  bool lazy = p.sums && n > lazy_bytes;
+  if (!lazy) e = prove_now(&p);
+  if (e == ERR_OK) e = open_line(&p, lazy, &line);
+  if (e != ERR_OK) return e == ERR_MEMORY ? e : ERR_CORRUPT;
   struct snap_parts parts = {h->names, h->nsec3, h->record_count, h->name_count};
-  e = sound ? snap_new(line, &parts, &s) : ERR_CORRUPT;
-  if (e == ERR_OK && s->serial != h->serial) {
+  e = snap_new(line, &parts, &s);
+  if (e == ERR_OK && (s->serial != h->serial || (lazy && guard_is_damaged(line->guard)))) {
     snap_free(s);
     e = ERR_CORRUPT;
   }
@@ -192,4 +250,24 @@ enum err zone_image_open(const void *bytes, size_t n, struct image_backing *back
   line_add(line, s, NULL, &(struct span_list){0}, &(struct span_list){0});
   *out = s;
   return ERR_OK;
+}
+
+enum err zone_image_open(const void *bytes, size_t n, struct image_backing *backing, struct zone_snap **out) {
+  return image_open(bytes, n, backing, IMAGE_LAZY_BYTES, out);
+}
+
+enum err zone_image_prove(const struct zone_snap *s, bool *more) {
+  struct zone_line *line = s->line;
+  *more = false;
+  if (!line->heap.guard) return zone_is_damaged(s) ? ERR_CORRUPT : ERR_OK;
+  enum err e = guard_prove(line->guard, more);
+  if (e != ERR_OK || *more) return e;
+  heap_open_image(&line->heap, guard_cells(line->guard));
+  return ERR_OK;
+}
+
+bool zone_is_damaged(const struct zone_snap *s) {
+  const struct zone_line *line = s->line;
+  return (line->guard && guard_is_damaged(line->guard)) ||
+         (line->backing && atomic_load_explicit(&line->backing->lost, memory_order_acquire));
 }

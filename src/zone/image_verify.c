@@ -71,24 +71,12 @@ bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const st
 
 /* ---- the tries ---- */
 
-struct open_twigs { /* a branch on the way from the root */
-  const struct trie_node *branch;
-  const struct trie_node *next;
-  unsigned left;
-};
-
-struct verify {
-  const struct image_header *header;
-  uint8_t *const *table;
-  uint64_t at; /* where the layout has put the next object */
-  struct image_totals totals;
-  const struct zone_node *last; /* record before in the same trie */
-  unsigned depth;
-  struct open_twigs open[TRIE_DEPTH + 1];
-};
-
-static bool in_bounds(const struct verify *v, uint32_t ref, uint32_t cells) {
+static bool in_bounds(const struct image_walk *v, uint32_t ref, uint32_t cells) {
   return ref <= v->header->cells && cells <= v->header->cells - ref;
+}
+
+static const void *object_at(const struct image_walk *v, uint32_t ref) {
+  return v->cells + (size_t)ref * CELL_BYTES;
 }
 
 /* The symbol that the twig now under way stands for. */
@@ -98,7 +86,7 @@ static bool twig_is_for(const struct open_twigs *o, unsigned symbol) {
 }
 
 /* The first key below each twig is told from the one before by the branch that both hang from; so all of them are. */
-static bool key_in_place(const struct verify *v, const struct zone_node *r, unsigned first_open) {
+static bool key_in_place(const struct image_walk *v, const struct zone_node *r, unsigned first_open) {
   const uint8_t *key = record_key(r);
   unsigned size = record_key_size(r);
   for (unsigned i = first_open; i < v->depth; i++) /* the branches that this key is the first below */
@@ -111,55 +99,79 @@ static bool key_in_place(const struct verify *v, const struct zone_node *r, unsi
   return position == word_position(node_word(branch)) && twig_is_for(v->open + first_open - 1, key_symbol(key, size, position));
 }
 
-static bool leaf_sound(struct verify *v, const struct trie_node *n, unsigned first_open) {
+static bool leaf_sound(struct image_walk *v, const struct trie_node *n, unsigned first_open) {
   if (n->ref != v->at || !in_bounds(v, n->ref, 1)) return false;
-  const struct zone_node *r = node_record(v->table, n);
-  if (!image_record_sound(r, v->header->cells - n->ref, &v->header->apex, &v->totals.record_count)) return false;
+  const struct zone_node *r = object_at(v, n->ref);
+  if (!image_record_sound(r, v->header->cells - n->ref, &v->header->apex, &v->record_count)) return false;
   if (node_word(n) != record_leaf_flags(r) || !key_in_place(v, r, first_open)) return false;
   v->at += r->cells;
-  v->totals.name_count++;
+  v->name_count++;
   v->last = r;
   return true;
 }
 
-static bool branch_open(struct verify *v, const struct trie_node *n) {
+static bool branch_open(struct image_walk *v, const struct trie_node *n) {
   uint64_t word = node_word(n);
   unsigned position = word_position(word), twigs = word_twigs(word);
   if (twigs < 2 || word & TRIE_UNUSED) return false;
   if (!in_bounds(v, n->ref, twigs_cells(twigs)) || position >= TRIE_DEPTH) return false;
   if (v->depth && position <= word_position(node_word(v->open[v->depth - 1].branch))) return false;
-  v->open[v->depth++] = (struct open_twigs){n, node_twigs(v->table, n), twigs};
+  v->open[v->depth++] = (struct open_twigs){n, object_at(v, n->ref), twigs};
   return true;
 }
 
-static bool trie_sound(struct verify *v, const struct trie_node *root) {
-  v->depth = 0;
-  v->last = NULL;
-  if (node_is_empty(root)) return root->ref == 0;
-  const struct trie_node *n = root;
-  unsigned first_open = 0; /* how many of the open branches were open before the last leaf */
-  for (;;) {
-    while (node_is_branch(n)) {
-      if (!branch_open(v, n)) return false;
-      n = v->open[v->depth - 1].next++;
-      v->open[v->depth - 1].left--;
-    }
-    if (!leaf_sound(v, n, first_open)) return false;
-    while (v->depth && v->open[v->depth - 1].left == 0) { /* its twigs stand behind all below them */
-      const struct open_twigs *o = v->open + --v->depth;
-      if (o->branch->ref != v->at) return false;
-      v->at += twigs_cells(word_twigs(node_word(o->branch)));
-    }
-    if (!v->depth) return true;
-    first_open = v->depth;
-    n = v->open[v->depth - 1].next++;
-    v->open[v->depth - 1].left--;
+static const struct trie_node *take_twig(struct image_walk *v) {
+  v->open[v->depth - 1].left--;
+  return v->open[v->depth - 1].next++;
+}
+
+/* Down to the next leaf and over it. */
+static bool leaf_step(struct image_walk *v) {
+  const struct trie_node *n = v->node;
+  while (node_is_branch(n)) {
+    if (!branch_open(v, n)) return false;
+    n = take_twig(v);
   }
+  if (!leaf_sound(v, n, v->first_open)) return false;
+  while (v->depth && v->open[v->depth - 1].left == 0) { /* its twigs stand behind all below them */
+    const struct open_twigs *o = v->open + --v->depth;
+    if (o->branch->ref != v->at) return false;
+    v->at += twigs_cells(word_twigs(node_word(o->branch)));
+  }
+  v->first_open = v->depth;
+  v->node = v->depth ? take_twig(v) : NULL;
+  return true;
 }
 
-bool image_verify(const struct image_header *h, uint8_t *const *table, struct image_totals *out) {
-  struct verify v = {.header = h, .table = table};
-  if (!trie_sound(&v, &h->names) || !trie_sound(&v, &h->nsec3) || v.at != h->cells) return false;
-  *out = v.totals;
-  return true;
+static void trie_begin(struct image_walk *v, const struct trie_node *root) {
+  v->depth = v->first_open = 0;
+  v->last = NULL;
+  v->node = node_is_empty(root) ? NULL : root;
+}
+
+void image_walk_start(struct image_walk *v, const struct image_header *h, const uint8_t *cells) {
+  v->header = h;
+  v->cells = cells;
+  v->at = v->record_count = v->name_count = 0;
+  v->in_nsec3 = false;
+  trie_begin(v, &h->names);
+}
+
+static bool totals_right(const struct image_walk *v) {
+  const struct image_header *h = v->header;
+  return v->at == h->cells && v->record_count == h->record_count && v->name_count == h->name_count;
+}
+
+bool image_walk_on(struct image_walk *v, unsigned leaves, bool *more) {
+  for (; leaves; leaves--) {
+    if (v->node) {
+      if (!leaf_step(v)) return false;
+      continue;
+    }
+    if (v->in_nsec3) break;
+    v->in_nsec3 = true;
+    trie_begin(v, &v->header->nsec3);
+  }
+  *more = leaves == 0;
+  return *more || totals_right(v);
 }

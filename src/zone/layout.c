@@ -48,7 +48,7 @@ enum err layout_leaf(struct layout *l, const struct zone_node *record, uint64_t 
   if (l->pending_count) {
     unsigned position = trie_difference(l->last_key, l->last_size, key, size);
     unsigned symbol = key_symbol(key, size, position), last_symbol = key_symbol(l->last_key, l->last_size, position);
-    assert(position != TRIE_SAME && symbol > last_symbol);
+    if (position == TRIE_SAME || symbol <= last_symbol) return ERR_CORRUPT; /* a damaged image is being written again */
     while (l->open_count && l->open[l->open_count - 1].position > position) {
       enum err e = close_branch(l);
       if (e != ERR_OK) return e;

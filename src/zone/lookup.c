@@ -25,10 +25,10 @@ static void find_wildcard(const struct walk *w, const struct trie_node *n, unsig
   }
   const struct zone_node *r = node_record(w->table, n);
   const uint8_t *label = record_key(r) + size;
-  unsigned rest = record_key_size(r) - size;
-  if (rest < WILDCARD_BYTES || label[0] != '*' || label[1] != 0) return;
+  unsigned key_size = record_key_size(r);
+  if (key_size < size + WILDCARD_BYTES || label[0] != '*' || label[1] != 0) return;
   found->wildcard_exists = true;
-  if (rest > WILDCARD_BYTES) return;
+  if (key_size > size + WILDCARD_BYTES) return;
   found->wildcard = r;
   __builtin_prefetch(r);
 }
@@ -82,7 +82,7 @@ static void found_encloser(const struct walk *w, unsigned apex_labels, const str
     return;
   } else { /* an empty non-terminal */
     for (uint64_t word; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < 2 * size;)
-      n = node_twigs(w->table, n) + twig_index(word, key_symbol(w->key, w->size, word_position(word)));
+      n = node_twigs(w->table, n) + twig_or_first(word, key_symbol(w->key, w->size, word_position(word)));
   }
   if (!stopped) find_wildcard(w, n, size, found);
 }

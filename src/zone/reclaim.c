@@ -1,3 +1,4 @@
+#include "zone/image_priv.h"
 #include "zone/snap_priv.h"
 
 #include <assert.h>
@@ -28,6 +29,7 @@ void line_free(struct zone_line *line) {
     span_list_done(line->free_spans + i);
   free(line->free_spans);
   heap_done(&line->heap);
+  guard_free(line->guard);
   if (line->backing) line->backing->release(line->backing);
   free(line->own_apex);
   free(line);

@@ -131,7 +131,7 @@ enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct
   uint8_t key[NAME_KEY_BYTES];
   s->line = line;
   s->table = line->heap.table;
-  if (line->heap.chunk_count <= NEAR_CHUNKS) {
+  if (line->heap.chunk_count <= NEAR_CHUNKS && !line->heap.guard) {
     memcpy(s->near_table, line->heap.table, line->heap.chunk_count * sizeof *s->near_table);
     s->table = s->near_table;
   }

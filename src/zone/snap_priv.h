@@ -24,6 +24,7 @@
 struct zone_line {
   struct heap heap;
   struct image_backing *backing; /* of an image in front of the heap; NULL: none */
+  struct image_guard *guard;     /* of that image, if it was not proven when it was opened */
   const struct name *apex;       /* in the image or own_apex */
   struct name *own_apex;
   bool editing;

@@ -53,7 +53,7 @@ static const struct trie_node *any_leaf(uint8_t *const *table, const struct trie
   while (node_is_branch(n)) {
     uint64_t word = node_word(n);
     unsigned symbol = key_symbol(key, size, word_position(word));
-    n = node_twigs(table, n) + (word >> symbol & 1 ? twig_index(word, symbol) : 0);
+    n = node_twigs(table, n) + twig_or_first(word, symbol);
   }
   return n;
 }
@@ -87,20 +87,21 @@ void trie_iter_skip(struct trie_iter *it) {
 
 void trie_iter_expand(struct trie_iter *it) {
   const struct trie_node *n = trie_iter_top(it);
+  unsigned twigs = word_twigs(node_word(n));
   trie_iter_skip(it);
-  assert(node_is_branch(n) && it->depth <= TRIE_DEPTH);
+  assert(it->depth <= TRIE_DEPTH);
   it->frames[it->depth].next = node_twigs(it->table, n);
-  it->frames[it->depth++].left = word_twigs(node_word(n));
+  it->frames[it->depth].left = twigs;
+  it->depth += twigs > 0; /* a map whose file was cut may have become zeros just now */
 }
 
 const struct trie_node *trie_iter_leaf(struct trie_iter *it) {
   const struct trie_node *n = trie_iter_top(it);
-  if (!n) return NULL;
-  while (node_is_branch(n)) {
+  while (n && node_is_branch(n)) {
     trie_iter_expand(it);
     n = trie_iter_top(it);
   }
-  trie_iter_skip(it);
+  if (n) trie_iter_skip(it);
   return n;
 }
 
@@ -142,7 +143,7 @@ static struct trie_node *own_twigs(struct trie_edit *t, struct trie_node *n) {
   unsigned count = word_twigs(word);
   struct trie_node *twigs = twigs_new(t, count, &ref);
   if (!twigs) return NULL;
-  memcpy(twigs, cell_at(t->heap->table, n->ref), count * sizeof *twigs);
+  memcpy(twigs, node_twigs(t->heap->table, n), count * sizeof *twigs);
   let_go_twigs(t, word, n->ref);
   *n = node_make(word | TRIE_OWNED, ref);
   return twigs;
@@ -155,7 +156,7 @@ static bool twig_insert(struct trie_edit *t, struct trie_node *n, unsigned symbo
   uint32_t ref;
   struct trie_node *twigs = twigs_new(t, count + 1, &ref);
   if (!twigs) return false;
-  const struct trie_node *old = cell_at(t->heap->table, n->ref);
+  const struct trie_node *old = node_twigs(t->heap->table, n);
   memcpy(twigs, old, at * sizeof *twigs);
   twigs[at] = leaf;
   memcpy(twigs + at + 1, old + at, (count - at) * sizeof *twigs);
@@ -183,7 +184,7 @@ static struct trie_node *own_path(struct trie_edit *t, struct trie_node *n, cons
     struct trie_node *twigs = own_twigs(t, n);
     if (!twigs) return NULL;
     uint64_t word = node_word(n);
-    n = twigs + twig_index(word, key_symbol(key, size, word_position(word)));
+    n = twigs + twig_or_first(word, key_symbol(key, size, word_position(word)));
   }
   return n;
 }
@@ -225,7 +226,7 @@ static bool twig_remove(struct trie_edit *t, struct trie_node *n, const uint8_t 
   unsigned count = word_twigs(word), at = twig_index(word, symbol);
   if (!span_list_reserve(&t->dropped, 2)) return false;
   if (count == 2) {
-    const struct trie_node *old = cell_at(t->heap->table, n->ref);
+    const struct trie_node *old = node_twigs(t->heap->table, n);
     struct trie_node other = old[!at];
     let_go_record(t, old + at);
     let_go_twigs(t, word, n->ref);
@@ -235,7 +236,7 @@ static bool twig_remove(struct trie_edit *t, struct trie_node *n, const uint8_t 
   uint32_t ref;
   struct trie_node *twigs = twigs_new(t, count - 1, &ref);
   if (!twigs) return false;
-  const struct trie_node *old = cell_at(t->heap->table, n->ref);
+  const struct trie_node *old = node_twigs(t->heap->table, n);
   memcpy(twigs, old, at * sizeof *twigs);
   memcpy(twigs + at, old + at + 1, (count - at - 1) * sizeof *twigs);
   let_go_record(t, old + at);
@@ -255,7 +256,8 @@ enum err trie_remove(struct trie_edit *t, struct trie_node *root, const uint8_t 
   struct trie_node *n = root; /* becomes the branch right above the leaf */
   for (;;) {
     uint64_t word = node_word(n);
-    unsigned at = twig_index(word, key_symbol(key, size, word_position(word)));
+    unsigned symbol = key_symbol(key, size, word_position(word)), at = twig_index(word, symbol);
+    if (!(word >> symbol & 1)) return ERR_CORRUPT; /* found all the same: an image that is not proven yet */
     if (!node_is_branch(node_twigs(t->heap->table, n) + at)) break;
     struct trie_node *twigs = own_twigs(t, n);
     if (!twigs) return ERR_MEMORY;

@@ -95,15 +95,26 @@ static inline unsigned twig_index(uint64_t word, unsigned symbol) {
   return bit_count(word & TRIE_SYMBOLS & ((UINT64_C(1) << symbol) - 1));
 }
 
+/* The twig for `symbol`, or some other one if there is none. */
+static inline unsigned twig_or_first(uint64_t word, unsigned symbol) {
+  return word >> symbol & 1 ? twig_index(word, symbol) : 0;
+}
+
 static inline uint32_t twigs_cells(unsigned twigs) {
   return (twigs * (uint32_t)sizeof(struct trie_node) + CELL_BYTES - 1) / CELL_BYTES;
 }
 
+/* image_guard.c: the same in an image that is not proven yet. What turns out to be damaged reads as empty. */
+const struct trie_node *guard_twigs(struct image_guard *guard, const struct trie_node *n);
+const struct zone_node *guard_record(struct image_guard *guard, const struct trie_node *n);
+
 static inline const struct trie_node *node_twigs(uint8_t *const *table, const struct trie_node *n) {
+  if (__builtin_expect(!chunk_at(table, n->ref), 0)) return guard_twigs(table_guard(table), n);
   return cell_at(table, n->ref);
 }
 
 static inline const struct zone_node *node_record(uint8_t *const *table, const struct trie_node *n) {
+  if (__builtin_expect(!chunk_at(table, n->ref), 0)) return guard_record(table_guard(table), n);
   return cell_at(table, n->ref);
 }
 

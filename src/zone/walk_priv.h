@@ -42,12 +42,12 @@ INLINE bool walk_step(struct walk *w) {
     return false;
   }
   const struct trie_node *twigs = node_twigs(w->table, n);
-  if (TRIE_HAS_END(word)) {
+  if (TRIE_HAS_END(word) && w->end_count < LIMIT_NAME_LABELS) { /* there are never more, but in an image not proven yet */
     w->ends[w->end_count++] = n;
     __builtin_prefetch(twigs);
   }
   unsigned symbol = key_symbol(w->key, w->size, word_position(word));
-  n = twigs + (word >> symbol & 1 ? twig_index(word, symbol) : 0);
+  n = twigs + twig_or_first(word, symbol);
   __builtin_prefetch(n);
   w->node = n;
   return true;

@@ -28,8 +28,12 @@ uint32_t zone_serial(const struct zone_snap *s);
 uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
 uint64_t zone_name_count(const struct zone_snap *s);   /* owners, those of NSEC3 included */
 size_t zone_memory_bytes(const struct zone_snap *s);   /* its heap, which it shares with its predecessors, mapped or not */
-bool zone_is_signed(const struct zone_snap *s);        /* DNSKEY at the apex and RRSIG on the SOA */
-bool zone_has_nsec3(const struct zone_snap *s);        /* a usable NSEC3PARAM and chain */
+/* Some of what it reads was found to be damaged or lost: nothing that was read of it counts. Any thread. */
+bool zone_is_damaged(const struct zone_snap *s);
+unsigned zone_damage(void);                     /* how many images that are still open are damaged: 0 spares asking for each zone */
+unsigned zone_damage_found(void);               /* how often such a thing was found: rises */
+bool zone_is_signed(const struct zone_snap *s); /* DNSKEY at the apex and RRSIG on the SOA */
+bool zone_has_nsec3(const struct zone_snap *s); /* a usable NSEC3PARAM and chain */
 
 /* A view of one RRset; pointers into the snapshot. RRs are [u16 host-order size][rdata] packed one after the other, each
  * padded to 2 octets, in canonical order. Signatures covering the set stand with it in the same form. */
@@ -146,8 +150,8 @@ MUST_CHECK enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *ow
 /* What a name owns now, all changes so far included; NULL: nothing. NSEC3 records at the owner of a hash are not seen. Good until
  * the next call with this edit. */
 MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out);
-/* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT,
- * and the edit is ended all the same. */
+/* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT, on a
+ * base that is damaged: ERR_CORRUPT; and the edit is ended all the same. */
 MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);
 void zone_edit_abort(struct zone_edit *e); /* NULL is fine */
 

@@ -35,17 +35,21 @@ static struct copy *copy_new(size_t size) {
 /* The fields that no forger gets wrong. */
 static void seal(uint8_t *bytes, size_t size) {
   struct image_header *h = (struct image_header *)bytes;
-  uint64_t hash = 0;
+  uint64_t *sums = (uint64_t *)(h + 1);
+  size_t blocks = 0, directory;
+  while (blocks * (IMAGE_BLOCK_BYTES + sizeof *sums) < size - sizeof *h)
+    blocks++;
+  directory = blocks * sizeof *sums;
   memcpy(h->magic, IMAGE_MAGIC, sizeof h->magic);
   h->format = IMAGE_FORMAT;
   h->byte_order = IMAGE_BYTE_ORDER;
   h->bytes = size;
-  h->cells = (size - sizeof *h) / CELL_BYTES;
-  for (size_t at = sizeof *h; at < size; at += IMAGE_BLOCK_BYTES)
-    hash = hash64(bytes + at, size - at < IMAGE_BLOCK_BYTES ? size - at : IMAGE_BLOCK_BYTES, hash);
+  h->cells = (size - sizeof *h - directory) / CELL_BYTES;
+  for (size_t at = sizeof *h + directory; at < size; at += IMAGE_BLOCK_BYTES)
+    *sums++ = hash64(bytes + at, size - at < IMAGE_BLOCK_BYTES ? size - at : IMAGE_BLOCK_BYTES, 0);
   h->mark = hash64(h, offsetof(struct image_header, mark), 0);
   size_t from = offsetof(struct image_header, bytes);
-  h->checksum = hash64(bytes + from, sizeof *h - from, hash);
+  h->checksum = hash64(bytes + from, sizeof *h - from, hash64(h + 1, directory, 0));
 }
 
 static volatile unsigned read_sum;
@@ -110,6 +114,28 @@ static void read_all(const struct zone_snap *s) {
   (void)zone_nsec3_find(s, hash, &match);
 }
 
+/* Before the proof anything may be found, but nothing out of bounds. */
+static void look_around(const struct zone_snap *s) {
+  struct zone_cursor c;
+  const struct zone_node *n;
+  if (zone_cursor_open(s, &c)) abort();
+  for (unsigned i = 0; i < 4096 && (n = zone_cursor_next(&c)); i++) {
+    struct name owner;
+    uint8_t key[NAME_KEY_BYTES];
+    struct zone_rrset set;
+    zone_node_owner(s, n, &owner);
+    struct zone_lookup q = {.snap = s, .key = key, .key_size = (uint16_t)name_key(&owner, key)};
+    zone_lookup(&q);
+    (void)zone_nsec_cover(s, key, q.key_size);
+    for (unsigned j = 0; j < zone_rrset_count(n); j++) {
+      zone_rrset_at(n, j, &set);
+      read_rrs(set.rrs, set.count);
+      read_rrs(set.sigs, set.sig_count);
+    }
+  }
+  zone_cursor_close(&c);
+}
+
 static bool take(void *arg, const void *bytes, size_t n) {
   struct copy *c = arg;
   uint8_t *grown = realloc(c->bytes, c->size + n);
@@ -140,14 +166,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   memcpy(c->bytes, data, size < whole ? size : whole);
   seal(c->bytes, whole);
   struct zone_snap *s;
-  enum err err = zone_image_open(c->bytes, whole, &c->backing, &s);
+  bool more = true;
+  enum err err = image_open(c->bytes, whole, &c->backing, 0, &s);
   assert(err == ERR_OK || err == ERR_CORRUPT);
   if (err) {
     copy_release(&c->backing);
     return 0;
   }
-  read_all(s);
-  write_again(s);
+  look_around(s);
+  while (!err && more)
+    err = zone_image_prove(s, &more);
+  if (!err) {
+    read_all(s);
+    write_again(s);
+  }
   zone_snap_unref(s);
   if (++runs % 256 == 0) zone_grace_barrier();
   return 0;

@@ -1,6 +1,8 @@
 /* Segment files: shared maps, damage that costs one zone alone, moving together, and many zones at once. */
 #include "support.h"
 
+#include "zone/zone_set.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -147,6 +149,105 @@ static void a_damaged_image_costs_its_zone_alone(void **state) {
     store_close(s);
     damage(path, place);
   }
+  test_directory_done(&d);
+}
+
+/* What a server does with an image: opened, read, and proven after that. */
+static enum err read_and_prove(struct store *s, uint64_t zone, const struct zone_snap *built) {
+  struct zone_snap *snap;
+  enum err err = open_zone(s, zone, &snap);
+  if (err) return err;
+  bool more = true, equal = zone_equal(snap, built);
+  if (!equal) assert_true(zone_is_damaged(snap)); /* nobody was told anything wrong */
+  while (!err && more)
+    err = zone_image_prove(snap, &more);
+  if (!err) assert_true(equal);
+  zone_snap_unref(snap);
+  return err;
+}
+
+/* Every 4,096th octet of a segment with small images and some that are not proven when they are opened. */
+static void no_damage_is_ever_served(void **state) {
+  enum { ZONES = 10 };
+  static const unsigned hosts[ZONES] = {3, 4000, 10, 12000, 2, 300, 1, 9000, 5, 40};
+  struct test_directory d;
+  struct zone_snap *built[ZONES];
+  struct store_batch *b;
+  struct store_error error = {""};
+  char path[TEST_PATH_BYTES];
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  assert_int_equal(store_batch_begin(s, &b), ERR_OK);
+  for (unsigned i = 0; i < ZONES; i++) {
+    char text[32];
+    snprintf(text, sizeof text, "zone%u.example.", i);
+    built[i] = test_zone(text, i, hosts[i]);
+    create_zone(b, i, built[i]);
+  }
+  if (store_batch_commit(b, &error)) fail_msg("%s", error.what);
+  uint64_t size = segment_find(&s->segments, 1)->size_bytes;
+  test_path(&d, "segments/1.seg", path);
+  unsigned found = 0, places = 0;
+  for (uint64_t at = 77; at < size; at += 4096, places++) {
+    damage(path, (long)at);
+    unsigned bad = 0;
+    for (unsigned i = 0; i < ZONES; i++) {
+      enum err err = read_and_prove(s, i + 1, built[i]);
+      assert_true(err == ERR_OK || err == ERR_CORRUPT);
+      bad += err != ERR_OK;
+    }
+    assert_true(bad <= 1);
+    found += bad;
+    damage(path, (long)at);
+  }
+  assert_true(places > 200 && found > places - 3); /* but for octets between two images */
+  for (unsigned i = 0; i < ZONES; i++)
+    zone_snap_unref(built[i]);
+  store_close(s);
+  zone_grace_barrier();
+  assert_int_equal(zone_damage(), 0);
+  test_directory_done(&d);
+}
+
+static unsigned names_of(const struct zone_snap *snap) {
+  struct zone_cursor c;
+  unsigned n = 0;
+  assert_int_equal(zone_cursor_open(snap, &c), ERR_OK);
+  while (zone_cursor_next(&c))
+    n++;
+  zone_cursor_close(&c);
+  return n;
+}
+
+/* The file is cut under snapshots that read from it: they say so, and nobody gets a signal. */
+static void a_file_cut_while_mapped(void **state) {
+  struct test_directory d;
+  struct zone_snap *first, *last, *again;
+  struct store_image image;
+  char path[TEST_PATH_BYTES];
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  create_many(s, 1, 3, 10000);
+  assert_int_equal(open_zone(s, 1, &first), ERR_OK);
+  assert_int_equal(open_zone(s, 3, &last), ERR_OK);
+  store_image_of(s, 2, &image);
+  test_path(&d, "segments/1.seg", path);
+  assert_int_equal(truncate(path, (off_t)image.offset_bytes), 0);
+  assert_int_equal(zone_damage(), 0);
+  (void)names_of(last);
+  assert_true(zone_is_damaged(last));
+  assert_true(zone_is_damaged(first)); /* they share the file */
+  assert_true(zone_damage() > 0);
+  assert_int_equal(open_zone(s, 3, &again), ERR_CORRUPT);
+  assert_int_equal(open_zone(s, 1, &again), ERR_OK); /* what is left of the file is good */
+  assert_int_equal(names_of(again), zone_name_count(again));
+  assert_false(zone_is_damaged(again));
+  zone_snap_unref(again);
+  zone_snap_unref(first);
+  zone_snap_unref(last);
+  store_close(s);
+  zone_grace_barrier();
+  assert_int_equal(zone_damage(), 0);
   test_directory_done(&d);
 }
 
@@ -328,6 +429,8 @@ int main(void) {
       cmocka_unit_test(a_big_zone_has_its_own_segment),
       cmocka_unit_test(a_damaged_image_costs_its_zone_alone),
       cmocka_unit_test(a_short_or_missing_segment_is_damage),
+      cmocka_unit_test(no_damage_is_ever_served),
+      cmocka_unit_test(a_file_cut_while_mapped),
       cmocka_unit_test(many_segments_need_few_maps_and_files),
       cmocka_unit_test(a_mostly_dead_segment_is_given_up),
       cmocka_unit_test(a_hundred_thousand_zones_at_once),

@@ -62,6 +62,14 @@ static void release_all(struct image_backing *base) {
   free(base);
 }
 
+/* Of what its size makes it, whatever the header says. */
+static size_t directory_bytes(const struct bytes *b) {
+  size_t rest = b->size - sizeof(struct image_header), blocks = 0;
+  while (blocks * (IMAGE_BLOCK_BYTES + 8) < rest)
+    blocks++;
+  return 8 * blocks;
+}
+
 static void nsec3_zone(struct model *m, struct dice *d, unsigned owners) {
   struct model_record param = record_nsec3param(&m->apex, 0, "s");
   model_add(m, &param);
@@ -87,8 +95,8 @@ static void test_round_trip(void **state) {
     if (seed % 2) nsec3_zone(&m, &d, dice_below(&d, 40));
     struct zone_snap *s = model_build(&m), *opened, *edited;
     struct bytes b = write_image(s);
-    struct backing backing = {{release}, exact_copy(b.data, b.size), 0};
-    assert_int_equal(zone_image_open(backing.data, b.size, &backing.base, &opened), ERR_OK);
+    struct backing backing = {{.release = release}, exact_copy(b.data, b.size), 0};
+    assert_int_equal(image_open(backing.data, b.size, &backing.base, seed % 4 < 2 ? 0 : SIZE_MAX, &opened), ERR_OK);
     check_content(opened, &m);
     assert_true(zone_equal(s, opened));
     assert_true(name_identical(zone_apex(opened), &m.apex));
@@ -172,11 +180,13 @@ static void test_every_bit(void **state) {
 /* Seals a changed image as its writer would. */
 static void reseal(struct bytes *b) {
   struct image_header *h = (struct image_header *)b->data;
-  uint64_t hash = 0;
-  for (size_t at = sizeof *h; at < b->size; at += IMAGE_BLOCK_BYTES)
-    hash = hash64(b->data + at, b->size - at < IMAGE_BLOCK_BYTES ? b->size - at : IMAGE_BLOCK_BYTES, hash);
+  uint64_t *sums = (uint64_t *)(h + 1);
+  size_t directory = directory_bytes(b);
+  for (size_t i = 0, at = sizeof *h + directory; at < b->size; i++, at += IMAGE_BLOCK_BYTES)
+    sums[i] = hash64(b->data + at, b->size - at < IMAGE_BLOCK_BYTES ? b->size - at : IMAGE_BLOCK_BYTES, 0);
   h->mark = hash64(h, offsetof(struct image_header, mark), 0);
-  h->checksum = hash64(b->data + offsetof(struct image_header, bytes), sizeof *h - offsetof(struct image_header, bytes), hash);
+  h->checksum = hash64(b->data + offsetof(struct image_header, bytes), sizeof *h - offsetof(struct image_header, bytes),
+                       hash64(sums, directory, 0));
 }
 
 /* Whatever passes must be good for reading: all of it is read. */
@@ -209,9 +219,47 @@ static void read_all(const struct zone_snap *s) {
   zone_cursor_close(&c);
 }
 
-/* A forger who knows the checksum: every bit, and random bytes, with a right seal. Nothing may be read out of bounds. */
-static void test_forged(void **state) {
-  (void)state;
+static struct model_record large_text(unsigned i) {
+  static uint8_t rdata[256] = {255};
+  struct name large = name_of("bbbbbbb.test.");
+  put_u32(rdata + 1, i);
+  return record_of(&large, RR_TXT, 60, rdata, sizeof rdata);
+}
+
+/* So many names with an address, and one with so many texts. */
+static struct zone_snap *flat_zone(unsigned names, unsigned texts) {
+  struct name apex = name_of("test."), n;
+  struct zone_edit *e;
+  struct zone_snap *s;
+  assert_int_equal(zone_edit_begin(NULL, &apex, &e), ERR_OK);
+  struct model_record soa = record_soa(&apex, 1), r;
+  edit_add(e, &soa);
+  for (unsigned i = 0; i < names; i++) {
+    uint8_t label[8];
+    for (unsigned j = 0; j < sizeof label; j++)
+      label[j] = (uint8_t)('a' + (i >> (2 * j) & 3));
+    name_prepend(label, sizeof label, &apex, &n);
+    r = record_a(&n, i);
+    edit_add(e, &r);
+  }
+  for (unsigned i = 0; i < texts; i++) {
+    r = large_text(i);
+    edit_add(e, &r);
+  }
+  assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+  return s;
+}
+
+static enum err prove(const struct zone_snap *s) {
+  bool more = true;
+  enum err e = ERR_OK;
+  while (e == ERR_OK && more)
+    e = zone_image_prove(s, &more);
+  return e;
+}
+
+/* A forger who knows the checksums: every bit, and random bytes, with a right seal. Nothing may be read out of bounds. */
+static void forge(size_t lazy_bytes) {
   struct dice d = {2};
   struct bytes b = small_image(&d, 30);
   unsigned opened = 0;
@@ -223,11 +271,13 @@ static void test_forged(void **state) {
     struct zone_snap *s;
     struct backing *backing = malloc(sizeof *backing);
     assert_non_null(backing);
-    *backing = (struct backing){{release_all}, exact_copy(b.data, b.size), 0};
-    enum err e = zone_image_open(backing->data, b.size, &backing->base, &s);
+    *backing = (struct backing){{.release = release_all}, exact_copy(b.data, b.size), 0};
+    enum err e = image_open(backing->data, b.size, &backing->base, lazy_bytes, &s);
     assert_true(e == ERR_OK || e == ERR_CORRUPT);
     if (e == ERR_OK) {
-      opened++;
+      read_all(s);
+      e = prove(s);
+      opened += e == ERR_OK;
       read_all(s);
       zone_snap_unref(s);
     } else {
@@ -237,6 +287,162 @@ static void test_forged(void **state) {
   }
   assert_true(opened > 0); /* an octet of an address, or the like */
   free(b.data);
+  zone_grace_barrier();
+  assert_int_equal(zone_damage(), 0);
+}
+
+static void test_forged(void **state) {
+  (void)state;
+  forge(SIZE_MAX);
+}
+
+static void test_forged_unproven(void **state) {
+  (void)state;
+  forge(0);
+}
+
+static uint64_t count_names(const struct zone_snap *s) {
+  struct zone_cursor c;
+  uint64_t n = 0;
+  assert_int_equal(zone_cursor_open(s, &c), ERR_OK);
+  while (zone_cursor_next(&c))
+    n++;
+  zone_cursor_close(&c);
+  return n;
+}
+
+/* Damage that opening does not see: what is read of it is known for what it is, at the latest by the proof, and nothing is made of
+ * it. */
+static void test_damage_found_later(void **state) {
+  (void)state;
+  struct zone_snap *s = flat_zone(8000, 0), *edited;
+  struct bytes b = write_image(s);
+  zone_snap_unref(s);
+  assert_true(b.size > 4 * IMAGE_BLOCK_BYTES);
+  unsigned late = 0;
+  for (size_t at = sizeof(struct image_header); at < b.size; at += 4096 + 8) {
+    b.data[at] ^= 0x10;
+    enum err e = image_open(b.data, b.size, NULL, 0, &s);
+    if (e == ERR_OK) {
+      late++;
+      uint64_t names = count_names(s);
+      assert_true(zone_is_damaged(s));
+      assert_int_equal(zone_damage(), 1);
+      assert_true(names > 0);
+      read_all(s);
+      assert_int_equal(prove(s), ERR_CORRUPT);
+      struct bytes again = {.fail_after = SIZE_MAX};
+      uint64_t bytes;
+      assert_int_equal(zone_image_write(s, take, &again, &bytes), ERR_CORRUPT);
+      free(again.data);
+      struct zone_edit *edit;
+      struct name n = name_of("new.test.");
+      struct model_record r = record_a(&n, 1);
+      assert_int_equal(zone_edit_begin(s, NULL, &edit), ERR_OK);
+      edit_add(edit, &r);
+      assert_int_equal(zone_edit_finish(edit, &edited), ERR_CORRUPT);
+      zone_snap_unref(s);
+      zone_grace_barrier();
+      assert_int_equal(zone_damage(), 0);
+    } else {
+      assert_int_equal(e, ERR_CORRUPT);
+    }
+    b.data[at] ^= 0x10;
+  }
+  assert_true(late > b.size / 4104 / 2);
+  free(b.data);
+}
+
+/* Edits and lookups before, while and after the image is proven. */
+static void test_proven_on_the_way(void **state) {
+  (void)state;
+  struct dice d = {6};
+  struct model m;
+  model_start(&m, "test.");
+  model_fill(&m, &d, 4000);
+  struct zone_snap *built = model_build(&m), *s, *edited;
+  struct bytes b = write_image(built);
+  assert_int_equal(image_open(b.data, b.size, NULL, 0, &s), ERR_OK);
+  bool more = true;
+  for (unsigned i = 0; i < 4; i++) {
+    struct name n = random_name(&d, &m.apex, 3);
+    struct model_record r = record_a(&n, i);
+    struct zone_edit *e;
+    assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
+    edit_add(e, &r);
+    model_add(&m, &r);
+    assert_int_equal(zone_edit_finish(e, &edited), ERR_OK);
+    check_content(edited, &m);
+    zone_snap_unref(s);
+    s = edited;
+    if (i == 1) assert_int_equal(zone_image_prove(s, &more), ERR_OK);
+    if (i == 2) assert_int_equal(prove(s), ERR_OK);
+  }
+  assert_false(zone_is_damaged(s));
+  assert_int_equal(prove(s), ERR_OK);
+  check_content(s, &m);
+  zone_snap_unref(s);
+  zone_snap_unref(built);
+  zone_grace_barrier();
+  free(b.data);
+  model_done(&m);
+}
+
+/* A page lost under a snapshot that was proven long ago. */
+static void test_lost(void **state) {
+  (void)state;
+  struct dice d = {7};
+  struct bytes b = small_image(&d, 400);
+  struct backing backing = {{.release = release}, b.data, 0};
+  struct zone_snap *s;
+  assert_int_equal(zone_image_open(b.data, b.size, &backing.base, &s), ERR_OK);
+  assert_false(zone_is_damaged(s));
+  for (size_t at = directory_bytes(&b) + sizeof(struct image_header); at < b.size; at += 1024) {
+    memset(b.data + at, 0, b.size - at < 1024 ? b.size - at : 1024);
+    if (at == directory_bytes(&b) + sizeof(struct image_header)) {
+      image_backing_lose(&backing.base);
+      image_backing_lose(&backing.base);
+    }
+    read_all(s);
+  }
+  assert_true(zone_is_damaged(s));
+  assert_int_equal(zone_damage(), 1);
+  bool more;
+  assert_int_equal(zone_image_prove(s, &more), ERR_CORRUPT);
+  image_backing_done(&backing.base);
+  assert_int_equal(zone_damage(), 0);
+  zone_snap_unref(s);
+  zone_grace_barrier();
+}
+
+/* As version 0.1 wrote it: no directory, and one checksum chained over blocks of 1 MiB. */
+static void test_old_format(void **state) {
+  (void)state;
+  struct dice d = {8};
+  struct model m;
+  model_start(&m, "test.");
+  model_fill(&m, &d, 5000);
+  struct zone_snap *s = model_build(&m), *opened;
+  struct bytes b = write_image(s);
+  struct image_header *h = (struct image_header *)b.data;
+  size_t directory = directory_bytes(&b);
+  memmove(b.data + sizeof *h, b.data + sizeof *h + directory, b.size - sizeof *h - directory);
+  h->bytes = b.size -= directory;
+  h->format = 1;
+  uint64_t hash = 0;
+  for (size_t at = sizeof *h; at < b.size; at += 1 << 20)
+    hash = hash64(b.data + at, b.size - at < 1 << 20 ? b.size - at : 1 << 20, hash);
+  h->mark = hash64(h, offsetof(struct image_header, mark), 0);
+  h->checksum = hash64(b.data + offsetof(struct image_header, bytes), sizeof *h - offsetof(struct image_header, bytes), hash);
+  assert_int_equal(zone_image_open(b.data, b.size, NULL, &opened), ERR_OK);
+  check_content(opened, &m);
+  zone_snap_unref(opened);
+  b.data[b.size - 1] ^= 1;
+  assert_int_equal(open_only(b.data, b.size), ERR_CORRUPT);
+  zone_snap_unref(s);
+  zone_grace_barrier();
+  free(b.data);
+  model_done(&m);
 }
 
 static void test_other_formats(void **state) {
@@ -279,31 +485,15 @@ static void test_full_disk(void **state) {
 static void test_large(void **state) {
   (void)state;
   enum { NAMES = 40000, TEXTS = 6000 };
-  struct name apex = name_of("test."), n;
   struct zone_edit *e;
-  struct zone_snap *s, *opened, *edited;
-  assert_int_equal(zone_edit_begin(NULL, &apex, &e), ERR_OK);
-  struct model_record soa = record_soa(&apex, 1), r;
-  edit_add(e, &soa);
-  for (unsigned i = 0; i < NAMES; i++) {
-    uint8_t label[8];
-    for (unsigned j = 0; j < sizeof label; j++)
-      label[j] = (uint8_t)('a' + (i >> (2 * j) & 3));
-    name_prepend(label, sizeof label, &apex, &n);
-    r = record_a(&n, i);
-    edit_add(e, &r);
-  }
-  struct name large = name_of("bbbbbbb.test.");
-  for (unsigned i = 0; i < TEXTS; i++) {
-    uint8_t rdata[256] = {255};
-    put_u32(rdata + 1, i);
-    r = record_of(&large, RR_TXT, 60, rdata, sizeof rdata);
-    edit_add(e, &r);
-  }
-  assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+  struct zone_snap *s = flat_zone(NAMES, TEXTS), *opened, *edited;
+  struct model_record r = large_text(TEXTS - 1);
   struct bytes b = write_image(s);
   assert_true(b.size > 3u << 20);
   assert_int_equal(zone_image_open(b.data, b.size, NULL, &opened), ERR_OK);
+  bool more;
+  assert_int_equal(zone_image_prove(opened, &more), ERR_OK);
+  assert_true(more);
   assert_true(zone_equal(s, opened));
   assert_int_equal(zone_edit_begin(opened, NULL, &e), ERR_OK);
   edit_remove(e, &r); /* rewrites the large one */
@@ -311,9 +501,8 @@ static void test_large(void **state) {
   assert_int_equal(zone_record_count(edited), 1 + NAMES + TEXTS - 1);
   read_all(edited);
   assert_false(zone_equal(s, edited));
-  b.data[b.size - 1] ^= 1;
-  assert_int_equal(open_only(b.data, b.size), ERR_CORRUPT);
-  b.data[b.size - 1] ^= 1;
+  assert_int_equal(prove(edited), ERR_OK);
+  read_all(edited);
   zone_snap_unref(edited);
   zone_snap_unref(opened);
   zone_snap_unref(s);
@@ -329,8 +518,10 @@ static int finish(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_every_bit), cmocka_unit_test(test_forged),
-      cmocka_unit_test(test_other_formats), cmocka_unit_test(test_full_disk), cmocka_unit_test(test_large),
+      cmocka_unit_test(test_round_trip),         cmocka_unit_test(test_every_bit),         cmocka_unit_test(test_forged),
+      cmocka_unit_test(test_other_formats),      cmocka_unit_test(test_full_disk),         cmocka_unit_test(test_large),
+      cmocka_unit_test(test_old_format),         cmocka_unit_test(test_forged_unproven),   cmocka_unit_test(test_lost),
+      cmocka_unit_test(test_damage_found_later), cmocka_unit_test(test_proven_on_the_way),
   };
   return cmocka_run_group_tests(tests, NULL, finish);
 }
