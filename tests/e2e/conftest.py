@@ -6,6 +6,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import disk  # noqa: E402
 import harness  # noqa: E402
 import network as namespaces  # noqa: E402
 
@@ -50,5 +51,12 @@ def lab(tmp_path):
 def network():
     """This thread, what it starts and the threads it makes are in the middle of a network of its own."""
     it = namespaces.Network()
+    yield it
+    it.close()
+
+
+@pytest.fixture
+def small_disk():
+    it = disk.SmallDisks()
     yield it
     it.close()

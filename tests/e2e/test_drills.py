@@ -1,207 +1,27 @@
-"""Drills: a hidden primary compared with a stranger's view of nothing, reloads under load, a full disk, kill -9 under
+"""Drills: reloads under load, a full disk, kill -9 under
 edits, timers over restarts. --soak runs the long forms."""
-import contextlib
-import ctypes
+import json
 import os
 import random
 import signal
-import socket
 import struct
 import subprocess
 import threading
 import time
 
 import dns.exception
-import dns.flags
 import dns.message
 import dns.name
 import dns.query
 import dns.rcode
-import dns.rdatatype
-import dns.tsig
 import pytest
 
+from disk import fill
 from harness import BINARY, KEY, LOOPBACK, SECRET, WAIT_S, free_port, keyring, simple_zone, wait_until
 from load import Load
 
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
 FAST = {"refresh-min": "0.2", "retry-min": "0.2", "retry-max": "1"}
-
-
-# ---- the hidden primary ----
-
-SECONDS = 20
-SENTINEL_ID = 65535
-TYPES = [1, 2, 5, 6, 12, 15, 16, 28, 33, 35, 39, 41, 43, 46, 47, 48, 50, 51, 52, 64, 65, 249, 250, 251, 252, 253, 254, 255, 256, 257, 65280, 0]
-
-
-def wire_name(labels):
-    return b"".join(bytes([len(x)]) + x for x in labels) + b"\0"
-
-
-def random_case(rng, label):
-    return bytes(c ^ 0x20 if chr(c).isalpha() and rng.random() < 0.5 else c for c in label)
-
-
-def option(code, data):
-    return struct.pack("!HH", code, len(data)) + data
-
-
-def random_edns(rng):
-    options = b""
-    for _ in range(rng.choice([0, 0, 1, 2])):
-        options += rng.choice([option(3, b""), option(9, b""), option(10, bytes(8)), option(11, b""), option(19, b""), option(12, bytes(7)),
-                               option(65001, bytes(rng.randrange(9)))])
-    size, flags, version = rng.choice([0, 512, 1232, 4096, 65535]), rng.choice([0, 0x8000]), rng.choice([0, 0, 0, 0, 1])
-    return b"\0" + struct.pack("!HHBBHH", 41, size, 0, version, flags, len(options)) + options
-
-
-def random_pair(rng, ours, other):
-    """The same question about a name of ours and about one outside all our zones, of the same length."""
-    deeper = [random_case(rng, rng.choice([b"www", b"ns1", b"a", b"*", b"_tcp", b"x" * 63, bytes([0, 255, 46, 92])]))
-              for _ in range(rng.choice([0, 0, 1, 1, 2, 3]))]
-    ours, other = [x.encode() for x in ours], [x.encode() for x in other]
-    if rng.random() < 0.5:
-        state = rng.getstate()
-        ours = [random_case(rng, x) for x in ours]
-        rng.setstate(state)
-        other = [random_case(rng, x) for x in other]
-    opcode = rng.choice([0] * 12 + [4, 4, 5, 5, 1, 2, 3, 6, 7, 15])
-    flags = opcode << 11 | rng.choice([0, 0x100]) | rng.choice([0, 0, 0, 0x10, 0x20, 0x40, 0x400, 0x200, 0x80])
-    qtype, qclass = rng.choice(TYPES), rng.choice([1] * 12 + [3, 4, 255, 254, 7])
-    if opcode in (4, 5) and rng.random() < 0.7:
-        qtype = 6
-    edns = random_edns(rng) if rng.random() < 0.6 else b""
-    with_soa = qtype == 251 or (opcode == 4 and rng.random() < 0.5)
-    messages = []
-    for labels in (ours, other):
-        question = wire_name(deeper + labels) + struct.pack("!HH", qtype, qclass)
-        soa_rr = b"\xc0\x0c" + struct.pack("!HHIH", 6, 1, 300, 22) + b"\0\0" + struct.pack("!5I", 1, 2, 3, 4, 5)
-        counts = [1, 0, 0, 1 if edns else 0]
-        if with_soa:
-            counts[1 if opcode == 4 else 2] = 1
-        messages.append((struct.pack("!H4H", flags, *counts), question, (soa_rr if with_soa else b"") + edns))
-    return messages
-
-
-class Asker:
-    """Asks pairs on one socket, each with a question behind it whose answer tells that no more will come."""
-
-    def __init__(self, server, tcp):
-        self.server, self.tcp = server, tcp
-        self.sentinel = struct.pack("!HH4H", SENTINEL_ID, 0, 1, 0, 0, 0) + wire_name([b"sentinel"]) + struct.pack("!HH", 1, 1)
-        self.open()
-
-    def open(self):
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM if self.tcp else socket.SOCK_DGRAM)
-        self.socket.settimeout(SECONDS)
-        self.socket.connect((self.server.host, self.server.port))
-        self.file = self.socket.makefile("rb") if self.tcp else None
-
-    def close(self):
-        if self.file:
-            self.file.close()
-        self.socket.close()
-
-    def receive(self):
-        if not self.tcp:
-            return self.socket.recv(65535)
-        size = self.file.read(2)
-        return self.file.read(struct.unpack("!H", size)[0]) if len(size) == 2 else None
-
-    def ask(self, messages):
-        """Answers by number, up to the sentinel's; None where the connection was closed."""
-        out = list(enumerate(messages)) + [(SENTINEL_ID, None)]
-        wires = [self.sentinel if m is None else struct.pack("!H", n) + b"".join(m) for n, m in out]
-        if self.tcp:
-            self.socket.sendall(b"".join(struct.pack("!H", len(w)) + w for w in wires))
-        else:
-            for w in wires:
-                self.socket.send(w)
-        answers = {}
-        while True:
-            answer = self.receive()
-            if answer is None:
-                self.close()
-                self.open()
-                return answers
-            number = struct.unpack("!H", answer[:2])[0]
-            if number == SENTINEL_ID:
-                return answers
-            answers.setdefault(number, []).append(answer)
-
-
-def without_name(answer, question):
-    """The answer without its ID and its copy of the question."""
-    return answer[2:].replace(question, b"QUESTION") if answer[12:12 + len(question)] == question else answer[2:]
-
-
-def hidden_lab(lab, **options):
-    t = lab.tandem("hidden")
-    zone = {"role": "primary", "file": "zone", "notify": ["s"], "transfer": ["s"], "answer-to": ["s"], **options}
-    t.configure({"keys": KEYS, "peers": [{"name": "s", "address": f"{LOOPBACK}@{free_port()}", "key": KEY}], "zones": [
-        {"name": "hidden.example", **zone}, {"name": "child.public.example", **zone, "file": "child"},
-        {"name": "public.example", "role": "primary", "file": "public"}]})
-    t.file("zone", simple_zone("hidden.example.", extra="sub 300 IN NS ns.sub\nsub 300 IN DS 1 8 2 " + "AB" * 32 + "\n* 60 IN TXT \"here\"\n"))
-    t.file("child", simple_zone("child.public.example.", extra="* 60 IN TXT \"here\"\n"))
-    t.file("public", simple_zone("public.example."))
-    return t.start()
-
-
-PAIRS = [(["hidden", "example"], ["nobody", "example"]), (["child", "public", "example"], ["xhild", "public", "example"])]
-
-
-def test_hidden_primary_is_a_stranger_octet_for_octet(lab, soak):
-    t = hidden_lab(lab)
-    rng = random.Random(20261122)
-    compared = 0
-    for tcp, ours, other, count in [(False, *PAIRS[0], 7000), (True, *PAIRS[0], 2000), (False, *PAIRS[1], 700), (True, *PAIRS[1], 300)]:
-        asker = Asker(t, tcp)
-        for _ in range(count * (10 if soak else 1)):
-            pair = random_pair(rng, ours, other)
-            answers = asker.ask(pair)
-            seen = [[without_name(a, m[1]) for a in answers.get(n, [])] for n, m in enumerate(pair)]
-            assert seen[0] == seen[1], (tcp, b"".join(pair[0]).hex(), [a.hex() for a in seen[0]], [a.hex() for a in seen[1]])
-            assert b"here" not in b"".join(seen[0])
-            compared += 1
-        asker.close()
-    print(f"{compared} pairs equal")
-    assert t.ask("hidden.example", "SOA", key=keyring()).answer, "whoever has the key is no stranger"
-
-
-def test_hidden_primary_with_strange_signatures(lab):
-    """Signed with an unknown key, or with a known one and another secret: the same as for a name outside."""
-    t = hidden_lab(lab)
-    for key in (keyring(name="other.example."), keyring(secret="d3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmctd3Jvbmc="), keyring(algorithm="hmac-sha512.")):
-        for rdtype in ("SOA", "A", "AXFR", "DS"):
-            for opcode in (dns.opcode.QUERY, dns.opcode.NOTIFY, dns.opcode.UPDATE):
-                shapes = []
-                for name in ("hidden.example.", "nobody.example."):
-                    q = dns.message.make_query(name, rdtype, use_edns=0, id=7)
-                    q.set_opcode(opcode)
-                    q.use_tsig(key)
-                    with socket.create_connection((t.host, t.port), timeout=SECONDS) as s:
-                        wire = q.to_wire()
-                        s.sendall(struct.pack("!H", len(wire)) + wire)
-                        f = s.makefile("rb")
-                        answer = f.read(struct.unpack("!H", f.read(2))[0])
-                    r = dns.message.from_wire(answer, keyring=None, ignore_trailing=True, continue_on_error=True)
-                    shapes.append((len(answer), r.rcode(), r.flags, [len(s) for s in r.sections[1:]], r.tsig_error if r.had_tsig else None))
-                assert shapes[0] == shapes[1], (rdtype, opcode)
-
-
-def test_strangers_drop_answers_nothing_at_all(lab):
-    t = hidden_lab(lab, strangers="drop")
-    rng = random.Random(7)
-    for tcp in (False, True):
-        asker = Asker(t, tcp)
-        for _ in range(300):
-            pair = random_pair(rng, *PAIRS[0])
-            answers = asker.ask(pair[:1])
-            if answers and pair[0][1][-2:] == b"\0\1":  # what is malformed or has an unknown opcode is so for every name
-                assert answers[0][0][3] & 15 in (dns.rcode.FORMERR, dns.rcode.NOTIMP, 0), (tcp, b"".join(pair[0]).hex(), answers)
-                assert answers[0][0][6:8] == b"\0\0"
-        asker.close()
 
 
 # ---- reload under load ----
@@ -219,11 +39,15 @@ def changing_config(server, round_number, extra_port, peer_port):
         zones.append({"name": "role.example", "role": "primary", "file": "role"})
     else:
         zones.append({"name": "role.example", "role": "secondary", "primaries": ["p"]})
-    zones += [{"name": f"many{i}.example", "role": "primary", "file": "many"} for i in range(0 if n % 5 == 0 else 200)]
+    server.file("list", "".join(f"many{i}.example\n" for i in range(0 if n % 5 == 0 else 200 + n)))
+    server.file("one.yaml", json.dumps({"zones": [{"name": "one.example", "template": "included", **({"role": "primary", "file": "many"} if n % 2 else {})}]}))
+    server.file("two.yaml", json.dumps({"templates": {"included": {"role": "primary", "file": "many" if n % 3 else "other"}}}))
     listen = [server.at] + ([f"{LOOPBACK}@{extra_port}"] if n % 3 == 1 else [])
     return {"server": {"listen": listen, "workers": "2" if n % 4 == 3 else "1", "identity": f"ns{n % 2}"},
             "keys": [{"name": KEY, "algorithm": "hmac-sha256", "secret": OTHER_SECRET if n % 2 else SECRET}],
-            "peers": [{"name": "p", "address": f"{LOOPBACK}@{peer_port + n % 2}", "key": KEY}], "zones": zones}
+            "peers": [{"name": "p", "address": f"{LOOPBACK}@{peer_port + n % 2}", "key": KEY}], "zones": zones,
+            "templates": {"list": {"role": "primary", "file": "many" if n % 4 else "other"}},
+            "include": ["two.yaml", "one.yaml"][:2 if n % 4 != 2 else 1], "zone-lists": [{"file": "list", "template": "list"}]}
 
 
 def test_reload_under_load_loses_no_answer(lab, soak):
@@ -231,7 +55,9 @@ def test_reload_under_load_loses_no_answer(lab, soak):
     extra, peer = free_port(), free_port()
     for name in ("steady", "comes", "role"):
         t.file(name, simple_zone(f"{name}.example."))
-    t.file("many", "@ 300 IN SOA ns1 h 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n")
+    many = "@ 300 IN SOA ns1 h 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n"
+    t.file("many", many)
+    t.file("other", many + "other IN A 192.0.2.2\n")
     t.configure(changing_config(t, 0, extra, peer))
     t.start()
     with Load(t, threads=2) as load:
@@ -246,6 +72,11 @@ def test_reload_under_load_loses_no_answer(lab, soak):
             wait_until(lambda: (t.ask("www.comes.example").rcode() == dns.rcode.NOERROR) == bool(n % 2), what="the zone that comes and goes")
             assert t.ask("www.role.example").answer, "a zone whose role changes keeps its content"
             assert t.status("role.example")["role"] == ("primary" if n % 4 < 2 else "secondary")
+            there = dns.rcode.NOERROR if n % 5 else dns.rcode.REFUSED
+            assert t.ask(f"many{199 + n}.example", "SOA").rcode() == there, "a zone of the list"
+            assert t.ask("one.example", "SOA").rcode() == (dns.rcode.REFUSED if n % 4 == 2 else dns.rcode.NOERROR), "a zone of an included file"
+            if n % 5:
+                assert bool(t.ask("other.many0.example").answer) == (n % 4 == 0), "what the list's template names"
     load.check()
 
 
@@ -411,39 +242,6 @@ def test_unchanged_reload_asks_no_primary(lab):
 
 
 # ---- a full disk ----
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Makes a file system of some octets at a directory, in a mount namespace of this process alone."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    clone_newns, ms_rec, ms_private = 0x20000, 0x4000, 1 << 18
-    if os.geteuid() != 0 or libc.unshare(clone_newns) != 0:
-        pytest.skip("needs root and a mount namespace")
-    libc.mount(None, b"/", None, ms_rec | ms_private, None)
-    mounted = []
-
-    def make(directory, size):
-        directory.mkdir(parents=True, exist_ok=True)
-        if libc.mount(b"none", str(directory).encode(), b"tmpfs", 0, f"size={size},mode=700".encode()) != 0:
-            pytest.skip("may not mount a tmpfs")
-        mounted.append(directory)
-        return directory
-
-    yield make
-    for directory in mounted:
-        libc.umount2(str(directory).encode(), 2)
-
-
-def fill(directory):
-    """Leaves no octet free; returns the file to delete."""
-    path = directory / "ballast"
-    with open(path, "wb", buffering=0) as f:
-        for size in (1 << 16, 1 << 12, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    f.write(b"x" * size)
-    return path
-
 
 def bulky(serial, records=1500):
     return simple_zone("example.com.", serial, "".join(f"h{i} 60 IN TXT \"{serial} {i} some text to fill it up\"\n" for i in range(records)))
