@@ -5,6 +5,7 @@
 #include "base/diag.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +29,7 @@ static struct {
   uint32_t written;
   uint64_t suppressed;
 } rate[EV_COUNT];
+static atomic_bool owed; /* some were suppressed, and nobody has said how many */
 
 const char *log_event_name(enum log_event event) {
   return events[event].name;
@@ -56,6 +58,7 @@ static bool take_turn(enum log_event event, int64_t now_s, uint64_t *suppressed)
   }
   if (rate[event].written >= LOG_EVENTS_PER_SECOND) {
     rate[event].suppressed++;
+    atomic_store(&owed, true);
     return false;
   }
   rate[event].written++;
@@ -91,17 +94,37 @@ static void format_line(struct buf *b, enum log_event event, int64_t now_s, cons
   buf_add_text(b, as_json ? "}\n" : "\n");
 }
 
+static void write_line(enum log_event event, int64_t now_s, const struct log_field *fields, uint64_t suppressed) {
+  struct buf b = {0};
+  format_line(&b, event, now_s, fields, suppressed);
+  ssize_t n = b.failed ? 0 : write(STDERR_FILENO, b.data, b.size);
+  (void)n; /* a log that can't be written has nowhere to say so */
+  buf_done(&b);
+}
+
 void log_write(enum log_event event, const struct log_field *fields) {
   if (events[event].level > most_level) return;
   int64_t now_s = clock_read().wall_s;
   uint64_t suppressed = 0;
   pthread_mutex_lock(&lock);
-  if (take_turn(event, now_s, &suppressed)) {
-    struct buf b = {0};
-    format_line(&b, event, now_s, fields, suppressed);
-    ssize_t n = b.failed ? 0 : write(STDERR_FILENO, b.data, b.size);
-    (void)n; /* a log that can't be written has nowhere to say so */
-    buf_done(&b);
+  if (take_turn(event, now_s, &suppressed)) write_line(event, now_s, fields, suppressed);
+  pthread_mutex_unlock(&lock);
+}
+
+bool log_owes(void) {
+  return atomic_load(&owed);
+}
+
+void log_settle(int64_t now_s) {
+  if (!log_owes()) return;
+  bool left = false;
+  pthread_mutex_lock(&lock);
+  for (unsigned i = 0; i < EV_COUNT; i++) {
+    uint64_t suppressed = 0;
+    if (rate[i].suppressed == 0) continue;
+    if (rate[i].second == now_s) left = true;
+    else if (take_turn(i, now_s, &suppressed)) write_line(i, now_s, &(struct log_field){0}, suppressed);
   }
+  atomic_store(&owed, left);
   pthread_mutex_unlock(&lock);
 }

@@ -2,7 +2,8 @@
  *
  * Events are rows of events.def; their names and fields are part of the product. Values are quoted here, so a name
  * from a packet can't forge a line. The same event is written at most LOG_EVENTS_PER_SECOND times a second; the rest is
- * counted and said in the next second's first line as suppressed=N. Thread: any (one lock, off the packet path). */
+ * counted and said in a later second as suppressed=N, with the next such event or by log_settle. Thread: any (one lock, off the
+ * packet path). */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -35,6 +36,10 @@ struct log_field {
 
 void log_write(enum log_event event, const struct log_field *fields);
 void log_configure(bool json, enum log_level most); /* default: text, info */
+/* Says the counts of earlier seconds that nothing was written since to say them with. Whoever runs a loop calls it from time to
+ * time, within a second or so while log_owes(). */
+void log_settle(int64_t now_s);
+bool log_owes(void);
 const char *log_event_name(enum log_event event);
 const char *log_event_doc(enum log_event event);
 enum log_level log_event_level(enum log_event event);
