@@ -95,6 +95,7 @@ MUST_CHECK enum err registry_add(struct registry *r, const struct config_zone *c
 void registry_remove(struct registry *r, struct zone_slot *z); /* frees the slot */
 /* Walks the slots: `for (size_t i = 0; (z = registry_next(r, &i));)`. */
 struct zone_slot *registry_next(const struct registry *r, size_t *i);
+size_t registry_memory_bytes(const struct registry *r);
 void registry_done(struct registry *r);
 
 void slot_name(const struct zone_slot *z, struct name *out);

@@ -22,9 +22,12 @@ void control_figures(struct control *c, struct control_figures *out) {
     if (!z->snap) continue;
     f.not_durable += !z->durable;
     f.records += zone_record_count(z->snap);
-    f.zone_memory_bytes += zone_memory_bytes(z->snap);
+    size_t mapped = zone_mapped_bytes(z->snap);
+    f.zone_memory_bytes += zone_memory_bytes(z->snap) - mapped;
+    f.zone_mapped_bytes += mapped;
   }
   f.zone_count = c->registry.count;
+  f.zone_table_bytes = registry_memory_bytes(&c->registry) + zone_set_memory_bytes(c->zones);
   f.secondary = secondaries_counts(c->secondaries);
   f.store_known = store_usage(c->store, &f.store) == ERR_OK;
   *out = f;

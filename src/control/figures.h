@@ -13,7 +13,8 @@ struct control_figures {
     size_t primary, secondary;
   } zones[ZONE_STATES];
   size_t zone_count, troubled, not_durable;
-  uint64_t records, zone_memory_bytes;
+  uint64_t records, zone_memory_bytes, zone_mapped_bytes; /* memory: without what is mapped */
+  uint64_t zone_table_bytes;
   /* since the start */
   struct secondary_counts secondary;
   uint64_t transfers_in; /* that were taken over */

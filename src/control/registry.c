@@ -97,6 +97,11 @@ struct zone_slot *registry_next(const struct registry *r, size_t *i) {
   return NULL;
 }
 
+size_t registry_memory_bytes(const struct registry *r) {
+  size_t table = r->table.slots ? (r->table.mask + 1) * sizeof *r->table.slots : 0;
+  return r->count * sizeof **r->slots + r->capacity * sizeof *r->slots + table;
+}
+
 void registry_done(struct registry *r) {
   struct zone_slot *z;
   for (size_t i = 0; (z = registry_next(r, &i));)

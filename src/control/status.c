@@ -71,6 +71,7 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
     json_object_set_new(o, "durable", json_boolean(z->durable));
     if (zone_content(z->snap, &digest)) json_object_set_new(o, "digest", json_string(zone_content_text(digest, digest_text)));
     set_time(o, "since", z->since_s);
+    json_object_set_new(o, "age-s", json_integer(c->now.wall_s > z->since_s ? c->now.wall_s - z->since_s : 0));
   }
   json_object_set_new(o, "hidden", json_boolean(z->plan->policy.hidden));
   if (slot_is_secondary(z)) {
@@ -107,6 +108,7 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"version", "version"},
       {"digest", "digest"},
       {"since", "served since"},
+      {"age-s", "age, s"},
       {"records", "records"},
       {"names", "names"},
       {"memory-bytes", "memory, bytes"},
@@ -144,6 +146,19 @@ static json_int_t count_state(const struct control_figures *f, enum zone_state s
 
 enum { TROUBLES_SHOWN = 100 };
 
+/* Where memory goes; what the process has in all is known to whoever runs it. */
+static json_t *memory_json(const struct control_figures *f, json_t *of_process) {
+  json_t *o = json_copy(of_process);
+  json_t *resident = json_object_get(o, "resident-bytes");
+  if (resident && f->records)
+    json_object_set_new(o, "bytes-a-record", json_integer(json_integer_value(resident) / (json_int_t)f->records));
+  json_object_set_new(o, "zones-bytes", json_integer((json_int_t)f->zone_memory_bytes));
+  json_object_set_new(o, "images-bytes", json_integer((json_int_t)f->zone_mapped_bytes));
+  json_object_set_new(o, "zone-table-bytes", json_integer((json_int_t)f->zone_table_bytes));
+  if (f->store_known) json_object_set_new(o, "log-bytes", json_integer((json_int_t)f->store.memory_bytes));
+  return o;
+}
+
 json_t *status_server_json(struct control *c) {
   struct control_figures f;
   struct zone_slot *z;
@@ -158,7 +173,7 @@ json_t *status_server_json(struct control *c) {
                         "uptime-s", (json_int_t)(c->now.wall_s - f.started_wall_s), "zones", (json_int_t)f.zone_count, "served",
                         count_state(&f, ZONE_READY), "not-loaded", count_state(&f, ZONE_NOT_LOADED), "expired",
                         count_state(&f, ZONE_EXPIRED), "not-durable", (json_int_t)f.not_durable, "records", (json_int_t)f.records,
-                        "zone-memory-bytes", (json_int_t)f.zone_memory_bytes, "troubles", troubles);
+                        "zone-memory-bytes", (json_int_t)(f.zone_memory_bytes + f.zone_mapped_bytes), "troubles", troubles);
   const struct store_usage *u = &f.store;
   if (f.store_known)
     json_object_set_new(o, "store",
@@ -170,13 +185,34 @@ json_t *status_server_json(struct control *c) {
   c->events.server_status(c->events.arg, &more);
   buf_add_byte(&more, '}');
   json_t *counters = json_loadb((const char *)more.data, more.size, 0, NULL);
-  if (counters) json_object_set_new(o, "counters", counters);
+  if (counters) {
+    json_object_set_new(o, "memory", memory_json(&f, json_object_get(counters, "memory")));
+    json_object_del(counters, "memory");
+    json_object_set_new(o, "counters", counters);
+  }
   buf_done(&more);
   return o;
 }
 
 static json_int_t number(json_t *o, const char *key) {
   return json_integer_value(json_object_get(o, key));
+}
+
+static void memory_text(json_t *memory, struct buf *out) {
+  static const char *const rows[][2] = {
+      {"resident-bytes", "resident in all"},
+      {"mapped-bytes", "of it files, mapped"},
+      {"bytes-a-record", "for each record"},
+      {"zones-bytes", "zones"},
+      {"images-bytes", "mapped images, resident or not"},
+      {"zone-table-bytes", "table of zones"},
+      {"log-bytes", "the log's cache"},
+      {"queues-bytes", "queues, at most"},
+  };
+  buf_add_text(out, "memory, bytes:\n");
+  for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+    if (json_object_get(memory, rows[i][0]))
+      buf_printf(out, "  %-30s %" JSON_INTEGER_FORMAT "\n", rows[i][1], number(memory, rows[i][0]));
 }
 
 void status_server_text(json_t *server, struct buf *out) {
@@ -186,8 +222,8 @@ void status_server_text(json_t *server, struct buf *out) {
              "zones: %" JSON_INTEGER_FORMAT ", served %" JSON_INTEGER_FORMAT ", not loaded %" JSON_INTEGER_FORMAT
              ", expired %" JSON_INTEGER_FORMAT "\n",
              number(server, "zones"), number(server, "served"), number(server, "not-loaded"), number(server, "expired"));
-  buf_printf(out, "records: %" JSON_INTEGER_FORMAT " in %" JSON_INTEGER_FORMAT " bytes of memory\n", number(server, "records"),
-             number(server, "zone-memory-bytes"));
+  buf_printf(out, "records: %" JSON_INTEGER_FORMAT "\n", number(server, "records"));
+  memory_text(json_object_get(server, "memory"), out);
   json_t *counters = json_object_get(server, "counters"), *v;
   const char *key;
   size_t i;

@@ -267,7 +267,7 @@ static uint64_t file_bytes(int dir, const char *name) {
 }
 
 enum err store_usage(struct store *s, struct store_usage *out) {
-  struct store_usage u = {.segments = s->segments.count};
+  struct store_usage u = {.segments = s->segments.count, .memory_bytes = (uint64_t)sqlite3_memory_used()};
   uint64_t first;
   if (!s->db.connection) return ERR_IO;
   enum err err = db_number(&s->db, NULL, ST_CHANGE_FIRST, &first);

@@ -200,6 +200,7 @@ MUST_CHECK enum err store_timers_flush(struct store *s, struct store_error *erro
 
 struct store_usage {
   uint64_t database_bytes, segment_bytes, segments, changesets;
+  uint64_t memory_bytes; /* what the database keeps in memory */
 };
 MUST_CHECK enum err store_usage(struct store *s, struct store_usage *out);
 /* Deletes segments that no zone's image names any more, and forgets zones deleted before `before_s`. */

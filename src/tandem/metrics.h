@@ -24,6 +24,8 @@ void metrics_abandon(struct metrics *m); /* closes what the last metrics_open op
 MUST_CHECK enum err metrics_switch(struct metrics *m, struct control *control);
 bool metrics_has_low_port(const struct metrics *m); /* below 1024, in what was opened last */
 
+/* Memory of the process: resident in all, and of that the mapped files. */
+void metrics_memory(uint64_t *resident, uint64_t *mapped);
 /* Writes the page. */
 void metrics_page(struct control *control, const struct front *front, struct instant now, struct buf *out);
 

@@ -16,21 +16,25 @@ static double cpu_seconds(void) {
   return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
-static double resident_bytes(void) {
-  unsigned long long pages = 0;
+void metrics_memory(uint64_t *resident, uint64_t *mapped) {
+  unsigned long long pages = 0, shared = 0;
+  *resident = *mapped = 0;
   FILE *f = fopen("/proc/self/statm", "re");
-  if (!f) return 0;
-  if (fscanf(f, "%*u %llu", &pages) != 1) pages = 0;
+  if (!f) return;
+  if (fscanf(f, "%*u %llu %llu", &pages, &shared) != 2) pages = shared = 0;
   fclose(f);
-  return (double)pages * (double)sysconf(_SC_PAGESIZE);
+  *resident = pages * (uint64_t)sysconf(_SC_PAGESIZE);
+  *mapped = shared * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static void write_process(struct metrics_writer *w, const struct control_figures *f) {
+  uint64_t resident, mapped;
+  metrics_memory(&resident, &mapped);
   metric_begin(w, METRIC_BUILD_INFO);
   metric_value(w, 1, TANDEM_VERSION);
   metric_single(w, METRIC_START_TIME, f->started_wall_s);
   metric_single(w, METRIC_CPU, cpu_seconds());
-  metric_single(w, METRIC_MEMORY, resident_bytes());
+  metric_single(w, METRIC_MEMORY, (double)resident);
   metric_single(w, METRIC_CONFIG_REFUSED, f->config_refused);
   metric_single(w, METRIC_CONFIG_LOADED, f->config_loaded_wall_s);
 }
@@ -144,6 +148,7 @@ static void write_zones(struct metrics_writer *w, const struct control_figures *
   metric_single(w, METRIC_EXPIRIES, f->secondary.expired);
   metric_single(w, METRIC_RECORDS, f->records);
   metric_single(w, METRIC_ZONE_MEMORY, f->zone_memory_bytes);
+  metric_single(w, METRIC_ZONE_MAPPED, f->zone_mapped_bytes);
 }
 
 static void write_store(struct metrics_writer *w, const struct control_figures *f) {

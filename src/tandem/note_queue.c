@@ -26,6 +26,10 @@ void note_queue_free(struct note_queue *q) {
   free(q);
 }
 
+size_t note_queue_bytes(void) {
+  return LIMIT_NOTIFY_QUEUE * sizeof(struct note);
+}
+
 bool note_queue_put(struct note_queue *q, const struct note *n) {
   return ring_put(q->ring, n);
 }

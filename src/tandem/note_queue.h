@@ -27,6 +27,7 @@ struct note {
 struct note_queue;
 MUST_CHECK enum err note_queue_new(struct note_queue **out);
 void note_queue_free(struct note_queue *q);                      /* NULL is fine */
+size_t note_queue_bytes(void);                                   /* of memory */
 bool note_queue_put(struct note_queue *q, const struct note *n); /* false: full */
 bool note_queue_take(struct note_queue *q, struct note *out);    /* false: empty */
 

@@ -15,6 +15,7 @@
 #include "tandem/note_queue.h"
 #include "tandem/observe.h"
 #include "tandem/swap.h"
+#include "tandem/update_queue.h"
 
 #include <errno.h>
 #include <pwd.h>
@@ -141,7 +142,11 @@ static void reply(void *arg, uint64_t token, const char *json, size_t n) {
 }
 
 static void server_status(void *arg, struct buf *json_members) {
+  uint64_t resident, mapped;
   front_status(((struct server *)arg)->front, json_members);
+  metrics_memory(&resident, &mapped);
+  buf_printf(json_members, ",\"memory\":{\"resident-bytes\":%llu,\"mapped-bytes\":%llu,\"queues-bytes\":%zu}",
+             (unsigned long long)resident, (unsigned long long)mapped, note_queue_bytes() + update_queue_bytes());
 }
 
 /* ---- configuration in force ---- */
@@ -390,11 +395,17 @@ static void say_ready(void) {
   log_event(EV_SERVER_STARTED, LOG_TEXT("version", TANDEM_VERSION), LOG_NUMBER("pid", getpid()));
 }
 
+static uint64_t deadline(const struct server *s, struct instant now) {
+  uint64_t control = control_deadline(s->control), log = log_owes() ? now.mono_ns + NS_PER_S : UINT64_MAX;
+  return control < log ? control : log;
+}
+
 static void run(struct server *s) {
   struct instant now = clock_read();
   while (!s->stopping) {
     if (control_deadline(s->control) <= now.mono_ns) control_run(s->control, now);
-    loop_turn(s->loop, control_deadline(s->control), &now);
+    loop_turn(s->loop, deadline(s, now), &now);
+    log_settle(now.wall_s);
   }
   log_event(EV_SERVER_STOPPING, LOG_NUMBER("pid", getpid()));
   if (!s->handed_over) service_notify("STOPPING=1");

@@ -40,6 +40,10 @@ enum err update_queue_new(struct update_queue **out) {
   return ERR_OK;
 }
 
+size_t update_queue_bytes(void) {
+  return PLACES_BYTES;
+}
+
 void update_queue_free(struct update_queue *q) {
   if (!q) return;
   ring_free(q->free);

@@ -17,6 +17,7 @@
 struct update_queue;
 MUST_CHECK enum err update_queue_new(struct update_queue **out);
 void update_queue_free(struct update_queue *q); /* NULL is fine */
+size_t update_queue_bytes(void);                /* of memory, once all places were used */
 
 /* Takes over what answer() left in the job, unless there is no room: then false, and the job can still be answered. */
 bool update_queue_put_udp(struct update_queue *q, struct answer_job *job, const struct answer_identity *id,

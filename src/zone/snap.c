@@ -29,6 +29,14 @@ size_t zone_memory_bytes(const struct zone_snap *s) {
   return sizeof *s + sizeof *s->line + apex + atomic_load_explicit(&s->line->heap.bytes, memory_order_relaxed);
 }
 
+size_t zone_mapped_bytes(const struct zone_snap *s) {
+  const struct heap *h = &s->line->heap;
+  size_t cells = 0;
+  for (uint32_t i = 0; i < h->image_chunks; i++)
+    cells += h->chunk_cells[i];
+  return cells * CELL_BYTES;
+}
+
 bool zone_is_signed(const struct zone_snap *s) {
   return s->flags & SNAP_SIGNED;
 }

@@ -28,6 +28,7 @@ uint32_t zone_serial(const struct zone_snap *s);
 uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
 uint64_t zone_name_count(const struct zone_snap *s);   /* owners, those of NSEC3 included */
 size_t zone_memory_bytes(const struct zone_snap *s);   /* its heap, which it shares with its predecessors, mapped or not */
+size_t zone_mapped_bytes(const struct zone_snap *s);   /* of that, the image it was mapped from */
 /* Some of what it reads was found to be damaged or lost: nothing that was read of it counts. Any thread. */
 bool zone_is_damaged(const struct zone_snap *s);
 unsigned zone_damage(void);                     /* how many images that are still open are damaged: 0 spares asking for each zone */

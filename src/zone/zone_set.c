@@ -108,6 +108,10 @@ size_t zone_set_count(const struct zone_set *s) {
   return atomic_load_explicit(&s->count, memory_order_relaxed);
 }
 
+size_t zone_set_memory_bytes(const struct zone_set *s) {
+  return atomic_load_explicit(&s->heap.bytes, memory_order_relaxed) + zone_set_count(s) * sizeof(struct zone_entry);
+}
+
 /* ---- writing ---- */
 
 /* Readers go over to `v`; what it no longer uses waits for those who stay behind. */

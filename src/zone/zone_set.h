@@ -52,6 +52,7 @@ MUST_CHECK enum err zone_set_remove(struct zone_set *s, const struct name *apex)
 void zone_set_bulk_begin(struct zone_set *s);
 MUST_CHECK enum err zone_set_bulk_end(struct zone_set *s);
 size_t zone_set_count(const struct zone_set *s);
+size_t zone_set_memory_bytes(const struct zone_set *s); /* of the table itself, without snapshots */
 
 /* Reader, inside zone_read_begin/end. The entry with the longest apex at or above `key`; NULL: none. */
 const struct zone_entry *zone_set_find(const struct zone_set *s, const uint8_t *key, size_t key_size);
