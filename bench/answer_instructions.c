@@ -1,12 +1,13 @@
 /* What one answer costs, without the network: instructions under callgrind, or nanoseconds.
  *
  *   bench_answer_instructions [names] [rounds] [batch] [kind]
- *   valgrind --tool=callgrind --toggle-collect=answer_batch bench_answer_instructions 10 100 32 0
+ *   valgrind --tool=callgrind --toggle-collect=answer_batch --dump-after=ask bench_answer_instructions 10 100 32
  *
- * Asks for the address of random names of a zone of `names` names (default 1,000,000), `rounds` batches of `batch` questions,
- * plainly (kind 0), with EDNS (1), and for names that are not there (2); all three without `kind`. Divide what callgrind counts
- * by the answers. */
+ * For each kind of question (or the one named by its number) `rounds` batches of `batch` questions for random names of a zone of
+ * `names` names (default 1,000,000; signed zones have at most 500). tests/instructions.py divides what callgrind counts by the
+ * answers and holds it against what was committed. */
 #include "answer/answer.h"
+#include "zones.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,10 +20,41 @@
     }                                                                 \
   } while (0)
 
-enum { REQUEST_BYTES = 64, QUESTIONS = 1 << 16 };
+enum { REQUEST_BYTES = 64, QUESTIONS = 1 << 16, SIGNED_NAMES_MAX = 500 };
 
-enum kind { PLAIN, WITH_EDNS, ABSENT, KIND_COUNT };
-static const char *const kind_text[] = {"plain A", "A with EDNS", "absent name"};
+enum edns_of { NO_EDNS, EDNS, WITH_DO };
+
+/* One row a kind of question; %u in `name` is a number below the zone's names. */
+static const struct kind {
+  const char *text;
+  enum zones_chain chain;
+  const char *name;
+  uint16_t type;
+  enum edns_of edns;
+  uint16_t rcode;
+} kinds[] = {
+    {"plain A", ZONES_UNSIGNED, "host%u", RR_A, NO_EDNS, RCODE_NOERROR},
+    {"A with EDNS", ZONES_UNSIGNED, "host%u", RR_A, EDNS, RCODE_NOERROR},
+    {"absent name", ZONES_UNSIGNED, "none%u", RR_A, NO_EDNS, RCODE_NXDOMAIN},
+    {"absent type", ZONES_UNSIGNED, "host%u", RR_AAAA, NO_EDNS, RCODE_NOERROR},
+    {"MX with addresses", ZONES_UNSIGNED, "@", RR_MX, NO_EDNS, RCODE_NOERROR},
+    {"CNAME followed", ZONES_UNSIGNED, "alias", RR_A, NO_EDNS, RCODE_NOERROR},
+    {"referral", ZONES_UNSIGNED, "www%u.sub", RR_A, NO_EDNS, RCODE_NOERROR},
+    {"A with DO", ZONES_NSEC, "host%u", RR_A, WITH_DO, RCODE_NOERROR},
+    {"NSEC, absent name", ZONES_NSEC, "none%u", RR_A, WITH_DO, RCODE_NXDOMAIN},
+    {"NSEC, absent type", ZONES_NSEC, "host%u", RR_AAAA, WITH_DO, RCODE_NOERROR},
+    {"NSEC, referral", ZONES_NSEC, "www%u.sub", RR_A, WITH_DO, RCODE_NOERROR},
+    {"NSEC3, absent name", ZONES_NSEC3, "none%u", RR_A, WITH_DO, RCODE_NXDOMAIN},
+    {"NSEC3, absent type", ZONES_NSEC3, "host%u", RR_AAAA, WITH_DO, RCODE_NOERROR},
+    {"NSEC3, referral", ZONES_NSEC3, "www%u.sub", RR_A, WITH_DO, RCODE_NOERROR},
+};
+enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
+
+static const char common_records[] = "@ 3600 SOA ns.bench.example. hostmaster 1 3600 600 86400 300\n"
+                                     "@ 3600 NS ns\nns 3600 A 192.0.2.1\n@ 3600 MX 10 mail\nmail 3600 A 192.0.2.25\n"
+                                     "alias 3600 CNAME mail\nsub 3600 NS ns.sub\nns.sub 3600 A 192.0.2.2\n"
+                                     "sub 3600 DS 4711 13 2 "
+                                     "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
 
 static uint8_t requests[QUESTIONS][REQUEST_BYTES];
 static uint8_t sizes[QUESTIONS];
@@ -34,70 +66,69 @@ static uint64_t next_random(uint64_t *state) {
   return *state >> 33;
 }
 
-static struct name name_of(const char *text) {
-  struct name n;
-  MUST(name_from_text(text, strlen(text), NULL, &n, NULL, NULL) == ERR_OK);
-  return n;
+/* The common records and `hosts` hosts with one address each. */
+static struct zone_snap *make_signed(enum zones_chain chain, unsigned hosts) {
+  static char text[sizeof common_records + SIGNED_NAMES_MAX * 40];
+  size_t used = sizeof common_records - 1;
+  memcpy(text, common_records, used);
+  for (unsigned i = 0; i < hosts; i++)
+    used += (size_t)snprintf(text + used, sizeof text - used, "host%u 3600 A 10.0.%u.%u\n", i, i / 256, i % 256);
+  return chain == ZONES_NSEC3 ? zones_build_nsec3("bench.example.", text, false, 0) : zones_build("bench.example.", text, chain);
 }
 
-static void add(struct zone_edit *e, const struct name *owner, uint16_t type, const void *rdata, uint16_t size) {
-  enum zone_add outcome;
-  MUST(zone_edit_add(e, owner, type, 3600, rdata, size, &outcome) == ERR_OK);
-}
-
-static struct zone_snap *make_zone(const struct name *apex, unsigned names) {
+static struct zone_snap *make_unsigned(unsigned hosts) {
+  struct zone_snap *base = zones_build("bench.example.", common_records, ZONES_UNSIGNED), *snap;
   struct zone_edit *e;
-  struct zone_snap *snap;
-  MUST(zone_edit_begin(NULL, apex, &e) == ERR_OK);
-  uint8_t soa[64] = {0};
-  struct name ns = name_of("ns.bench.example.");
-  memcpy(soa, ns.octets, ns.size);
-  memcpy(soa + ns.size, apex->octets, apex->size);
-  add(e, apex, RR_SOA, soa, (uint16_t)(ns.size + apex->size + 20));
-  add(e, apex, RR_NS, ns.octets, ns.size);
-  add(e, &ns, RR_A, "\300\0\2\1", 4);
-  for (unsigned i = 0; i < names; i++) {
+  enum zone_add outcome;
+  MUST(zone_edit_begin(base, NULL, &e) == ERR_OK);
+  for (unsigned i = 0; i < hosts; i++) {
     char text[40];
     uint8_t address[4];
     snprintf(text, sizeof text, "host%u.bench.example.", i);
-    struct name owner = name_of(text);
+    struct name owner = zones_name(text);
     put_u32(address, 0x0a000000u + i);
-    add(e, &owner, RR_A, address, 4);
+    MUST(zone_edit_add(e, &owner, RR_A, 3600, address, 4, &outcome) == ERR_OK);
   }
   MUST(zone_edit_finish(e, &snap) == ERR_OK);
+  zone_snap_unref(base);
   return snap;
 }
 
-static void publish(struct zone_set *set, unsigned names) {
-  static const struct zone_policy policy;
-  struct name apex = name_of("bench.example.");
-  struct zone_entry *entry = calloc(1, sizeof *entry);
-  MUST(entry);
-  entry->state = ZONE_READY;
-  entry->policy = &policy;
-  entry->ede = EDE_NONE;
-  entry->snap = make_zone(&apex, names);
-  MUST(zone_set_put(set, &apex, entry) == ERR_OK);
+/* A set with that one zone. */
+static struct zone_set *publish(const struct kind *kind, unsigned hosts) {
+  struct name apex = zones_name("bench.example.");
+  struct zone_set *set;
+  struct zone_snap *snap = kind->chain == ZONES_UNSIGNED ? make_unsigned(hosts) : make_signed(kind->chain, hosts);
+  MUST(zone_set_new(&set) == ERR_OK);
+  MUST(zone_set_put(set, &apex, zones_entry(0, snap, NULL)) == ERR_OK);
+  return set;
 }
 
-static void make_questions(enum kind kind, unsigned names) {
+static void make_questions(const struct kind *kind, unsigned hosts, unsigned count) {
   uint64_t state = 42;
-  for (unsigned i = 0; i < QUESTIONS; i++) {
+  struct name apex = zones_name("bench.example.");
+  for (unsigned i = 0; i < count && i < QUESTIONS; i++) {
     char text[40];
-    snprintf(text, sizeof text, "%s%u.bench.example.", kind == ABSENT ? "none" : "host", (unsigned)(next_random(&state) % names));
-    struct name qname = name_of(text);
+    struct name qname;
+    int n = snprintf(text, sizeof text, "%s", kind->name);
+    if (strchr(kind->name, '%')) {
+      const char *behind = strstr(kind->name, "%u");
+      n = snprintf(text, sizeof text, "%.*s%u%s", (int)(behind - kind->name), kind->name, (unsigned)(next_random(&state) % hosts),
+                   behind + 2);
+    }
+    MUST(name_from_text(text, (size_t)n, &apex, &qname, NULL, NULL) == ERR_OK);
     struct message_writer w;
     message_start(&w, requests[i], REQUEST_BYTES, (uint16_t)i, 0);
-    MUST(message_put_question(&w, &qname, RR_A, CLASS_IN));
-    if (kind == WITH_EDNS) MUST(message_put_opt(&w, 1232, 0, 0, NULL, 0));
+    MUST(message_put_question(&w, &qname, kind->type, CLASS_IN));
+    if (kind->edns != NO_EDNS) MUST(message_put_opt(&w, 1232, 0, kind->edns == WITH_DO ? EDNS_F_DO : 0, NULL, 0));
     sizes[i] = (uint8_t)message_finish(&w, 0);
   }
 }
 
-static void run(const struct zone_set *set, enum kind kind, unsigned rounds, unsigned batch) {
+/* Not inlined: callgrind writes its counts when it returns. */
+__attribute__((noinline)) static void ask(const struct zone_set *set, unsigned rounds, unsigned batch, struct instant now) {
   static const struct answer_identity id = {.udp_bytes = LIMIT_UDP_RESPONSE_BYTES};
   struct answer_job *list[LIMIT_BATCH];
-  struct instant begin = clock_read();
   for (unsigned r = 0; r < rounds; r++) {
     for (unsigned i = 0; i < batch; i++) {
       unsigned q = (r * batch + i) % QUESTIONS;
@@ -109,14 +140,23 @@ static void run(const struct zone_set *set, enum kind kind, unsigned rounds, uns
       jobs[i].capacity = sizeof responses[i];
     }
     zone_read_begin();
-    answer_batch(set, &id, list, batch, begin, r);
+    answer_batch(set, &id, list, batch, now, r);
     zone_read_end();
   }
+}
+
+static void run(const struct kind *kind, unsigned names, unsigned rounds, unsigned batch) {
+  unsigned hosts = kind->chain != ZONES_UNSIGNED && names > SIGNED_NAMES_MAX ? SIGNED_NAMES_MAX : names;
+  struct zone_set *set = publish(kind, hosts);
+  make_questions(kind, hosts, rounds * batch);
+  struct instant begin = clock_read();
+  ask(set, rounds, batch, begin);
   uint64_t ns = clock_read().mono_ns - begin.mono_ns, answers = (uint64_t)rounds * batch;
-  unsigned rcode = kind == ABSENT ? RCODE_NXDOMAIN : RCODE_NOERROR;
   for (unsigned i = 0; i < batch; i++)
-    MUST(jobs[i].result.kind == ANSWER_REPLY && jobs[i].result.rcode == rcode);
-  printf("%-12s %9llu answers, %6.1f ns each\n", kind_text[kind], (unsigned long long)answers, (double)ns / (double)answers);
+    MUST(jobs[i].result.kind == ANSWER_REPLY && jobs[i].result.rcode == kind->rcode && !jobs[i].result.truncated);
+  printf("%-20s %9llu answers of %4u octets, %6.1f ns each\n", kind->text, (unsigned long long)answers, jobs[0].result.size,
+         (double)ns / (double)answers);
+  zone_set_free(set);
 }
 
 int main(int argc, char **argv) {
@@ -124,16 +164,9 @@ int main(int argc, char **argv) {
   unsigned rounds = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : 20000;
   unsigned batch = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : LIMIT_BATCH;
   if (names == 0 || rounds == 0 || batch == 0 || batch > LIMIT_BATCH) return 2;
-  struct zone_set *set;
   zone_reader_register();
-  MUST(zone_set_new(&set) == ERR_OK);
-  publish(set, names);
-  for (unsigned kind = 0; kind < KIND_COUNT; kind++) {
-    if (argc > 4 && strtoul(argv[4], NULL, 10) != kind) continue;
-    make_questions((enum kind)kind, names);
-    run(set, (enum kind)kind, rounds, batch);
-  }
-  zone_set_free(set);
+  for (unsigned kind = 0; kind < KIND_COUNT; kind++)
+    if (argc <= 4 || strtoul(argv[4], NULL, 10) == kind) run(&kinds[kind], names, rounds, batch);
   zone_grace_barrier();
   zone_reader_unregister();
   return 0;

@@ -69,6 +69,11 @@ def differential():
     return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/diff"])
 
 
+def instructions():
+    """Of each kind of answer: no more than were committed."""
+    return counted([sys.executable, "tests/instructions.py"])
+
+
 def fuzz(seconds):
     if not make("fuzzers"):
         return 0, 1
@@ -89,6 +94,7 @@ def main():
         "lint": lint,
         "compilers": compilers,
         "units and corpora": units,
+        "instructions": instructions,
         "end to end": lambda: end_to_end(options.soak),
         "differential": differential,
         "demo": demo,

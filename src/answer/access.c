@@ -154,7 +154,9 @@ static void soa_only(const struct server *s, struct query *q) {
   struct reply r;
   struct zone_rrset soa;
   reply_start(&r, s, q->job, q->entry, FLAG_AA);
-  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, NULL, &soa);
+  struct message_owner owner;
+  message_owner_question(&owner);
+  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, &owner, &soa);
   reply_finish(&r);
 }
 

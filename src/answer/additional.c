@@ -8,6 +8,7 @@ enum { TARGETS_MAX = 16 /* looked up in lockstep; what is beyond them no message
 
 struct target {
   const uint8_t *wire;
+  size_t written_at; /* where the message has it; 0: nowhere */
   const struct zone_node *node;
   bool required;
 };
@@ -16,6 +17,7 @@ struct target {
 struct sought {
   struct zone_lookup lookup;
   const uint8_t *wire;
+  size_t written_at;
   uint8_t key[NAME_KEY_BYTES];
 };
 
@@ -23,17 +25,21 @@ static bool key_is_under(const uint8_t *key, size_t size, const uint8_t *ancesto
   return size >= ancestor_size && memcmp(key, ancestor, ancestor_size) == 0;
 }
 
-/* Looks up the targets of a set that lie in the zone; returns how many there are. */
-static unsigned seek(struct reply *r, const struct zone_rrset *set, struct sought *sought) {
+/* Looks up the targets of a set that lie in the zone; returns how many there are. The set's first record stands at `message_at`:
+ * addresses of targets whose names may be compressed point there. */
+static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t message_at, struct sought *sought) {
   const struct zone_lookup *here = r->lookup;
   size_t apex_size = resolve_key_prefix(here->key, zone_apex(here->snap)->labels);
   struct zone_lookup *lookups[TARGETS_MAX];
   unsigned n = 0;
+  int names_at = rr_compress_offset(set->type);
   const uint8_t *at = set->rrs, *rdata;
   for (unsigned i = 0; i < set->count && n < TARGETS_MAX; i++) {
     uint16_t size;
     zone_rr_next(&at, &rdata, &size);
     struct sought *t = &sought[n];
+    size_t rdata_at = message_rdata_at(&r->writer, message_at, &message_at);
+    t->written_at = names_at >= 0 ? rdata_at + (size_t)names_at : 0;
     if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
     struct name name;
     name_from_wire(t->wire, &name);
@@ -54,31 +60,39 @@ static void add_target(struct target *targets, unsigned *count, struct target t)
   targets[(*count)++] = t;
 }
 
-/* One RRset of a target; whether it is there and did not fit. */
-static bool misses(struct reply *r, const struct target *t, uint16_t type) {
-  struct zone_rrset set;
-  if (!zone_find_rrset(t->node, type, &set) || set.count == 0) return false;
-  return !resolve_put(r, SECTION_ADDITIONAL, t->wire, &set, set.ttl, set.sig_ttl);
+static void owner_of(struct reply *r, const struct target *t, struct message_owner *out) {
+  if (t->written_at) message_owner_written(&r->writer, t->written_at, out);
+  else message_owner_name(&r->writer, t->wire, out);
 }
 
-static void put_addresses(struct reply *r, const struct target *t) {
-  bool a = misses(r, t, RR_A), aaaa = misses(r, t, RR_AAAA);
+/* One RRset of a target; whether it is there and did not fit. */
+static bool misses(struct reply *r, const struct target *t, struct message_owner *owner, uint16_t type) {
+  struct zone_rrset set;
+  if (!zone_find_rrset(t->node, type, &set) || set.count == 0) return false;
+  return !resolve_put(r, SECTION_ADDITIONAL, owner, &set, set.ttl, set.sig_ttl);
+}
+
+static void put_addresses(struct reply *r, const struct target *t, uint16_t further) {
+  struct message_owner owner;
+  owner_of(r, t, &owner);
+  if (further) misses(r, t, &owner, further);
+  bool a = misses(r, t, &owner, RR_A), aaaa = misses(r, t, &owner, RR_AAAA);
   if (t->required && (a || aaaa)) r->truncated = true;
 }
 
-void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns) {
+void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at) {
   struct sought sought[TARGETS_MAX];
   struct target targets[TARGETS_MAX];
-  unsigned n = seek(r, ns, sought), count = 0;
+  unsigned n = seek(r, ns, ns_at, sought), count = 0;
   for (unsigned i = 0; i < n; i++) {
     const struct zone_answer *f = &sought[i].lookup.found;
     if (!f->node || is_below_dname(f)) continue;
-    add_target(targets, &count, (struct target){sought[i].wire, f->node, f->cut == cut});
+    add_target(targets, &count, (struct target){sought[i].wire, sought[i].written_at, f->node, f->cut == cut});
   }
   for (unsigned i = 0; i < count; i++)
-    if (targets[i].required) put_addresses(r, &targets[i]);
+    if (targets[i].required) put_addresses(r, &targets[i], 0);
   for (unsigned i = 0; i < count && !r->truncated; i++)
-    if (!targets[i].required) put_addresses(r, &targets[i]);
+    if (!targets[i].required) put_addresses(r, &targets[i], 0);
 }
 
 /* Besides addresses: NAPTR leads to SRV (RFC 3403 §4.1), an alias form of SVCB to SVCB (RFC 9460 §4.1). */
@@ -117,17 +131,15 @@ void additional_targets(struct reply *r) {
   if (!rr_rdata_target(set->type, rdata, size, &wire) && !points_at_owner(set)) return;
   struct sought sought[TARGETS_MAX];
   struct target targets[TARGETS_MAX + 1];
-  unsigned count = 0, n = seek(r, set, sought);
+  unsigned count = 0, n = seek(r, set, r->answer_at, sought);
   uint16_t further = further_type(set);
-  if (points_at_owner(set)) add_target(targets, &count, (struct target){r->owner, r->answer_node, false});
+  if (points_at_owner(set)) add_target(targets, &count, (struct target){NULL, r->answer_at, r->answer_node, false});
   for (unsigned i = 0; i < n; i++) {
     const struct zone_answer *f = &sought[i].lookup.found;
     /* data below a cut is good enough only for finding name servers (RFC 2181 §5.4.1) */
     if (!f->node || is_below_dname(f) || (f->cut && set->type != RR_NS)) continue;
-    add_target(targets, &count, (struct target){sought[i].wire, f->node, false});
+    add_target(targets, &count, (struct target){sought[i].wire, sought[i].written_at, f->node, false});
   }
-  for (unsigned i = 0; i < count; i++) {
-    if (further) misses(r, &targets[i], further);
-    put_addresses(r, &targets[i]);
-  }
+  for (unsigned i = 0; i < count; i++)
+    put_addresses(r, &targets[i], further);
 }

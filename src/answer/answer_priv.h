@@ -58,15 +58,17 @@ struct reply {
   bool damaged; /* some snapshot that was read */
   size_t options_size;
 
+  const struct query *query;
   /* the name in hand: the one asked, then the targets of its chain */
   const struct zone_lookup *lookup;
   const struct name *qname;
-  const uint8_t *owner; /* its wire form; NULL: the question's name, the cheapest to write */
+  struct message_owner owner; /* how it is written */
   uint16_t qtype;
   enum ending ending;
 
   const struct zone_node *answer_node; /* owner of the last RRset of the answer section, if that may want additional data */
   struct zone_rrset answer_set;        /* that RRset; unset if answer_node is NULL */
+  size_t answer_at;                    /* where its first record stands */
   unsigned links;
   unsigned proof_count;
   struct zone_lookup next;
@@ -120,11 +122,11 @@ void access_update(const struct server *s, struct query *q);
 
 /* The response to a QUERY whose zone is chosen and whose name is looked up. */
 void resolve(struct reply *r, const struct server *s, struct query *q);
-/* An RRset with the signatures that DO asks for, whole or not at all. `owner` NULL is the question's name. */
-bool resolve_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set, uint32_t ttl,
+/* An RRset with the signatures that DO asks for, whole or not at all. */
+bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set, uint32_t ttl,
                  uint32_t sig_ttl);
 /* The same for a response that is not complete without it: sets TC. */
-void resolve_must_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set);
+void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set);
 /* Octets of a key that make up its last (leftmost in text: first from the root) `labels` labels. */
 size_t resolve_key_prefix(const uint8_t *key, unsigned labels);
 
@@ -140,7 +142,7 @@ MUST_CHECK enum err denial_delegation(struct reply *r, const struct zone_node *c
 /* ---- additional.c ---- */
 
 /* Addresses of the name servers of a referral; those inside the delegated zone are required (RFC 9471). */
-void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns);
+void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at);
 /* Addresses of the targets of the answer, as far as they fit. */
 void additional_targets(struct reply *r);
 

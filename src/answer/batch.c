@@ -31,7 +31,7 @@ static bool signature_good(const struct server *s, struct answer_job *job) {
 
 static void make_key(struct query *q) {
   q->lookup.key = q->key;
-  q->lookup.key_size = (uint16_t)name_key(&q->job->request.qname, q->key);
+  q->lookup.key_size = (uint16_t)name_key_at(&q->job->request.qname, q->job->request.label_at, q->key);
 }
 
 /* Types that say something of the message or ask for a zone. Other types that no zone holds are only not there. */

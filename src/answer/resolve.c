@@ -6,19 +6,37 @@
 
 enum step { STEP_END, STEP_FOLLOW };
 
-bool resolve_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set, uint32_t ttl,
+bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set, uint32_t ttl,
                  uint32_t sig_ttl) {
   struct message_writer *w = &r->writer;
   if (!r->dnssec || set->sig_count == 0) return message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count);
   struct message_mark mark = message_mark(w);
+  uint16_t pointer = owner->pointer;
   if (message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count) &&
       message_put_rrset(w, section, owner, RR_RRSIG, sig_ttl, set->sigs, set->sig_count))
     return true;
   message_rewind(w, mark);
+  owner->pointer = pointer;
   return false;
 }
 
-void resolve_must_put(struct reply *r, enum section section, const uint8_t *owner, const struct zone_rrset *set) {
+/* How the owner of a node is written: as far as it can, it ends in the question's name, whatever the case (RFC 4343 §4.1). */
+static void owner_of(struct reply *r, const struct zone_snap *snap, const struct zone_node *node, struct message_owner *out) {
+  const struct name *question = &r->job->request.qname;
+  const struct query *q = r->query;
+  uint8_t labels[LIMIT_NAME_BYTES];
+  size_t size, shared;
+  bool plain = snap == q->lookup.snap && q->lookup.key_size + 1u == question->size; /* nothing is escaped */
+  if (plain && zone_node_labels(snap, node, q->key, q->lookup.key_size, labels, &size, &shared)) {
+    message_owner_begun(out, labels, size, shared ? MESSAGE_HEADER_BYTES + question->size - 1u - shared : 0);
+    return;
+  }
+  struct name owner;
+  zone_node_owner(snap, node, &owner);
+  message_owner_name(&r->writer, owner.octets, out);
+}
+
+void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
   if (r->truncated) return;
   r->truncated = !resolve_put(r, section, owner, set, set->ttl, set->sig_ttl);
 }
@@ -54,6 +72,7 @@ static void take_answer(struct reply *r, const struct zone_node *node, const str
   if (set->type == RR_A || set->type == RR_AAAA) return; /* the usual ones point nowhere */
   r->answer_node = node;
   r->answer_set = *set;
+  r->answer_at = wr_used(&r->writer.out);
 }
 
 /* ---- what a name that exists says ---- */
@@ -71,7 +90,7 @@ static bool put_signatures(struct reply *r, const struct zone_node *node) {
     zone_rrset_at(node, i, &set);
     if (set.sig_count == 0) continue;
     struct zone_rrset sigs = {.type = RR_RRSIG, .count = set.sig_count, .ttl = set.sig_ttl, .rrs = set.sigs};
-    resolve_must_put(r, SECTION_ANSWER, r->owner, &sigs);
+    resolve_must_put(r, SECTION_ANSWER, &r->owner, &sigs);
     some++;
   }
   return some;
@@ -83,12 +102,12 @@ static bool put_any(struct reply *r, const struct zone_node *node) {
   for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
     zone_rrset_at(node, i, &set);
     if (set.count == 0 || (set.type == RR_NSEC && !gathers_all(r))) continue;
-    resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
+    resolve_must_put(r, SECTION_ANSWER, &r->owner, &set);
     some++;
   }
   if (some && gathers_all(r) && !r->dnssec) put_signatures(r, node); /* RFC 4035 §3.1: records like others */
   if (some || !find(node, RR_NSEC, &set)) return some;
-  resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
+  resolve_must_put(r, SECTION_ANSWER, &r->owner, &set);
   return true;
 }
 
@@ -105,7 +124,7 @@ static enum step follow(struct reply *r, const uint8_t *target) {
 }
 
 static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
-  resolve_must_put(r, SECTION_ANSWER, r->owner, set);
+  resolve_must_put(r, SECTION_ANSWER, &r->owner, set);
   if (r->qtype == RR_CNAME) return STEP_END;
   const uint8_t *at = set->rrs, *target;
   uint16_t size;
@@ -129,8 +148,8 @@ static bool put_node(struct reply *r, const struct zone_node *node, enum step *s
     }
   }
   if (!found) return false;
-  resolve_must_put(r, SECTION_ANSWER, r->owner, &set);
   take_answer(r, node, &set);
+  resolve_must_put(r, SECTION_ANSWER, &r->owner, &set);
   return true;
 }
 
@@ -177,7 +196,11 @@ static enum step put_dname(struct reply *r) {
   if (!find(node, RR_DNAME, &set)) return STEP_END;
   struct name owner, target, link;
   zone_node_owner(r->lookup->snap, node, &owner);
-  if (r->dname_count < LIMIT_CHAIN_LINKS && dname_is_new(r, node)) resolve_must_put(r, SECTION_ANSWER, owner.octets, &set);
+  if (r->dname_count < LIMIT_CHAIN_LINKS && dname_is_new(r, node)) {
+    struct message_owner written;
+    owner_of(r, r->lookup->snap, node, &written);
+    resolve_must_put(r, SECTION_ANSWER, &written, &set);
+  }
   const uint8_t *at = set.rrs, *target_wire;
   uint16_t size;
   zone_rr_next(&at, &target_wire, &size);
@@ -187,8 +210,8 @@ static enum step put_dname(struct reply *r) {
     return STEP_END;
   }
   if (r->truncated) return STEP_END;
-  if (!message_put_rr(&r->writer, SECTION_ANSWER, r->owner, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size))
-    r->truncated = true;
+  const uint8_t *alias = r->links ? r->qname->octets : NULL;
+  if (!message_put_rr(&r->writer, SECTION_ANSWER, alias, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size)) r->truncated = true;
   return r->qtype == RR_CNAME ? STEP_END : follow(r, link.octets);
 }
 
@@ -233,7 +256,7 @@ static bool look_up_next(struct reply *r) {
   zone_lookup(&r->next);
   r->lookup = &r->next;
   r->qname = name;
-  r->owner = name->octets;
+  message_owner_name(&r->writer, name->octets, &r->owner);
   return true;
 }
 
@@ -249,19 +272,21 @@ static void put_negative_soa(struct reply *r) {
   zone_rr_next(&at, &rdata, &size);
   uint32_t minimum = get_u32(rdata + size - 4);
   uint32_t ttl = soa.ttl < minimum ? soa.ttl : minimum;
-  if (!resolve_put(r, SECTION_AUTHORITY, zone_apex(snap)->octets, &soa, ttl, ttl)) r->truncated = true;
+  struct message_owner owner;
+  owner_of(r, snap, zone_apex_node(snap), &owner);
+  if (!resolve_put(r, SECTION_AUTHORITY, &owner, &soa, ttl, ttl)) r->truncated = true;
 }
 
 /* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
 static void put_referral(struct reply *r, struct zone_rrset *ns) {
   const struct zone_node *cut = r->lookup->found.cut;
-  struct name owner;
-  zone_node_owner(r->lookup->snap, cut, &owner);
+  struct message_owner owner;
   if (!find(cut, RR_NS, ns)) return;
-  resolve_must_put(r, SECTION_AUTHORITY, owner.octets, ns);
+  owner_of(r, r->lookup->snap, cut, &owner);
+  resolve_must_put(r, SECTION_AUTHORITY, &owner, ns);
   if (!wants_proof(r)) return;
   struct zone_rrset ds;
-  if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, owner.octets, &ds);
+  if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, &owner, &ds);
   else prove(r, denial_delegation(r, cut));
 }
 
@@ -269,30 +294,32 @@ static void put_proofs(struct reply *r) {
   for (unsigned i = 0; i < r->proof_count && !r->truncated; i++) {
     const struct proof *p = &r->proofs[i];
     struct zone_rrset set;
-    struct name owner;
+    struct message_owner owner;
     if (!find(p->node, p->type, &set)) continue;
-    zone_node_owner(p->snap, p->node, &owner);
-    resolve_must_put(r, SECTION_AUTHORITY, owner.octets, &set);
+    owner_of(r, p->snap, p->node, &owner);
+    resolve_must_put(r, SECTION_AUTHORITY, &owner, &set);
   }
 }
 
 /* Everything behind the answer section. */
 static void put_rest(struct reply *r) {
   struct zone_rrset ns = {.count = 0};
+  size_t ns_at = wr_used(&r->writer.out);
   if (r->ending == END_NEGATIVE) put_negative_soa(r);
   else if (r->ending == END_REFERRAL) put_referral(r, &ns);
   if (r->rcode == RCODE_SERVFAIL || r->truncated) return;
   put_proofs(r);
   if (r->truncated) return;
-  if (ns.count) additional_glue(r, r->lookup->found.cut, &ns);
+  if (ns.count) additional_glue(r, r->lookup->found.cut, &ns, ns_at);
   else if (r->answer_node) additional_targets(r);
 }
 
 void resolve(struct reply *r, const struct server *s, struct query *q) {
   struct answer_job *job = q->job;
+  r->query = q;
   r->lookup = &q->lookup;
   r->qname = &job->request.qname;
-  r->owner = NULL;
+  message_owner_question(&r->owner);
   r->qtype = job->request.qtype;
   r->ending = END_ANSWER;
   r->answer_node = NULL;

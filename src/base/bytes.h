@@ -63,14 +63,15 @@ static inline uint64_t get_u64(const uint8_t *p) {
   return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
 }
 
+/* One store each: compilers do not always make one of several. */
 static inline void put_u16(uint8_t *p, uint16_t v) {
-  p[0] = (uint8_t)(v >> 8);
-  p[1] = (uint8_t)v;
+  if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) v = __builtin_bswap16(v);
+  memcpy(p, &v, sizeof v);
 }
 
 static inline void put_u32(uint8_t *p, uint32_t v) {
-  put_u16(p, (uint16_t)(v >> 16));
-  put_u16(p + 2, (uint16_t)v);
+  if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) v = __builtin_bswap32(v);
+  memcpy(p, &v, sizeof v);
 }
 
 static inline void put_u48(uint8_t *p, uint64_t v) {
@@ -115,6 +116,28 @@ static inline bool rd_u64(struct rd *r, uint64_t *out) {
   *out = get_u64(r->at);
   r->at += 8;
   return true;
+}
+
+/* What memcpy does, without a call where it is short, as most of what stands in messages is. */
+static inline void bytes_copy(uint8_t *to, const uint8_t *from, size_t n) {
+  enum { WORD_BYTES = 16, LONG_BYTES = 128 };
+  if (n > LONG_BYTES) {
+    memcpy(to, from, n);
+  } else if (n >= WORD_BYTES) { /* the last copy of each case overlaps the one before */
+    for (size_t i = 0; i + WORD_BYTES < n; i += WORD_BYTES)
+      memcpy(to + i, from + i, WORD_BYTES);
+    memcpy(to + n - WORD_BYTES, from + n - WORD_BYTES, WORD_BYTES);
+  } else if (n >= 8) {
+    memcpy(to, from, 8);
+    memcpy(to + n - 8, from + n - 8, 8);
+  } else if (n >= 4) {
+    memcpy(to, from, 4);
+    memcpy(to + n - 4, from + n - 4, 4);
+  } else if (n) {
+    to[0] = from[0];
+    to[n / 2] = from[n / 2];
+    to[n - 1] = from[n - 1];
+  }
 }
 
 struct wr {

@@ -88,8 +88,9 @@ struct request {
   uint16_t flags;
   uint8_t opcode;
   uint16_t question_count;
-  bool has_question; /* one question was read: qname, qtype, qclass are valid and the response can echo it */
-  struct name qname; /* as it came, original case */
+  bool has_question;                   /* one question was read: qname, qtype, qclass are valid and the response can echo it */
+  struct name qname;                   /* as it came, original case */
+  uint8_t label_at[LIMIT_NAME_LABELS]; /* offsets of its labels, qname.labels of them */
   uint16_t qtype, qclass;
   size_t question_end; /* offset behind the question; 12 without one */
   struct edns edns;
@@ -105,7 +106,7 @@ struct request {
  *   ERR_OK      understood; opcode, class, EDNS version are still to be judged by the caller, and so is a QUERY without a question
  * Header fields are set in every case but the first, the question as soon as it was read, so that a FORMERR can echo it. Of
  * opcodes nobody knows the body may have any shape (RFC 8906 §4 wants NOTIMP): always ERR_OK, with as much as could be read.
- * `qname.octets` beyond `qname.size` are not written. */
+ * `qname.octets` beyond `qname.size` and `label_at` beyond `qname.labels` are not written. */
 MUST_CHECK enum err request_parse(const uint8_t *bytes, size_t size, struct request *out);
 
 /* ---- reading the records of a message (responses, transfers, NOTIFY) ---- */
@@ -156,7 +157,7 @@ struct message_writer {
   bool has_slots;                         /* `slots` was cleared */
   uint8_t question_labels;                /* 0xff: not looked at yet */
   uint8_t question_at[LIMIT_NAME_LABELS]; /* offsets of the question's labels in its name */
-  uint16_t slot_mask;                     /* slots - 1 */
+  uint16_t slot_mask;                     /* slots - 1, once they were cleared */
   uint16_t slots[MESSAGE_SLOTS_MAX];
 };
 
@@ -172,10 +173,34 @@ enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3
  * cheapest. False, and nothing written, if it does not fit. */
 bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
                     uint32_t ttl, const uint8_t *rdata, size_t rdata_size);
+
+/* An owner ready to be copied: labels, and behind them a pointer or the root. Once it was written, a pointer to it is enough for
+ * further records, which is what message_put_rrset makes of it. */
+struct message_owner {
+  uint16_t pointer; /* 0: not written yet */
+  uint16_t size;
+  uint8_t octets[LIMIT_NAME_BYTES + 2];
+};
+/* The name that stands at `offset`, at most 0x3fff. */
+static inline void message_owner_at(struct message_owner *out, size_t offset) {
+  out->pointer = (uint16_t)(0xc000 | offset);
+}
+static inline void message_owner_question(struct message_owner *out) {
+  message_owner_at(out, MESSAGE_HEADER_BYTES);
+}
+/* `size` octets of labels in front of the name at `parent` (0: the root). */
+void message_owner_begun(struct message_owner *out, const uint8_t *labels, size_t size, size_t parent);
+/* Any name, compressed against what the message has. */
+void message_owner_name(struct message_writer *w, const uint8_t *name_wire, struct message_owner *out);
+/* The name at `at`, of whose labels the first may already be a pointer. */
+void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
+
 /* A whole RRset of class IN: `count` RDATA packed as zone/zone.h does, [u16 size in host order][rdata], each padded to 2 octets.
- * `owner_wire` as above. All or nothing. */
-bool message_put_rrset(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint32_t ttl,
+ * All or nothing. */
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
                        const uint8_t *rrs, unsigned count);
+/* Where the RDATA of the record at `at` begin, and the record behind it. */
+size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next);
 /* A place to come back to: an RRset that does not fit whole is taken back. */
 struct message_mark {
   uint8_t *at;

@@ -8,21 +8,20 @@ enum {
   POINTER_MAX = 0x3fff,
   RR_FIXED_BYTES = 10,
   QNAME_POINTER = POINTER | MESSAGE_HEADER_BYTES,
-  QUESTION_UNREAD = 0xff
+  QUESTION_UNREAD = 0xff,
+  LONG_BYTES = 4096, /* a message of more wants more slots */
 };
 
 void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags) {
   assert(limit >= MESSAGE_HEADER_BYTES && limit <= LIMIT_MESSAGE_BYTES);
-  w->out = wr_make(buffer, limit);
-  put_u16(buffer, id);
-  put_u16(buffer + 2, flags);
-  w->out.at += MESSAGE_HEADER_BYTES;
+  w->out = (struct wr){buffer, buffer + MESSAGE_HEADER_BYTES, buffer + limit, false};
   w->reserve = 0;
-  w->counts[0] = w->counts[1] = w->counts[2] = w->counts[3] = 0;
+  memset(w->counts, 0, sizeof w->counts);
   w->question_labels = 0;
   w->has_question = false;
-  w->slot_mask = limit > 4096 ? MESSAGE_SLOTS_MAX - 1 : MESSAGE_SLOTS_SMALL - 1;
   w->has_slots = false;
+  put_u16(buffer, id);
+  put_u16(buffer + 2, flags);
 }
 
 static inline bool has_room(const struct message_writer *w, size_t n) {
@@ -56,7 +55,7 @@ bool message_echo_question(struct message_writer *w, const struct request *req) 
   assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
   size_t n = req->question_end - MESSAGE_HEADER_BYTES;
   if (!req->has_question || !has_room(w, n)) return false;
-  memcpy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
+  bytes_copy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
   w->out.at += n;
   set_question(w);
   return true;
@@ -82,10 +81,17 @@ static inline uint32_t load32(const uint8_t *p) {
   return x;
 }
 
+static inline uint64_t load64(const uint8_t *p) {
+  uint64_t x;
+  memcpy(&x, p, 8);
+  return x;
+}
+
 static inline bool same_label(const uint8_t *a, const uint8_t *b) {
   unsigned n = a[0];
   if (b[0] != n) return false;
-  if (n > 8) return memcmp(a + 1, b + 1, n) == 0;
+  if (n > 16) return memcmp(a + 1, b + 1, n) == 0;
+  if (n >= 8) return load64(a + 1) == load64(b + 1) && load64(a + n - 7) == load64(b + n - 7);
   if (n >= 4) return load32(a + 1) == load32(b + 1) && load32(a + n - 3) == load32(b + n - 3);
   return a[1] == b[1] && a[n] == b[n] && a[n / 2 + 1] == b[n / 2 + 1];
 }
@@ -116,25 +122,11 @@ static inline size_t behind_label(const uint8_t *message, size_t at) {
   return message[next] == 0 ? 0 : next;
 }
 
-/* How many octets before two ends are the same, at most `max`. */
-static inline size_t common_tail(const uint8_t *a_end, const uint8_t *b_end, size_t max) {
-  size_t n = 0;
-  for (; n + 8 <= max; n += 8) {
-    uint64_t differ = get_u64(a_end - n - 8) ^ get_u64(b_end - n - 8);
-    if (differ) return n + (unsigned)__builtin_ctzll(differ) / 8;
-  }
-  while (n < max && a_end[-(ptrdiff_t)n - 1] == b_end[-(ptrdiff_t)n - 1])
-    n++;
-  return n;
-}
-
 /* How far a name's labels from the right are those of the question: takes them off `left` and returns their offset. */
 static inline size_t match_question(const struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned *left) {
+  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
   unsigned i = *left, k = w->question_labels;
-  size_t size = at[i] + 1u, question_size = w->question_at[k] + 1u;
-  const uint8_t *question_end = w->out.base + MESSAGE_HEADER_BYTES + question_size;
-  size_t same = common_tail(name + size, question_end, size < question_size ? size : question_size);
-  while (i > 0 && k > 0 && size - at[i - 1] <= same && size - at[i - 1] == question_size - w->question_at[k - 1]) {
+  while (i > 0 && k > 0 && same_label(name + at[i - 1], question + w->question_at[k - 1])) {
     i--;
     k--;
   }
@@ -155,10 +147,16 @@ static size_t match_question_folded(const struct message_writer *w, const uint8_
   return MESSAGE_HEADER_BYTES + (size_t)w->question_at[k];
 }
 
+static void clear_slots(struct message_writer *w) {
+  unsigned slots = w->out.end - w->out.base > LONG_BYTES ? MESSAGE_SLOTS_MAX : MESSAGE_SLOTS_SMALL;
+  w->slot_mask = (uint16_t)(slots - 1);
+  memset(w->slots, 0, slots * sizeof w->slots[0]);
+  w->has_slots = true;
+}
+
 /* Remembers the `left` labels of a name that were written out from offset `start` on, in front of the name at `parent`. */
 static void remember(struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned left, size_t start, size_t parent) {
-  if (!w->has_slots) memset(w->slots, 0, (w->slot_mask + 1u) * sizeof w->slots[0]);
-  w->has_slots = true;
+  if (!w->has_slots) clear_slots(w);
   while (left-- > 0) {
     size_t offset = start + at[left];
     if (offset <= POINTER_MAX) w->slots[slot_of(w, name + at[left], parent)] = (uint16_t)offset;
@@ -166,41 +164,55 @@ static void remember(struct message_writer *w, const uint8_t *name, const uint8_
   }
 }
 
-/* Writes a name of which the longest known suffix becomes a pointer; returns the octets of `name`, 0 if it does not fit. */
-static size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
+/* A name on its way into the message. */
+struct name_form {
+  unsigned labels, left; /* in all, and that must be written out */
+  size_t parent;         /* offset of the rest; 0: the root */
   uint8_t at[LIMIT_NAME_LABELS];
+};
+
+/* Finds the longest suffix that the message has. */
+static inline void find_suffix(struct message_writer *w, const uint8_t *name, bool is_owner, struct name_form *f) {
   const uint8_t *message = w->out.base;
-  unsigned labels = label_offsets(name, at), left = labels;
+  unsigned left = f->labels = label_offsets(name, f->at);
   if (w->question_labels == QUESTION_UNREAD)
     w->question_labels = (uint8_t)label_offsets(message + MESSAGE_HEADER_BYTES, w->question_at);
-  size_t parent = w->question_labels ? match_question(w, name, at, &left) : 0;
+  size_t parent = w->question_labels ? match_question(w, name, f->at, &left) : 0;
   for (; left > 0 && w->has_slots; left--) {
-    const uint8_t *label = name + at[left - 1];
+    const uint8_t *label = name + f->at[left - 1];
     size_t known = w->slots[slot_of(w, label, parent)];
     if (known == 0 || !same_label(message + known, label) || behind_label(message, known) != parent) break;
     parent = known;
   }
   if (is_owner && left > 0 && w->question_labels) {
-    unsigned folded_left = labels;
-    size_t folded = match_question_folded(w, name, at, &folded_left);
+    unsigned folded_left = f->labels;
+    size_t folded = match_question_folded(w, name, f->at, &folded_left);
     if (folded_left < left) {
       left = folded_left;
       parent = folded;
     }
   }
-  size_t literal = at[left];
-  if (!has_room(w, literal + (parent ? 2 : 1))) return 0;
+  f->left = left;
+  f->parent = parent;
+}
+
+/* Writes a name of which the longest known suffix becomes a pointer; returns the octets of `name`, 0 if it does not fit. */
+static inline size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
+  struct name_form f;
+  find_suffix(w, name, is_owner, &f);
+  size_t literal = f.at[f.left];
+  if (!has_room(w, literal + (f.parent ? 2 : 1))) return 0;
   size_t start = offset_of(w, w->out.at);
-  memcpy(w->out.at, name, literal);
+  bytes_copy(w->out.at, name, literal);
   w->out.at += literal;
-  if (parent) {
-    put_u16(w->out.at, (uint16_t)(POINTER | parent));
+  if (f.parent) {
+    put_u16(w->out.at, (uint16_t)(POINTER | f.parent));
     w->out.at += 2;
   } else {
     *w->out.at++ = 0;
   }
-  if (left > 0) remember(w, name, at, left, start, parent);
-  return at[labels] + 1u;
+  if (f.left > 0) remember(w, name, f.at, f.left, start, f.parent);
+  return f.at[f.labels] + 1u;
 }
 
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire) {
@@ -209,24 +221,38 @@ bool message_put_name(struct message_writer *w, const uint8_t *name_wire) {
 
 /* ---- records ---- */
 
-static inline bool put_pointer(struct message_writer *w, uint16_t pointer) {
-  if (!has_room(w, 2)) return false;
-  put_u16(w->out.at, pointer);
-  w->out.at += 2;
-  return true;
+void message_owner_name(struct message_writer *w, const uint8_t *name, struct message_owner *out) {
+  struct name_form f;
+  find_suffix(w, name, true, &f);
+  if (f.left == 0 && f.parent) {
+    message_owner_at(out, f.parent);
+    return;
+  }
+  message_owner_begun(out, name, f.at[f.left], f.parent);
 }
 
-static inline bool put_owner(struct message_writer *w, const uint8_t *owner_wire) {
-  if (owner_wire) return put_name(w, owner_wire, true) > 0;
-  assert(w->has_question);
-  return put_pointer(w, QNAME_POINTER);
+void message_owner_begun(struct message_owner *out, const uint8_t *labels, size_t size, size_t parent) {
+  bytes_copy(out->octets, labels, size);
+  out->pointer = 0;
+  if (parent) put_u16(out->octets + size, (uint16_t)(POINTER | parent));
+  else out->octets[size] = 0;
+  out->size = (uint16_t)(size + (parent ? 2 : 1));
 }
 
-/* The pointer that stands for the owner just written at `at`; 0 where there is none: the root, or too far. */
-static inline uint16_t pointer_to(const struct message_writer *w, const uint8_t *at) {
+/* Writes an owner where there is room for it; returns what comes behind it. */
+static inline uint8_t *put_owner(const struct message_writer *w, uint8_t *at, struct message_owner *owner) {
+  if (owner->pointer) {
+    put_u16(at, owner->pointer);
+    return at + 2;
+  }
+  bytes_copy(at, owner->octets, owner->size);
   size_t offset = offset_of(w, at);
-  if (at[0] >= 0xc0) return get_u16(at);
-  return at[0] && offset <= POINTER_MAX ? (uint16_t)(POINTER | offset) : 0;
+  if (owner->size > 2 && offset <= POINTER_MAX) owner->pointer = (uint16_t)(POINTER | offset);
+  return at + owner->size;
+}
+
+static inline size_t owner_size(const struct message_owner *owner) {
+  return owner->pointer ? 2 : owner->size;
 }
 
 /* RDATA whose names may be compressed: `prefix` octets, then the names, then the rest. */
@@ -274,7 +300,16 @@ static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t cl
 bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
                     uint32_t ttl, const uint8_t *rdata, size_t rdata_size) {
   struct message_mark mark = message_mark(w);
-  if (w->counts[section] == UINT16_MAX || !put_owner(w, owner_wire) || !put_body(w, type, class, ttl, rdata, rdata_size)) {
+  bool fits = w->counts[section] < UINT16_MAX;
+  if (fits && owner_wire) {
+    fits = put_name(w, owner_wire, true) > 0;
+  } else if (fits) {
+    assert(w->has_question);
+    fits = has_room(w, 2);
+    if (fits) put_u16(w->out.at, QNAME_POINTER);
+    w->out.at += fits ? 2 : 0;
+  }
+  if (!fits || !put_body(w, type, class, ttl, rdata, rdata_size)) {
     message_rewind(w, mark);
     return false;
   }
@@ -282,30 +317,66 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   return true;
 }
 
-bool message_put_rrset(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint32_t ttl,
-                       const uint8_t *rrs, unsigned count) {
-  struct message_mark mark = message_mark(w);
-  uint16_t owner = 0; /* how the second and later records write it */
-  if (w->counts[section] + count > UINT16_MAX) return false;
+/* RRs of a type without names to compress. Nothing is written unless all fit, but for octets behind the message's end. */
+static inline bool put_plain_set(struct message_writer *w, struct message_owner *owner, uint16_t type, uint32_t ttl,
+                                 const uint8_t *rrs, unsigned count) {
+  uint8_t *at = w->out.at;
+  const uint8_t *stop = w->out.end - w->reserve;
   for (unsigned i = 0; i < count; i++) {
     uint16_t size;
     memcpy(&size, rrs, sizeof size);
-    bool fits;
-    if (i > 0 && owner) {
-      fits = put_pointer(w, owner);
-    } else {
-      const uint8_t *at = w->out.at;
-      fits = put_owner(w, owner_wire);
-      if (i == 0 && fits) owner = pointer_to(w, at);
-    }
+    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return false;
+    at = put_owner(w, at, owner);
+    put_u32(at, (uint32_t)type << 16 | CLASS_IN);
+    put_u32(at + 4, ttl);
+    put_u16(at + 8, size);
+    bytes_copy(at + RR_FIXED_BYTES, rrs + 2, size);
+    at += RR_FIXED_BYTES + size;
+    rrs += 2 + ((size + 1u) & ~1u);
+  }
+  w->out.at = at;
+  return true;
+}
+
+static bool put_compressed_set(struct message_writer *w, struct message_owner *owner, uint16_t type, uint32_t ttl,
+                               const uint8_t *rrs, unsigned count) {
+  struct message_mark mark = message_mark(w);
+  for (unsigned i = 0; i < count; i++) {
+    uint16_t size;
+    memcpy(&size, rrs, sizeof size);
+    bool fits = has_room(w, owner_size(owner));
+    if (fits) w->out.at = put_owner(w, w->out.at, owner);
     if (!fits || !put_body(w, type, CLASS_IN, ttl, rrs + 2, size)) {
       message_rewind(w, mark);
       return false;
     }
     rrs += 2 + ((size + 1u) & ~1u);
   }
-  w->counts[section] = (uint16_t)(w->counts[section] + count);
   return true;
+}
+
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
+                       const uint8_t *rrs, unsigned count) {
+  uint16_t pointer = owner->pointer;
+  bool fits = w->counts[section] + count <= UINT16_MAX &&
+              (rr_compress_offset(type) < 0 ? put_plain_set : put_compressed_set)(w, owner, type, ttl, rrs, count);
+  if (fits) w->counts[section] = (uint16_t)(w->counts[section] + count);
+  else owner->pointer = pointer;
+  return fits;
+}
+
+size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next) {
+  const uint8_t *p = w->out.base + at;
+  while (*p && *p < 0xc0)
+    p += *p + 1u;
+  p += (*p ? 2 : 1) + RR_FIXED_BYTES;
+  *next = offset_of(w, p) + get_u16(p - 2);
+  return offset_of(w, p);
+}
+
+void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out) {
+  uint16_t first = get_u16(w->out.base + at);
+  message_owner_at(out, first >= POINTER ? first & POINTER_MAX : at);
 }
 
 struct message_mark message_mark(const struct message_writer *w) {

@@ -193,33 +193,56 @@ enum { WORD_BYTES = 16, FAST_NAME_BYTES = LIMIT_NAME_BYTES - WORD_BYTES + 1 };
 typedef uint8_t word __attribute__((vector_size(WORD_BYTES)));
 typedef uint64_t halves __attribute__((vector_size(WORD_BYTES)));
 
-/* A label folded a word at a time: reads and writes up to WORD_BYTES - 1 octets past its end. False if it holds octets that need
- * an escape; then what was written is of no use. */
-static inline bool key_label_words(const uint8_t *label, unsigned n, uint8_t *to) {
-  static const word first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  word escapes = {0};
-  for (unsigned done = 0; done < n; done += WORD_BYTES) {
-    word w;
-    memcpy(&w, label + done, sizeof w);
-    escapes |= (word)(w <= KEY_ESCAPE) & (word)(first < (uint8_t)(n - done));
-    w |= (word)(w - 'A' < 26) & 0x20;
-    memcpy(to + done, &w, sizeof w);
-  }
-  halves h = (halves)escapes;
-  return (h[0] | h[1]) == 0;
+static inline word word_load(const uint8_t *p) {
+  word w;
+  memcpy(&w, p, sizeof w);
+  return w;
 }
 
-size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
-  uint8_t at[LIMIT_NAME_LABELS], *to = out;
-  bool fast = n->size <= FAST_NAME_BYTES; /* reading past the last label stays inside the name's room */
-  for (unsigned i = label_offsets(n, at); i-- > 0;) {
-    const uint8_t *label = n->octets + at[i] + 1;
-    unsigned length = label[-1];
-    if (fast && key_label_words(label, length, to)) to += length;
-    else to = key_label_bytewise(label, length, to);
+/* Folds a word of a label into the key; which of its octets need an escape. */
+static inline word key_word(const uint8_t *label, uint8_t *to) {
+  word w = word_load(label), folded = w | ((word)(w - 'A' < 26) & 0x20);
+  memcpy(to, &folded, sizeof folded);
+  return (word)(w <= KEY_ESCAPE);
+}
+
+/* The key a word at a time, which reads and writes up to WORD_BYTES - 1 octets past the end of each label. 0: some octet needs an
+ * escape, or it is the root. */
+static inline size_t key_wordwise(const struct name *n, const uint8_t *label_at, uint8_t *out) {
+  static const uint8_t firsts[2 * WORD_BYTES] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+  word escapes = {0};
+  uint8_t *to = out;
+  for (unsigned i = n->labels; i-- > 0;) {
+    const uint8_t *label = n->octets + label_at[i] + 1;
+    unsigned left = label[-1];
+    for (; left > WORD_BYTES; left -= WORD_BYTES, label += WORD_BYTES, to += WORD_BYTES)
+      escapes |= key_word(label, to);
+    escapes |= key_word(label, to) & word_load(firsts + WORD_BYTES - left);
+    to += left;
+    *to++ = 0;
+  }
+  halves h = (halves)escapes;
+  return h[0] | h[1] ? 0 : (size_t)(to - out);
+}
+
+size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NAME_KEY_BYTES]) {
+  if (n->size <= FAST_NAME_BYTES) { /* reading past the last label stays inside the name's room */
+    size_t size = key_wordwise(n, label_at, out);
+    if (size) return size;
+  }
+  uint8_t *to = out;
+  for (unsigned i = n->labels; i-- > 0;) {
+    const uint8_t *label = n->octets + label_at[i];
+    to = key_label_bytewise(label + 1, label[0], to);
     *to++ = 0;
   }
   return (size_t)(to - out);
+}
+
+size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
+  uint8_t at[LIMIT_NAME_LABELS];
+  label_offsets(n, at);
+  return name_key_at(n, at, out);
 }
 
 void name_from_key(const uint8_t *key, size_t size, struct name *out) {

@@ -8,23 +8,23 @@ enum { OPT_FIXED_BYTES = 11, RR_FIXED_BYTES = 10, TYPE_AT_OPT = 1 };
 
 /* Reads the question at offset 12. Nothing stands before it, so a pointer could only aim at the header or at itself. */
 static bool parse_question(struct request *q) {
-  const uint8_t *start = q->bytes + MESSAGE_HEADER_BYTES, *end = q->bytes + q->size, *p = start;
+  enum { TYPE_AND_CLASS_BYTES = 4 };
+  if (q->size < MESSAGE_HEADER_BYTES + 1 + TYPE_AND_CLASS_BYTES) return false;
+  const uint8_t *name = q->bytes + MESSAGE_HEADER_BYTES;
+  size_t room = q->size - MESSAGE_HEADER_BYTES - TYPE_AND_CLASS_BYTES, at = 0; /* for the name */
+  if (room > LIMIT_NAME_BYTES) room = LIMIT_NAME_BYTES;
   unsigned labels = 0;
-  for (;; labels++) {
-    if (p >= end) return false;
-    unsigned n = *p;
-    if (n == 0) break;
-    if (n > LIMIT_LABEL_BYTES || p - start + n + 1 >= LIMIT_NAME_BYTES) return false;
-    p += n + 1;
+  for (unsigned n; (n = name[at]) != 0; labels++) {
+    if (n > LIMIT_LABEL_BYTES || at + n + 1 >= room) return false; /* the root, too, must have room */
+    q->label_at[labels] = (uint8_t)at;
+    at += n + 1;
   }
-  p++;
-  if (end - p < 4) return false;
-  q->qname.size = (uint8_t)(p - start);
+  q->qname.size = (uint8_t)++at;
   q->qname.labels = (uint8_t)labels;
-  memcpy(q->qname.octets, start, (size_t)(p - start));
-  q->qtype = get_u16(p);
-  q->qclass = get_u16(p + 2);
-  q->question_end = (size_t)(p + 4 - q->bytes);
+  bytes_copy(q->qname.octets, name, at);
+  q->qtype = get_u16(name + at);
+  q->qclass = get_u16(name + at + 2);
+  q->question_end = MESSAGE_HEADER_BYTES + at + TYPE_AND_CLASS_BYTES;
   q->has_question = true;
   return true;
 }

@@ -117,6 +117,10 @@ int rr_rdata_compare(uint16_t type, const uint8_t *a, size_t an, const uint8_t *
 }
 
 bool rr_rdata_target(uint16_t type, const uint8_t *rdata, size_t n, const uint8_t **target_wire) {
+  if (type == RR_NS || type == RR_MX) { /* the usual ones */
+    *target_wire = rdata + (type == RR_MX ? 2 : 0);
+    return true;
+  }
   const struct rr_row *row = rr_row(type);
   struct name_range target[RR_NAMES_MAX];
   if (!has_flag(row, FIELD_F_GLUE) || rr_name_ranges(row, rdata, n, FIELD_F_GLUE, target) == 0) return false;

@@ -1,4 +1,4 @@
-#include "zone/record_priv.h"
+#include "zone/snap_priv.h"
 
 #include <assert.h>
 
@@ -157,4 +157,39 @@ void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, c
   out->labels = (uint8_t)labels;
   for (size_t i = 0; case_bits && i < own_octets; i++)
     if (case_bits[i / 8] >> (i % 8) & 1 && out->octets[i] >= 'a' && out->octets[i] <= 'z') out->octets[i] ^= 0x20;
+}
+
+/* Octets before the first that is 00 or 01: the end of a label of a key, or an escape. There is one. */
+static inline size_t plain_octets(const uint8_t *key, size_t room) {
+  size_t at = 0;
+  for (; at + 8 <= room; at += 8) {
+    uint64_t x = key_load(key + at), low = (x - UINT64_C(0x0202020202020202)) & ~x & UINT64_C(0x8080808080808080);
+    if (low) return key_first_difference(low, at);
+  }
+  while (key[at] > 1)
+    at++;
+  return at;
+}
+
+bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out,
+                      size_t *size, size_t *shared) {
+  size_t own_size = record_key_size(n);
+  const uint8_t *own = record_key(n);
+  if (record_has_case(n)) return false;
+  key_size -= s->apex_key_size;
+  size_t common = key_common(key + s->apex_key_size, own, key_size < own_size ? key_size : own_size);
+  while (common && own[common - 1] != 0)
+    common--;
+  uint8_t *at = out + (own_size - common); /* the key's labels are in the other direction */
+  for (const uint8_t *label = own + common, *end = own + own_size; label < end;) {
+    size_t length = plain_octets(label, (size_t)(end - label));
+    if (label[length] != 0) return false;
+    at -= length + 1;
+    at[0] = (uint8_t)length;
+    bytes_copy(at + 1, label, length);
+    label += length + 1;
+  }
+  *size = own_size - common;
+  *shared = s->apex_key_size + common;
+  return true;
 }

@@ -63,6 +63,11 @@ unsigned zone_rrset_count(const struct zone_node *n);
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
 /* Owner name with its case as loaded. */
 void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out);
+/* The owner as labels in front of what it shares with a name of the zone whose order key is `key`: writes them in wire form to
+ * `out`, LIMIT_NAME_BYTES, says their size, and how many octets of the key are shared, the apex's included. False: it has upper
+ * case or octets that keys escape, and zone_node_owner has to be asked. */
+bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out,
+                      size_t *size, size_t *shared);
 
 /* What one walk finds for a name at or below the apex (RFC 1034 §4.3.2, RFC 4592 §3.3.1, RFC 6672 §3.2). */
 struct zone_answer {

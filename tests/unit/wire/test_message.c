@@ -168,6 +168,14 @@ static size_t pack(uint8_t *to, const char *type, const char *const *texts, unsi
   return used;
 }
 
+/* NULL: the question's name. */
+static bool put_set(enum section section, const struct name *name, uint16_t type, const uint8_t *rrs, unsigned count) {
+  struct message_owner owner;
+  if (name) message_owner_name(&writer, name->octets, &owner);
+  else message_owner_question(&owner);
+  return message_put_rrset(&writer, section, &owner, type, 300, rrs, count);
+}
+
 static void test_rrset(void **state) {
   static const char *const mx[] = {"10 a.example.com.", "20 b.example.com.", "30 ."}, *const txt[] = {"one", "fo ur"};
   uint8_t rrs[512];
@@ -175,12 +183,12 @@ static void test_rrset(void **state) {
   name_of("example.com.", &owner);
   start(512, "www.example.com.");
   pack(rrs, "MX", mx, 3);
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, NULL, RR_MX, 300, rrs, 3));
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, owner.octets, RR_MX, 300, rrs, 3));
+  assert_true(put_set(SECTION_ANSWER, NULL, RR_MX, rrs, 3));
+  assert_true(put_set(SECTION_ANSWER, &owner, RR_MX, rrs, 3));
   pack(rrs, "TXT", txt, 2);
   name_of("new.example.org.", &owner);
-  assert_true(message_put_rrset(&writer, SECTION_ADDITIONAL, owner.octets, RR_TXT, 300, rrs, 2));
-  assert_true(message_put_rrset(&writer, SECTION_ADDITIONAL, owner.octets, RR_TXT, 300, rrs, 0));
+  assert_true(put_set(SECTION_ADDITIONAL, &owner, RR_TXT, rrs, 2));
+  assert_true(put_set(SECTION_ADDITIONAL, &owner, RR_TXT, rrs, 0));
   assert_int_equal(writer.counts[SECTION_ANSWER], 6);
   assert_int_equal(writer.counts[SECTION_ADDITIONAL], 2);
   assert_message(QUESTION_BYTES + (12 + 6) * 2 + (12 + 3) + (12 + 4) * 2 + (12 + 3) + (17 + 10 + 4) + (12 + 6),
@@ -194,7 +202,7 @@ static void test_rrset_of_the_root(void **state) {
   uint8_t rrs[128];
   pack(rrs, "NS", ns, 2);
   start(512, "www.example.com.");
-  assert_true(message_put_rrset(&writer, SECTION_AUTHORITY, name_root.octets, RR_NS, 300, rrs, 2));
+  assert_true(put_set(SECTION_AUTHORITY, &name_root, RR_NS, rrs, 2));
   assert_message(QUESTION_BYTES + (1 + 10 + 8) + (1 + 10 + 4), ". NS a.root.\n. NS b.root.\n");
 }
 
@@ -205,11 +213,37 @@ static void test_rrset_is_all_or_nothing(void **state) {
   size_t whole = QUESTION_BYTES + (12 + 15) + (12 + 4);
   for (size_t limit = QUESTION_BYTES; limit <= whole; limit++) {
     start(limit, "www.example.com.");
-    bool fits = message_put_rrset(&writer, SECTION_ANSWER, NULL, RR_NS, 300, rrs, 2);
+    bool fits = put_set(SECTION_ANSWER, NULL, RR_NS, rrs, 2);
     assert_int_equal(fits, limit == whole);
     assert_int_equal(writer.counts[SECTION_ANSWER], fits ? 2 : 0);
     assert_int_equal(message_finish(&writer, 0), fits ? whole : QUESTION_BYTES);
   }
+}
+
+/* The first record writes the owner, all others point there, also those of further sets; what did not fit is not pointed at. */
+static void test_owner_written_once(void **state) {
+  static const char *const ns[] = {"a.example.com.", "a.example.com."}, *const txt[] = {"one"};
+  uint8_t rrs[128];
+  struct message_owner owner;
+  pack(rrs, "NS", ns, 2);
+  start(QUESTION_BYTES + (4 + 2 + 10 + 4) + (12 + 2) + (12 + 4), "www.example.com.");
+  message_owner_begun(&owner, (const uint8_t *)"\3new", 4, 12 + 4);
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_NS, 300, rrs, 2));
+  assert_int_equal(owner.pointer, 0xc000 | QUESTION_BYTES);
+  pack(rrs, "TXT", txt, 1);
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_TXT, 300, rrs, 1));
+  message_owner_begun(&owner, (const uint8_t *)"\3far", 4, 12 + 4);
+  assert_false(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_TXT, 300, rrs, 1));
+  assert_int_equal(owner.pointer, 0);
+  size_t next, at = message_rdata_at(&writer, QUESTION_BYTES, &next);
+  assert_int_equal(at, QUESTION_BYTES + 6 + 10);
+  message_owner_written(&writer, at, &owner);
+  assert_int_equal(owner.pointer, 0xc000 | at);
+  at = message_rdata_at(&writer, next, &next); /* there is a pointer, so that is what it is known by */
+  message_owner_written(&writer, at, &owner);
+  assert_int_equal(owner.pointer, get_u16(buffer + at));
+  assert_message(QUESTION_BYTES + (4 + 2 + 10 + 4) + (12 + 2) + (12 + 4),
+                 "new.example.com. NS a.example.com.\nnew.example.com. NS a.example.com.\nnew.example.com. TXT \"one\"\n");
 }
 
 static void test_echo(void **state) {
@@ -327,7 +361,7 @@ static void test_far_names(void **state) {
   struct name owner;
   pack(rrs, "NS", ns, 2);
   name_of("very.far.away.", &owner);
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, owner.octets, RR_NS, 300, rrs, 2));
+  assert_true(put_set(SECTION_ANSWER, &owner, RR_NS, rrs, 2));
   buf_clear(&got);
   read_back(message_finish(&writer, 0), &got);
   assert_non_null(strstr(buf_text(&got), "very.far.away. NS a.\nvery.far.away. NS x.far.away.\n"));
@@ -372,6 +406,7 @@ int main(void) {
       cmocka_unit_test(test_no_room),
       cmocka_unit_test(test_rewind),
       cmocka_unit_test(test_rrset),
+      cmocka_unit_test(test_owner_written_once),
       cmocka_unit_test(test_rrset_of_the_root),
       cmocka_unit_test(test_rrset_is_all_or_nothing),
       cmocka_unit_test(test_echo),
