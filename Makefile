@@ -7,7 +7,7 @@ PY    := /usr/bin/python3
 MESON := meson setup --wipe -Dwerror=true
 SAN   := -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all build demo test lint format bench fuzz soak debug asan tsan clang fuzzers docs install clean help
+.PHONY: all build demo test lint format bench fuzz sim soak debug asan tsan clang fuzzers docs install clean help
 
 all: build
 
@@ -70,6 +70,11 @@ docs: packages-build packages-test $(BUILD)/debug/build.ninja
 ## make fuzz     each fuzz target for SECONDS (default 60) seconds
 fuzz: fuzzers
 	@$(PY) tests/fuzz/run.py --seconds $(or $(SECONDS),60)
+
+## make sim      whole servers under a virtual clock: SEED=1 SEEDS=100, or SECONDS=60; one seed again: make sim SEED=7 ARGS=--verbose
+sim: build
+	@ninja -C $(BUILD)/release -j$(JOBS) --quiet tests/sim/tandem_sim
+	@$(BUILD)/release/tests/sim/tandem_sim --jobs $(JOBS) --seed $(or $(SEED),1) $(if $(SECONDS),--seconds $(SECONDS),--seeds $(or $(SEEDS),1)) $(ARGS)
 
 ## make bench    Tandem beside Knot, NSD, BIND and PowerDNS in one interleaved run; ARGS="--quick" or what bench/bench.py --help says
 bench: packages-build-test-bench build

@@ -117,8 +117,12 @@ void db_rollback(struct db *db) {
   if (db->connection && !sqlite3_get_autocommit(db->connection)) sqlite3_exec(db->connection, "ROLLBACK", NULL, NULL, NULL);
 }
 
+/* That the WAL is empty now has to be durable, too: frames behind which one is lost would be replayed over what is newer. */
 enum err db_settle(struct db *db, struct store_error *error) {
+  sqlite3_file *wal = NULL;
   int rc = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
+  if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
   return rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
 }
 

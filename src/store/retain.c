@@ -1,7 +1,7 @@
 /* How much history is kept. There is no index by zone (change.c), so passes go over all rows in order of their numbers, a few
  * hundred a step: of every zone they meet its changesets oldest first. The first pass after a start only counts what each zone has;
- * later ones delete, always a zone's oldest, so that what stays is a chain from the head without holes. What the zone's image does
- * not hold yet is never deleted. */
+ * later ones delete, always a zone's oldest, so that what stays is a chain from the head without holes. What leads on
+ * from the zone's image is never deleted, nor the change that made the image: the next one is chained to its sum. */
 #include "store/store_priv.h"
 
 #include <stdlib.h>
@@ -57,7 +57,7 @@ static bool goes(struct store *s, const struct look *l, int64_t now_s) {
   const struct store_retention *keep = &s->retain.keep;
   struct zone_row *row = zones_find(s, l->zone);
   if (!row) return true; /* of a zone that is forgotten */
-  if (l->version != row->first_version || l->version > row->image.version || l->version + keep->least > row->version) return false;
+  if (l->version != row->first_version || l->version >= row->image.version || l->version + keep->least > row->version) return false;
   bool old = keep->age_s && l->at_s < now_s - (int64_t)keep->age_s;
   if (!old && row->history_bytes <= most_bytes(s, row)) return false;
   row->first_version++;

@@ -70,9 +70,10 @@ static enum err load(struct store *s, struct store_error *error) {
   if (!err) err = db_open(&s->db, s->dir, s->env.vfs, error);
   if (!err) err = zones_load(s, error);
   if (!err) err = segment_scan(s, error);
+  /* All of it is ours to change now, and the process before may have gone on after a sync that failed. */
+  if (!err) err = db_settle(&s->db, error);
   if (!err && s->env.ops->sync_dir(s->dir_fd)) err = store_fail(error, ERR_IO, "the state directory can't be synced: %m");
   if (err) return err;
-  /* Only now is it known that all of it is ours to change. */
   file_remove_temporary(s->env.ops, s->dir_fd);
   file_remove_temporary(s->env.ops, s->segments_fd);
   sweep_segments(s, is_named);

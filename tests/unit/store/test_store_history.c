@@ -244,8 +244,13 @@ static void retain(struct store *s, const struct store_retention *keep, int64_t 
       assert_int_equal(store_retain(s, keep, now_s, &more, &why), ERR_OK);
 }
 
+static enum err nothing(void *arg, const struct store_change *c) {
+  return ERR_OK;
+}
+
 static void test_age_and_the_least(void **state) {
   struct test_directory d;
+  struct store_error why;
   struct walked w;
   test_directory_make(&d);
   struct store *s = test_open(&d);
@@ -256,7 +261,8 @@ static void test_age_and_the_least(void **state) {
   int64_t long_after_s = NOW_S + 100 * DAY_S;
   retain(s, &keep, long_after_s);
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);
-  assert_int_equal(w.count, 19); /* the image has version 1: all behind it is needed */
+  assert_int_equal(w.count, 20); /* the image has version 1: all behind it is needed, and what they are chained to */
+  assert_int_equal(store_each_change(s, a, store_head(s, a), 1, nothing, NULL, &why), ERR_OK);
   compact(s, a, "a.example.", 20);
   retain(s, &keep, long_after_s);
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);

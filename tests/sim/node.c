@@ -1,0 +1,322 @@
+/* One server: its parts wired as tandem/serve.c does, without threads and sockets. */
+#include "control/control_priv.h"
+#include "disk.h"
+#include "io/udp_worker.h"
+#include "sim.h"
+#include "tandem/note_queue.h"
+#include "tandem/stream.h"
+#include "tandem/update_queue.h"
+#include "tandem/worker.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WAKE_NS = 20000, TURNS_MOST = 100000 };
+
+#define EPOCH_S INT64_C(1790000000)
+
+struct node nodes[NODES];
+struct node *at_node;
+static const char *root;
+static uint64_t turns_at_ns, turns;
+
+/* ---- time ---- */
+
+struct instant node_now(const struct node *n) {
+  return (struct instant){sim_now_ns(), EPOCH_S + (int64_t)(sim_now_ns() / NS_PER_S) + n->wall_off_s};
+}
+
+bool node_serves(const struct node *n) {
+  return n->up && n->started && !n->dying;
+}
+
+/* ---- what it is told ---- */
+
+static bool reconfigure(void *arg, const struct config *old_config, const struct config *new_config, struct buf *why) {
+  return true;
+}
+
+static void stop(void *arg) {
+}
+
+static void reply(void *arg, uint64_t token, const char *json, size_t n) {
+  struct node *node = arg;
+  if (node->dying) return;
+  bool ok = strstr(json, "\"ok\":true") != NULL;
+  sim_say("%s command %llu: %.*s", node->name, (unsigned long long)token, (int)n, json);
+  sim_trace("reply", (uint64_t)node->index, token, ok);
+  if (node->index == 0 && token) check_reloaded((unsigned)token, ok);
+}
+
+static void server_status(void *arg, struct buf *json_members) {
+  buf_add_text(json_members, "\"queries\":0");
+}
+
+static void updated(void *arg, struct control_update *u, const uint8_t *bytes, size_t n) {
+  struct node *node = arg;
+  update_queue_answer(node->updates, u, (struct stream_server *)node, bytes, n);
+}
+
+/* ---- turns ---- */
+
+void node_enter(struct node *n) {
+  MUST(!at_node);
+  at_node = n;
+}
+
+static void take_notes(struct node *n, struct instant now) {
+  struct note note;
+  for (struct control_update *u; (u = update_queue_take(n->updates));)
+    control_update(n->control, u, now);
+  while (note_queue_take(n->notes, &note))
+    if (note.kind == NOTE_NOTIFY) control_notified(n->control, &note.name, &note.from, note.serial_known, note.serial, now);
+}
+
+static void put_down(struct node *n);
+
+static void wake(void *arg, uint64_t life) {
+  struct node *n = arg;
+  if (!node_serves(n) || n->lives != life) return;
+  node_enter(n);
+  take_notes(n, node_now(n));
+  node_leave(n);
+}
+
+void node_leave(struct node *n) {
+  if (n->woken && !n->dying) sim_later(WAKE_NS, wake, n, n->lives);
+  n->woken = false;
+  grace_run();
+  if (!n->dying && n->started) {
+    check_observe(n);
+    seen_node(n);
+  }
+  if (n->dying) put_down(n);
+  at_node = NULL;
+}
+
+uint64_t nodes_deadline(void) {
+  uint64_t at = UINT64_MAX;
+  for (int i = 0; i < NODES; i++) {
+    uint64_t due = node_serves(&nodes[i]) ? control_deadline(nodes[i].control) : UINT64_MAX;
+    if (due < at) at = due;
+  }
+  return at;
+}
+
+void node_run_due(void) {
+  turns = turns_at_ns == sim_now_ns() ? turns + 1 : 0;
+  turns_at_ns = sim_now_ns();
+  if (turns > TURNS_MOST) sim_fail("a server turns in circles: its deadline is never met");
+  for (int i = 0; i < NODES; i++) {
+    struct node *n = &nodes[i];
+    if (!node_serves(n) || control_deadline(n->control) > sim_now_ns()) continue;
+    node_enter(n);
+    control_run(n->control, node_now(n));
+    node_leave(n);
+  }
+}
+
+void node_datagram(struct node *n, const struct addr *from, const uint8_t *bytes, size_t size) {
+  struct sockaddr_storage sa;
+  addr_to_sockaddr(from, &sa);
+  struct udp_packet p = {.bytes = bytes,
+                         .size = (uint32_t)size,
+                         .from = (struct sockaddr *)&sa,
+                         .out = n->udp_room,
+                         .socket = (const struct udp_socket *)n};
+  struct udp_handler h = worker_handler(n->worker);
+  node_enter(n);
+  h.handle(h.arg, &p, 1);
+  if (p.out_size && !n->dying) {
+    struct addr self = party_addr(n->index);
+    net_datagram(&self, from, n->udp_room, p.out_size);
+  }
+  node_leave(n);
+}
+
+void node_command(struct node *n, const char *command, const char *zone) {
+  static uint64_t token = 1000000;
+  char json[128];
+  if (!node_serves(n)) return;
+  snprintf(json, sizeof json, "{\"command\":\"%s\",\"zone\":\"%s\"}", command, zone);
+  node_enter(n);
+  sim_trace(command, (uint64_t)n->index, 0, 0);
+  control_command(n->control, n->index ? ++token : 0, "sim", json, strlen(json), node_now(n));
+  node_leave(n);
+}
+
+void node_reload(struct node *n, const char *zone, uint64_t token) {
+  char json[128];
+  snprintf(json, sizeof json, "{\"command\":\"reload\",\"zone\":\"%s\"}", zone);
+  node_enter(n);
+  control_command(n->control, token, "sim", json, strlen(json), node_now(n));
+  node_leave(n);
+}
+
+/* ---- coming ---- */
+
+static enum err start_control(struct node *n) {
+  struct store *store = NULL;
+  struct store_error error = {""};
+  struct diags diags = {0};
+  struct config *config = NULL;
+  struct control_events events = {
+      .arg = n, .reconfigure = reconfigure, .stop = stop, .reply = reply, .server_status = server_status, .updated = updated};
+  struct xfr_net net = net_of_node(n);
+  enum err e = disk_open_store(n->disk, &store, &error);
+  if (e) {
+    sim_say("%s does not start: %s", n->name, error.what);
+    if (e == ERR_CORRUPT || e == ERR_VERSION) sim_fail("%s: the store can't be opened: %s", n->name, error.what);
+    return e;
+  }
+  e = config_load(n->config_path, &diags, &config);
+  if (e) sim_fail("configuration: %s", diags.count ? diags.list[0].what : err_text(e));
+  diags_done(&diags);
+  e = control_new(config, n->config_path, store, &net, &events, &n->control);
+  config_free(config);
+  if (e) {
+    store_close(store);
+    return e;
+  }
+  return control_start(n->control, node_now(n));
+}
+
+static void let_go(struct node *n, bool silently);
+
+void node_start(struct node *n) {
+  if (n->up) return;
+  n->lives++;
+  n->up = true;
+  n->dying = n->woken = n->started = n->io_failed = false;
+  sim_trace("start", (uint64_t)n->index, n->lives, 0);
+  node_enter(n);
+  struct loop *loop = (struct loop *)n;
+  enum err e = update_queue_new(&n->updates);
+  if (!e) e = note_queue_new(&n->notes);
+  if (!e) e = start_control(n);
+  if (!e) e = worker_new(n->control, n->notes, n->updates, loop, &n->worker);
+  if (!e) e = streamer_new(n->control, n->notes, n->updates, loop, &n->streamer);
+  if (e || n->dying) {
+    seen_count(n->dying ? "node crashed while starting" : "node could not start");
+    if (n->dying) put_down(n);
+    else let_go(n, true);
+    at_node = NULL;
+    return;
+  }
+  n->started = true;
+  seen_count("node started");
+  check_node_started(n);
+  node_leave(n);
+}
+
+/* ---- going ---- */
+
+/* As tandem/serve.c ends: readers first. What still is answered by one that crashed is seen by nobody. */
+static void let_go(struct node *n, bool silently) {
+  if (n->updates) update_queue_close(n->updates);
+  if (n->control) {
+    take_notes(n, node_now(n));
+    control_updates_settle(n->control, node_now(n));
+  }
+  net_node_down(n, silently);
+  if (n->started) check_node_down(n);
+  struct control *control = n->control;
+  n->control = NULL; /* no reader looks any more */
+  control_free(control);
+  streamer_free(n->streamer);
+  worker_free(n->worker);
+  note_queue_free(n->notes);
+  update_queue_free(n->updates);
+  grace_run();
+  n->streamer = NULL;
+  n->worker = NULL;
+  n->notes = NULL;
+  n->updates = NULL;
+  n->up = n->started = false;
+}
+
+static void put_down(struct node *n) {
+  seen_count(n->by_kill ? "node killed" : "node lost its power");
+  sim_trace("crash", (uint64_t)n->index, n->by_kill, 0);
+  let_go(n, !n->by_kill);
+  disk_crash(n->disk, n->by_kill);
+  n->dying = false;
+}
+
+void node_stop(struct node *n) {
+  if (!node_serves(n)) return;
+  sim_trace("stop", (uint64_t)n->index, 0, 0);
+  node_enter(n);
+  let_go(n, false);
+  if (n->dying) { /* in the middle of it */
+    disk_crash(n->disk, n->by_kill);
+    n->dying = false;
+  } else {
+    disk_crash(n->disk, true);
+    seen_count("node stopped cleanly");
+  }
+  at_node = NULL;
+}
+
+void node_crash(struct node *n, bool by_kill) {
+  if (!node_serves(n)) return;
+  node_enter(n);
+  n->by_kill = by_kill;
+  n->dying = true;
+  node_leave(n);
+}
+
+/* ---- all ---- */
+
+static void write_config(struct node *n) {
+  static const char *const own[NODES] = {
+      "  - {name: f.example, role: primary, file: f.zone, notify: [n1, n2], transfer: [n1, n2]}\n"
+      "  - {name: u.example, role: primary, file: u.zone, update: [upd.example.], notify: [n1, n2], transfer: [n1, n2]}\n",
+      "  - {name: f.example, role: secondary, primaries: [n0], notify: [n2], transfer: [n2]}\n"
+      "  - {name: u.example, role: secondary, primaries: [n0], notify: [n2], transfer: [n2], update: [upd.example.]}\n"
+      "  - {name: x.example, role: secondary, primaries: [odd], notify: [n2], transfer: [n2]}\n",
+      "  - {name: f.example, role: secondary, primaries: [n1]}\n"
+      "  - {name: u.example, role: secondary, primaries: [n1, n0]}\n"
+      "  - {name: x.example, role: secondary, primaries: [odd, n1]}\n",
+  };
+  struct buf text = {0};
+  buf_add_text(&text, "server: {listen: ['127.0.0.1@5300'], state: state}\n"
+                      "keys:\n  - {name: xfr.example., secret: c2ltLXhmci1zZWNyZXQ=}\n"
+                      "  - {name: upd.example., secret: c2ltLXVwZC1zZWNyZXQ=}\npeers:\n");
+  for (int i = 0; i < NODES; i++)
+    buf_printf(&text, "  - {name: n%d, address: '192.0.2.%d@53', key: xfr.example.}\n", i, i + 1);
+  buf_printf(&text, "  - {name: odd, address: '192.0.2.%d@53', key: xfr.example.}\n", PARTY_ODD + 1);
+  buf_printf(&text, "templates:\n  default: {refresh-max: %d, retry-max: %d, retry-min: 0.5}\nzones:\n%s", REFRESH_S, RETRY_MAX_S,
+             own[n->index]);
+  FILE *f = fopen(n->config_path, "we");
+  MUST(f && fputs(buf_text(&text), f) >= 0 && fclose(f) == 0);
+  buf_done(&text);
+}
+
+void nodes_begin(const char *directory) {
+  root = directory;
+  for (int i = 0; i < NODES; i++) {
+    struct node *n = &nodes[i];
+    *n = (struct node){.index = i};
+    snprintf(n->name, sizeof n->name, "n%d", i % 10);
+    n->udp_room = malloc(LIMIT_UDP_RESPONSE_BYTES);
+    n->disk = disk_new(n, root);
+    MUST(n->udp_room && n->disk);
+    snprintf(n->config_path, sizeof n->config_path, "%s/n%d.yaml", root, i % 10);
+    write_config(n);
+  }
+}
+
+void nodes_end(void) {
+  for (int i = 0; i < NODES; i++) {
+    struct node *n = &nodes[i];
+    if (n->up) {
+      node_enter(n);
+      let_go(n, true);
+      at_node = NULL;
+    }
+    disk_free(n->disk);
+    free(n->udp_room);
+  }
+}

@@ -1,0 +1,112 @@
+/* Which transitions were seen: rows of seen.def, every event of the log, and every step between two phases of a secondary zone. */
+#include "control/control_priv.h"
+#include "sim.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+enum { PHASES = SECONDARY_COMMITTING + 1 };
+
+static const char *const own_names[] = {
+#define SEEN(name) name,
+#include "seen.def"
+#undef SEEN
+};
+enum { OWN = sizeof own_names / sizeof *own_names, EVENTS_AT = OWN, PHASES_AT = OWN + EV_COUNT, ALL = PHASES_AT + PHASES * PHASES };
+
+static const char *const phase_names[PHASES] = {"idle", "asking", "waiting", "transferring", "committing"};
+
+/* What can't follow: a commit ends in the turn that it began in, and a transfer begins with a place for it. */
+static const bool impossible[PHASES][PHASES] = {
+    [SECONDARY_IDLE] = {[SECONDARY_IDLE] = true},
+    [SECONDARY_ASKING] = {[SECONDARY_ASKING] = true},
+    [SECONDARY_WAITING_SLOT] = {[SECONDARY_WAITING_SLOT] = true},
+    [SECONDARY_TRANSFERRING] = {[SECONDARY_TRANSFERRING] = true},
+    [SECONDARY_COMMITTING] = {[SECONDARY_COMMITTING] = true},
+};
+
+struct seen_list *seen;
+static uint8_t last_phase[NODES][ZONES];
+static struct secondary_counts last_counts[NODES];
+static bool last_expired[NODES][ZONES];
+
+void seen_begin(void) {
+  if (!seen) {
+    seen = mmap(NULL, sizeof *seen, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    MUST(seen != MAP_FAILED && ALL <= sizeof seen->counts / sizeof *seen->counts);
+    seen->count = ALL;
+  }
+  memset(last_counts, 0, sizeof last_counts);
+  memset(last_phase, 0, sizeof last_phase);
+}
+
+static void count(size_t row, uint64_t n) {
+  __atomic_fetch_add(&seen->counts[row], n, __ATOMIC_RELAXED);
+}
+
+static void count_many(const char *what, uint64_t n) {
+  size_t i = 0;
+  while (i < OWN && strcmp(own_names[i], what) != 0)
+    i++;
+  MUST(i < OWN);
+  count(i, n);
+}
+
+void seen_count(const char *what) {
+  count_many(what, 1);
+}
+
+void seen_log(enum log_event event) {
+  count(EVENTS_AT + event, 1);
+}
+
+static void counted(const char *what, uint64_t *last, uint64_t now) {
+  if (now > *last) count_many(what, now - *last);
+  *last = now;
+}
+
+void seen_node(struct node *n) {
+  struct secondary_counts c = secondaries_counts(n->control->secondaries), *l = &last_counts[n->index];
+  counted("secondary: SOA asked", &l->soa_queries, c.soa_queries);
+  counted("secondary: SOA silent", &l->soa_silent, c.soa_silent);
+  counted("secondary: transfer begun", &l->transfers, c.transfers);
+  counted("secondary: transfer failed", &l->transfers_failed, c.transfers_failed);
+  counted("secondary: changes taken", &l->transfers_changes, c.transfers_changes);
+  counted("secondary: fell back to the whole zone", &l->transfers_fell_back, c.transfers_fell_back);
+  counted("secondary: digest refused", &l->zonemd_refused, c.zonemd_refused);
+  counted("secondary: NOTIFY taken", &l->notifies, c.notifies);
+  counted("secondary: NOTIFY of a known serial", &l->notifies_known, c.notifies_known);
+  counted("secondary: NOTIFY while busy", &l->notifies_busy, c.notifies_busy);
+  counted("secondary: expired", &l->expired, c.expired);
+  struct zone_slot *z;
+  for (size_t i = 0; (z = registry_next(&n->control->registry, &i));) {
+    struct secondary_status s;
+    if (notifier_pending(n->control->notifier, z->id)) seen_count("notifier: pending");
+    if (z->id >= ZONES || !secondary_status(n->control->secondaries, z->id, &s)) continue;
+    uint8_t *phase = &last_phase[n->index][z->id];
+    bool *expired = &last_expired[n->index][z->id];
+    if (*phase != s.phase) count(PHASES_AT + (size_t)*phase * PHASES + s.phase, 1);
+    if (*expired && !s.expired) seen_count("secondary: recovered from expiry");
+    *phase = (uint8_t)s.phase;
+    *expired = s.expired;
+  }
+}
+
+/* NULL for a row that can't be. */
+size_t seen_names(const char *const **out) {
+  static const char *names[ALL];
+  static char phases[PHASES * PHASES][48];
+  for (size_t i = 0; i < ALL; i++) {
+    if (i < EVENTS_AT) {
+      names[i] = own_names[i];
+    } else if (i < PHASES_AT) {
+      names[i] = log_event_name((enum log_event)(i - EVENTS_AT));
+    } else {
+      size_t from = (i - PHASES_AT) / PHASES, to = (i - PHASES_AT) % PHASES;
+      snprintf(phases[i - PHASES_AT], sizeof *phases, "phase %s -> %s", phase_names[from], phase_names[to]);
+      names[i] = impossible[from][to] ? NULL : phases[i - PHASES_AT];
+    }
+  }
+  *out = names;
+  return ALL;
+}
