@@ -238,7 +238,7 @@ class Tandem(Server):
         return code
 
     def sanitized(self):
-        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion"):
+        for word in ("AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion", SECRET):
             assert word not in self.log(), self.log()[-6000:]
 
 

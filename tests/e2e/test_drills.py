@@ -243,8 +243,10 @@ def test_unchanged_reload_asks_no_primary(lab):
 
 # ---- a full disk ----
 
-def bulky(serial, records=1500):
-    return simple_zone("example.com.", serial, "".join(f"h{i} 60 IN TXT \"{serial} {i} some text to fill it up\"\n" for i in range(records)))
+def bulky(serial, records=1500, content=None, extra=""):
+    """Another content with every serial, unless `content` says of which."""
+    return simple_zone("example.com.", serial, extra + "".join(
+        f"h{i} 60 IN TXT \"{content or serial} {i} some text to fill it up\"\n" for i in range(records)))
 
 
 def edit_until(primary, condition, first_serial, most=60):
@@ -278,6 +280,14 @@ def test_full_disk_at_a_secondary(lab, small_disk):
         primary.file("zone0", bulky(serial))
         primary.reload()
         secondary.wait_answer("example.com", serial=serial)
+    content = serial
+    for serial in range(serial + 1, serial + 4):  # changes, too
+        primary.file("zone0", bulky(serial, content=content, extra=f"v{serial} 60 IN A 192.0.2.7\n"))
+        primary.reload()
+        secondary.wait_answer("example.com", serial=serial)
+        assert secondary.ask(f"v{serial}.example.com").answer and not secondary.ask(f"v{serial - 1}.example.com").answer
+        status = secondary.status("example.com")
+        assert status["last-transfer"]["kind"] == "ixfr" and not status["durable"]
     ballast.unlink()
     wait_until(lambda: secondary.status("example.com")["durable"], timeout=WAIT_S * 4, what="the store to take it: " + secondary.log()[-1500:])
     assert "trouble" not in secondary.status("example.com")
@@ -285,6 +295,8 @@ def test_full_disk_at_a_secondary(lab, small_disk):
     secondary.kill()
     secondary.start()
     assert secondary.serial("example.com") == serial, "what it had in memory is on the disk now"
+    assert secondary.ask(f"v{serial}.example.com").answer and secondary.ask("h7.example.com", "TXT").answer[0][0].strings[0].startswith(
+        str(content).encode())
 
 
 def test_full_disk_at_a_primary(lab, small_disk):
