@@ -281,7 +281,7 @@ class Bind(Peer):
         text = tsig_block("bind")
         text += f"""options {{ directory "{self.dir}"; pid-file none; session-keyfile none; listen-on port {self.port} {{ {self.host}; }};
   listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; zero-no-soa-ttl no; notify explicit; allow-transfer {{ none; }}; minimal-responses yes;
-  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; check-names primary ignore; check-names secondary ignore; }};
+  notify-delay 0; serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; check-names primary ignore; check-names secondary ignore; }};
 controls {{ }};\n"""
         for n, origin, zone in self.files():
             other = f"{self.other.host} port {self.other.port}{key}"

@@ -15,7 +15,7 @@ class BindIxfr(Bind):
     def write_config(self):
         super().write_config()
         path = self.dir / "named.conf"
-        path.write_text(path.read_text().replace("options {", "options { notify-delay 0; ixfr-from-differences yes; max-ixfr-ratio unlimited;", 1))
+        path.write_text(path.read_text().replace("options {", "options { ixfr-from-differences yes; max-ixfr-ratio unlimited;", 1))
 
 
 class KnotIxfr(Knot):
