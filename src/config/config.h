@@ -164,8 +164,18 @@ struct config_template {
   struct place place;
 };
 
+enum config_file_kind { CONFIG_FILE_YAML, CONFIG_FILE_LIST, CONFIG_FILE_SECRET };
+
+struct config_file { /* one that was read for the configuration */
+  const char *path;
+  enum config_file_kind kind;
+  struct digest128 digest; /* of what was read */
+};
+
 struct config {
   const char *path; /* of the configuration file */
+  const struct config_file *files;
+  size_t file_count;
   struct config_server server;
   enum config_store store;
   struct config_history history;

@@ -68,6 +68,7 @@ static void read_secret_file(struct loader *l, struct config_key *key, const str
     config_complain(l, n, "secret", "", "the secret file cannot be read: %s", config_file_error(e));
     return;
   }
+  config_file_note(l, path, CONFIG_FILE_SECRET, bytes, size);
   if (st.st_mode & (S_IROTH | S_IWOTH)) {
     char hint[300];
     snprintf(hint, sizeof hint, "chmod o-rwx %.250s", path);

@@ -143,6 +143,7 @@ static void read_list_file(struct list *list, const struct node *n, const char *
     return;
   }
   list->name = config_path_shown(list->l, n->source, n->text);
+  config_file_note(list->l, path, CONFIG_FILE_LIST, bytes, size);
   if (list->name) add_lines(list, bytes, size);
   free(bytes);
 }

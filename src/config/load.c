@@ -117,6 +117,13 @@ const char *config_file_error(enum err e) {
   return e == ERR_IO ? strerror(errno) : e == ERR_LIMIT ? "it is too large" : err_text(e);
 }
 
+void config_file_note(struct loader *l, const char *path, enum config_file_kind kind, const uint8_t *bytes, size_t n) {
+  struct config_file *files = config_grow(l, l->files, l->config->file_count, &l->file_capacity, sizeof *files);
+  if (!files) return;
+  l->files = files;
+  l->files[l->config->file_count++] = (struct config_file){path, kind, hash128(bytes, n)};
+}
+
 /* ---- trees ---- */
 
 /* The path up to its last slash, that included; "" without one. */
@@ -199,6 +206,7 @@ static void load_file(struct loader *l, const char *name, const char *path, cons
   }
   t->device = st.st_dev;
   t->inode = st.st_ino;
+  config_file_note(l, path, CONFIG_FILE_YAML, bytes, n);
   if (!by || !seen_before(l, t, by)) read_tree(l, t, bytes, n);
   wipe(bytes, n); /* may hold secrets */
   free(bytes);
@@ -296,6 +304,7 @@ static struct config_whole *new_whole(void) {
 }
 
 static void loader_done(struct loader *l) {
+  free(l->files);
   free(l->trees);
   free(l->resolved);
   table_done(&l->key_table);
@@ -309,6 +318,8 @@ static void loader_done(struct loader *l) {
 }
 
 static enum err finish(struct loader *l, size_t errors_before, struct config **out) {
+  if (l->files && !(l->config->files = arena_copy(l->arena, l->files, l->config->file_count * sizeof *l->files)))
+    l->exhausted = true;
   if (l->exhausted) diag_add(l->diags, SEVERITY_ERROR, (struct place){0}, "memory", "", "out of memory");
   enum err e = l->exhausted ? ERR_MEMORY : l->diags->errors > errors_before ? ERR_FORMAT : ERR_OK;
   struct config *c = l->config;

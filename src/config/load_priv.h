@@ -66,6 +66,8 @@ struct loader {
 
   struct tree **trees;
   size_t tree_count, tree_capacity;
+  struct config_file *files;
+  size_t file_capacity;
   struct given given; /* of the maps that exist once: root, server, log, history */
   const struct node *defaults[OPTION_COUNT];
 
@@ -100,6 +102,8 @@ size_t config_section_items(const struct loader *l, const char *key);
 /* The whole of a file, to be freed. ERR_IO: errno says why; ERR_LIMIT: it is larger than `limit`. `st` may be NULL. */
 MUST_CHECK enum err config_file_read(const char *path, size_t limit, uint8_t **out, size_t *n, struct stat *st);
 const char *config_file_error(enum err e); /* why, right after it failed */
+/* This was read; `path` is kept already. */
+void config_file_note(struct loader *l, const char *path, enum config_file_kind kind, const uint8_t *bytes, size_t n);
 /* A file name that stands in `s`, absolute if that is; NULL: out of memory. */
 const char *config_path_beside(struct loader *l, const struct source *s, const char *path);
 const char *config_path_shown(struct loader *l, const struct source *s, const char *path); /* the same as findings call it */

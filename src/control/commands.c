@@ -271,6 +271,10 @@ static void cmd_stop(struct control *c, uint64_t token, const json_t *args) {
 }
 
 static void cmd_swap(struct control *c, uint64_t token, const json_t *args) {
+  if (c->backup) {
+    reply_error(c, token, "a backup is under way", "try again when it is done");
+    return;
+  }
   c->events.swap(c->events.arg, token);
 }
 
@@ -292,6 +296,7 @@ static const struct {
     {"notify", cmd_notify, true},
     {"zone-list", cmd_zone_list, false},
     {"export", cmd_export, false},
+    {"backup", backup_command, true},
     {"stop", cmd_stop, true},
     {"swap", cmd_swap, true},
 };

@@ -27,6 +27,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   free(z->author);
   z->author = NULL;
   z->stored_serial = zone_serial(n->snap);
+  z->restored = false;
 }
 
 /* The slot's content is this. */

@@ -43,6 +43,7 @@ void control_free(struct control *c) {
   for (size_t i = 0; i < c->arrival_count; i++)
     zone_snap_unref(c->arrivals[i].snap);
   free(c->arrivals);
+  backup_free(c);
   forwarder_free(c->forwarder);
   notifier_free(c->notifier);
   secondaries_free(c->secondaries);

@@ -11,11 +11,12 @@
 #include "answer/answer.h"
 #include "base/buf.h"
 #include "config/config.h"
-#include "store/store.h"
+#include "store/backup.h"
 #include "xfr/net.h"
 #include "zone/zone_set.h"
 
 struct control;
+struct control_backup;
 struct control_update;
 
 struct control_events {
@@ -29,6 +30,9 @@ struct control_events {
   size_t (*backlog)(void *arg, uint64_t token);               /* octets of replies that the client has yet to take; may be NULL */
   void (*server_status)(void *arg, struct buf *json_members); /* appends members such as ,"queries":1 for `status` */
   void (*swap)(void *arg, uint64_t token);                    /* the `swap` command; answered by control_swapped */
+  /* A backup is to be made: a thread of its own calls control_backup_run, and this one control_backup_done when that has ended.
+   * False: there is no thread. */
+  bool (*backup)(void *arg, struct control_backup *b);
   /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
   void (*updated)(void *arg, struct control_update *u, const uint8_t *bytes, size_t n);
 };
@@ -52,6 +56,11 @@ void control_swapped(struct control *c, uint64_t token, long pid, const char *wh
 
 /* A reader of the zones' history for one other thread; zone entries say where to begin. */
 MUST_CHECK enum err control_open_history(const struct control *c, struct store_reader **out);
+
+/* The backup that the event told of. `watch` is called by the thread of _run. */
+void control_backup_run(struct control_backup *b, const struct store_watch *watch);
+void control_backup_progress(struct control *c, uint64_t bytes);
+void control_backup_done(struct control *c);
 
 const struct zone_set *control_zones(const struct control *c);
 const struct answer_identity *control_identity(const struct control *c);

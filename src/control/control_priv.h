@@ -6,6 +6,7 @@
  *   source.c    where a zone's content came from, and whether that changed  pipeline.c  validate, build; commit.c append, publish
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
+ *   backup.c    `backup`: what of it only this room knows
  *   updates.c   UPDATEs: judged, committed, answered; or forwarded
  *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
  *   figures.c   counters and states, for metrics and status
@@ -20,6 +21,8 @@
 #include "control/zone_load.h"
 #include "xfr/notifier.h"
 #include "xfr/secondary.h"
+
+typedef struct json_t json_t; /* jansson's */
 
 /* ---- epoch: one loaded configuration, compiled ---- */
 
@@ -55,6 +58,7 @@ struct zone_slot {
   bool started; /* zone_start was done with it */
   bool durable; /* what is served is in the store */
   bool expired;
+  bool restored;                    /* not changed since the store came from a backup: serial_floor */
   bool revived;                     /* it was removed once, and comes back with what the store kept */
   bool departed;                    /* the log went its own way: the store has a seed, what the file was when it was read last */
   bool buried;                      /* the store still has it marked as deleted: the next change says otherwise */
@@ -125,6 +129,8 @@ struct source_memo {
   struct zone_source_file unchanged;
 };
 void source_forget(struct source_memo *memo); /* at the begin of each reload */
+/* Appends the paths of the files that the zone's own included, each ended by a zero. */
+void source_included(const struct zone_slot *z, struct buf *out);
 
 /* Whether the content read last time is still that of the files. Files that the file system calls unchanged are not read, unless
  * they were written just before they were read: then a second write may have left no trace in its times. */
@@ -218,6 +224,7 @@ struct control {
   size_t arrival_count, arrival_capacity;
   struct update_list updates; /* that wait for the next batch */
   struct forwarder *forwarder;
+  struct control_backup *backup;  /* under way; NULL: none */
   struct instant now;             /* of the call that runs */
   const char *author, *comment;   /* of the command that runs; NULL: none */
   struct control_figures figures; /* what is counted as it happens; the rest is filled in for who asks */
@@ -269,13 +276,16 @@ MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload_repo
  * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);
 
+void backup_command(struct control *c, uint64_t token, const json_t *args);
+void backup_free(struct control *c); /* its thread has ended */
+
 void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text);
 void waiters_drop(struct control *c, uint32_t zone_id, const char *why);       /* whatever they wait for will not come */
 void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer); /* one that had failed has answered */
+void reply_json(struct control *c, uint64_t token, json_t *object);            /* takes it over */
 void reply_ok(struct control *c, uint64_t token, const char *text);
 void reply_error(struct control *c, uint64_t token, const char *error, const char *hint);
 
-typedef struct json_t json_t; /* jansson's */
 json_t *status_zone_json(struct control *c, const struct zone_slot *z);
 void status_zone_text(json_t *zone, struct buf *out);
 json_t *status_server_json(struct control *c);

@@ -52,6 +52,10 @@ uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int
   return serial_gt(want, last) ? want : last + 1;
 }
 
+uint32_t serial_floor(const struct zone_slot *z, uint32_t last) {
+  return z->restored && !z->queued ? last + SERIAL_RESTORED_STEP : last;
+}
+
 enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap **out) {
   const uint8_t *old;
   uint16_t size;
@@ -76,11 +80,11 @@ enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap
 
 enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap, struct instant now,
                         bool *same, struct buf *note) {
-  uint32_t last = head ? zone_serial(head) : z->stored_serial, own = zone_serial(*snap);
+  uint32_t last = head ? zone_serial(head) : z->stored_serial, floor = serial_floor(z, last), own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!head && (z->version == 0 || own == last || serial_gt(own, last))) return ERR_OK;
+  if (!head && (z->version == 0 || own == last || serial_gt(own, floor))) return ERR_OK;
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;
@@ -88,7 +92,7 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
     zone_snap_unref(renumbered);
     if (*same) return ERR_OK;
   }
-  uint32_t next = serial_next(z->config->options->serial, last, own, now.wall_s);
+  uint32_t next = serial_next(z->config->options->serial, floor, own, now.wall_s);
   if (next == own) return ERR_OK;
   enum err err = serial_set(*snap, next, &renumbered);
   if (err) return err;
@@ -96,7 +100,7 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   if (z->config->options->serial == CONFIG_SERIAL_KEEP) {
     struct buf line = {0};
     buf_printf(&line, "%s: content changed but the serial %u is not higher than %u: raised to %u; raise it in the file",
-               slot_name_text(z, name), own, last, next);
+               slot_name_text(z, name), own, floor, next);
     log_event(EV_ZONE_WARNING, LOG_TEXT("what", buf_text(&line)));
     buf_printf(note, "%s\n", buf_text(&line));
     buf_done(&line);

@@ -10,6 +10,11 @@
  */
 MUST_CHECK enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap,
                                    struct instant now, bool *same, struct buf *note);
+/* A zone that was restored from a backup may have had many serials since then that its secondaries have seen. Its next one is more
+ * than this above the last that is known: an update a second for half a year, and 127 restores before RFC 1982 turns round. */
+enum { SERIAL_RESTORED_STEP = 1 << 24 };
+/* What the zone's next serial has to be above, when `last` is that of the content it builds on. */
+uint32_t serial_floor(const struct zone_slot *z, uint32_t last);
 /* The serial that policy gives after `last`; `own` is what the content itself says. Always higher than `last`. */
 uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int64_t now_s);
 /* The same content with another serial. */

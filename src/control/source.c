@@ -129,22 +129,48 @@ static bool hash_once(struct source_memo *memo, const char *path, uint64_t size,
   return true;
 }
 
+/* Where a file is now that was read beside or below the zone's own, when that was at `was` and is at `is`: a restore may have put
+ * all of them elsewhere. */
+static const char *moved_path(const char *path, const char *was, const char *is, struct buf *out) {
+  const char *was_end = strrchr(was, '/'), *is_end = strrchr(is, '/');
+  size_t n = was_end ? (size_t)(was_end - was) + 1 : 0;
+  if (strcmp(path, was) == 0) return is;
+  if (strcmp(was, is) == 0 || strncmp(path, was, n) != 0) return path;
+  buf_clear(out);
+  buf_add(out, is, is_end ? (size_t)(is_end - is) + 1 : 0);
+  buf_add_text(out, path + n);
+  return buf_text(out);
+}
+
 enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo) {
   struct source s;
   struct zone_source_file f;
   bool certain = true;
   if (!source_decode(z, &s)) return SOURCE_CHANGED;
+  const char *was = path;
   struct rd r = s.rest;
   for (uint64_t i = 0; i < s.files; i++) {
-    if (!next_file(&r, &f) || (i == 0 && strcmp(f.path, path) != 0)) return SOURCE_CHANGED;
+    if (!next_file(&r, &f)) return SOURCE_CHANGED;
+    if (i == 0) was = f.path;
     certain = certain && is_certain(&s, memo, &f);
   }
-  if (certain) return SOURCE_SAME;
+  if (certain && strcmp(was, path) == 0) return SOURCE_SAME;
   struct digest128 all = {0}, one;
+  struct buf scratch = {0};
+  bool same = true;
   r = s.rest;
-  for (uint64_t i = 0; i < s.files; i++) {
-    if (!next_file(&r, &f) || !hash_once(memo, f.path, f.size, &one)) return SOURCE_CHANGED;
-    all = zone_load_digest(all, one);
+  for (uint64_t i = 0; same && i < s.files; i++) {
+    same = next_file(&r, &f) && hash_once(memo, moved_path(f.path, was, path, &scratch), f.size, &one);
+    if (same) all = zone_load_digest(all, one);
   }
-  return all.low == s.digest.low && all.high == s.digest.high ? SOURCE_SAME : SOURCE_CHANGED;
+  buf_done(&scratch);
+  return same && all.low == s.digest.low && all.high == s.digest.high ? SOURCE_SAME : SOURCE_CHANGED;
+}
+
+void source_included(const struct zone_slot *z, struct buf *out) {
+  struct source s;
+  struct zone_source_file f;
+  if (!source_decode(z, &s)) return;
+  for (uint64_t i = 0; i < s.files && next_file(&s.rest, &f); i++)
+    if (i > 0) buf_add(out, f.path, strlen(f.path) + 1);
 }

@@ -52,6 +52,7 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   z->head = s->head;
   z->has_content = s->has_content;
   z->content = s->content;
+  z->restored = store_is_restored(a->control->store, s->head);
   z->image = s->image;
   z->departed = has_seed(a->control, s->id);
   free(z->source);

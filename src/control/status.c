@@ -86,6 +86,10 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
   }
   json_object_set_new(o, "notify-pending", json_integer(notifier_pending(c->notifier, z->id)));
   if (slot_wrong(z)) json_object_set_new(o, "trouble", json_string(slot_wrong(z)));
+  if (z->restored && !slot_is_secondary(z))
+    json_object_set_new(o, "restored",
+                        json_string("from a backup: `tandem rebuild` takes what a secondary has since then, the next change"
+                                    " overwrites it"));
   return o;
 }
 
@@ -104,6 +108,7 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"role", "role"},
       {"state", "state"},
       {"trouble", "trouble"},
+      {"restored", "restored"},
       {"serial", "serial"},
       {"version", "version"},
       {"digest", "digest"},

@@ -125,7 +125,7 @@ static void judge(struct control *c, struct pipeline *p, struct control_update *
   struct update_client client = {.who = client_of(u)};
   client.sees = !policy->hidden || acl_allows(&policy->answer_to, &client.who);
   const struct zone_snap *head = pipeline_head(p, z);
-  uint32_t last = zone_serial(head);
+  uint32_t last = serial_floor(z, zone_serial(head));
   struct update_verdict v;
   u->uncertain = head != z->snap;
   uint32_t next = serial_next(z->config->options->serial, last, last, c->now.wall_s);

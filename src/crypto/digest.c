@@ -92,14 +92,18 @@ struct digest {
 };
 
 size_t digest_size(enum digest_algorithm a) {
-  return a == DIGEST_SHA384 ? 48 : 64;
+  return a == DIGEST_SHA256 ? 32 : a == DIGEST_SHA384 ? 48 : 64;
+}
+
+static const EVP_MD *digest_method(enum digest_algorithm a) {
+  return a == DIGEST_SHA256 ? EVP_sha256() : a == DIGEST_SHA384 ? EVP_sha384() : EVP_sha512();
 }
 
 enum err digest_new(enum digest_algorithm a, struct digest **out) {
   struct digest *d = malloc(sizeof *d);
   if (!d) return ERR_MEMORY;
   d->context = EVP_MD_CTX_new();
-  if (!d->context || EVP_DigestInit_ex(d->context, a == DIGEST_SHA384 ? EVP_sha384() : EVP_sha512(), NULL) != 1) {
+  if (!d->context || EVP_DigestInit_ex(d->context, digest_method(a), NULL) != 1) {
     digest_free(d);
     return ERR_MEMORY;
   }

@@ -27,8 +27,8 @@ MUST_CHECK enum err hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]);
 
 MUST_CHECK enum err sha256(const void *bytes, size_t n, uint8_t out[32]);
 
-/* A running digest of SHA-384 or SHA-512. One owner, one thread. */
-enum digest_algorithm { DIGEST_SHA384, DIGEST_SHA512 };
+/* A running digest of SHA-2. One owner, one thread. */
+enum digest_algorithm { DIGEST_SHA256, DIGEST_SHA384, DIGEST_SHA512 };
 enum { DIGEST_BYTES_MAX = 64 };
 size_t digest_size(enum digest_algorithm a);
 struct digest;

@@ -43,7 +43,7 @@ void unix_address_done(struct unix_address *a) {
 
 struct call {
   int fd;
-  uint64_t until_ns;
+  uint64_t until_ns, patience_ns; /* each line begins the wait anew */
   struct buf in;
   bool (*line)(void *arg, const char *text, size_t n);
   void *arg;
@@ -81,6 +81,7 @@ static bool take_lines(struct call *c) {
   for (const uint8_t *end; more && (end = memchr(c->in.data + at, '\n', c->in.size - at)); at = (size_t)(end - c->in.data) + 1)
     more = c->line(c->arg, (const char *)c->in.data + at, (size_t)(end - c->in.data) - at);
   if (at) {
+    c->until_ns = clock_read().mono_ns + c->patience_ns;
     memmove(c->in.data, c->in.data + at, c->in.size - at);
     c->in.size -= at;
   }
@@ -128,7 +129,8 @@ static enum err connect_to(const char *path, const struct call *c) {
 
 enum err unix_client_call(const char *path, const char *command, size_t n, unsigned timeout_ms,
                           bool (*line)(void *arg, const char *text, size_t n), void *arg) {
-  struct call c = {.line = line, .arg = arg, .until_ns = clock_read().mono_ns + timeout_ms * NS_PER_MS};
+  struct call c = {.line = line, .arg = arg, .patience_ns = timeout_ms * NS_PER_MS};
+  c.until_ns = clock_read().mono_ns + c.patience_ns;
   c.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (c.fd < 0) return ERR_IO;
   enum err e = connect_to(path, &c);

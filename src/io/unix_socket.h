@@ -32,8 +32,9 @@ size_t unix_server_backlog(const struct unix_server *u, uint64_t token); /* octe
 /* Waits at most `ms` until clients have what was queued for them: before the end. */
 void unix_server_flush(struct unix_server *u, unsigned ms);
 
-/* Sends a command and gives every line of the answer to `line`, until that returns false. ERR_NOT_FOUND: nobody listens there;
- * ERR_REFUSED: it is not ours to use; ERR_TIMEOUT; ERR_CLOSED: the server ended before the last line. */
+/* Sends a command and gives every line of the answer to `line`, until that returns false; waits `timeout_ms` for each.
+ * ERR_NOT_FOUND: nobody listens there; ERR_REFUSED: it is not ours to use; ERR_TIMEOUT; ERR_CLOSED: the server ended before the
+ * last line. */
 MUST_CHECK enum err unix_client_call(const char *path, const char *command, size_t n, unsigned timeout_ms,
                                      bool (*line)(void *arg, const char *text, size_t n), void *arg);
 

@@ -1,5 +1,5 @@
 /* Opening and closing the store, its transactions, and what is there. */
-#include "store/store_priv.h"
+#include "store/backup_priv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -66,6 +66,8 @@ static bool is_named(const struct segment *segment) {
 }
 
 static enum err load(struct store *s, struct store_error *error) {
+  if (faccessat(s->dir_fd, RESTORE_MARK, F_OK, 0) == 0)
+    return store_fail(error, ERR_CORRUPT, "the state directory is half restored: `tandem restore` was interrupted; run it again");
   enum err err = make_database(s, error);
   if (!err) err = db_open(&s->db, s->dir, s->env.vfs, error);
   if (!err) err = zones_load(s, error);
@@ -219,6 +221,10 @@ enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error
 }
 
 /* ---- what is there ---- */
+
+bool store_is_restored(const struct store *s, uint64_t head) {
+  return head && head <= s->restored;
+}
 
 static struct store_zone describe(const struct zone_row *row, sqlite3_stmt *st) {
   return (struct store_zone){

@@ -41,6 +41,10 @@ struct store_stamp {
 };
 struct store_stamp store_stamp(const struct store *s);
 
+/* Whether a zone with this head has not changed since the store was restored from a backup: its secondaries may know later serials
+ * than the log does. */
+bool store_is_restored(const struct store *s, uint64_t head);
+
 /* Changes ownership of all files, before privileges are dropped. */
 MUST_CHECK enum err store_chown(struct store *s, unsigned uid, unsigned gid, struct store_error *error);
 

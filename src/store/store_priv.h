@@ -6,7 +6,7 @@
  *   segment.c  segment files and their maps           timer.c    the timer file
  *   segment_fault.c  pages that can't be read
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
- *   retain.c   how much of that is kept
+ *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
  *
  * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
 #ifndef STORE_STORE_PRIV_H
@@ -285,7 +285,8 @@ struct store {
 
   uint64_t id[2];
   uint64_t last_seq, last_zone, last_snapshot, last_segment;
-  uint64_t tick; /* counts transactions that are not told by their changesets; meta key "tick" */
+  uint64_t restored; /* the last seq of the backup that this comes from; 0: from none. meta key "restored" */
+  uint64_t tick;     /* counts transactions that are not told by their changesets; meta key "tick" */
 
   struct zone_table zones;
   struct segment_table segments;

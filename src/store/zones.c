@@ -149,6 +149,7 @@ static enum err load_meta(struct store *s, struct store_error *error) {
     if (!key || !value) continue;
     if (!strcmp(key, "mark")) s->sweep.mark = strtoull(value, NULL, 10);
     else if (!strcmp(key, "tick")) s->tick = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "restored")) s->restored = strtoull(value, NULL, 10);
     else if (!strcmp(key, "last-zone")) s->last_zone = strtoull(value, NULL, 10);
     else if (!strcmp(key, "store") && strlen(value) == 32) {
       char high[17] = {0};

@@ -3,6 +3,7 @@
 #include "config/config.h"
 #include "io/unix_socket.h"
 #include "tandem/commands.h"
+#include "tandem/passphrase.h"
 
 #include <ctype.h>
 #include <jansson.h>
@@ -85,6 +86,24 @@ static int misused(const struct remote *r, const char *what, const char *arg) {
   return command_misused(r->command->name, text);
 }
 
+/* The server stands elsewhere, and may not read our files. */
+static bool take_value(struct remote *r, const struct word *w, const char *value) {
+  struct buf text = {0};
+  const char *member = w->member;
+  bool ok = true;
+  if (strcmp(w->member, "dir") == 0) {
+    ok = path_from_here(value, &text);
+  } else if (strcmp(w->member, "passphrase-file") == 0) {
+    ok = passphrase_read(r->command->name, value, &text);
+    member = "passphrase";
+  } else {
+    buf_add_text(&text, value);
+  }
+  if (ok) json_object_set_new(r->request, member, json_stringn(buf_text(&text), text.size));
+  passphrase_done(&text);
+  return ok;
+}
+
 static int parse_arguments(struct remote *r, int argc, char **argv) {
   struct word words[USAGE_WORDS];
   size_t count = usage_words(r->command->usage, words), at = 0;
@@ -99,12 +118,12 @@ static int parse_arguments(struct remote *r, int argc, char **argv) {
       while (at < count && words[at].option)
         at++;
       if (at == count) return misused(r, "%.40s is one argument too many", argv[i]);
-      json_object_set_new(r->request, words[at++].member, json_string(argv[i++]));
+      if (!take_value(r, &words[at++], argv[i++])) return EXIT_REFUSED;
     } else if (!w->takes_value) {
       json_object_set_new(r->request, w->member, json_true());
       i++;
     } else if (i + 1 < argc) {
-      json_object_set_new(r->request, w->member, json_string(argv[i + 1]));
+      if (!take_value(r, w, argv[i + 1])) return EXIT_REFUSED;
       i += 2;
     } else {
       return misused(r, "%.40s wants a value", argv[i]);
@@ -146,6 +165,7 @@ static int find_socket(struct remote *r, struct buf *path) {
 
 struct answer {
   struct remote *remote;
+  bool shown;      /* a line that says how far it is */
   json_t *last;    /* the object that has "ok" */
   struct buf data; /* pieces, for --json */
 };
@@ -159,7 +179,13 @@ static bool take_line(void *arg, const char *text, size_t n) {
     if (a->remote->json) buf_add(&a->data, json_string_value(data), json_string_length(data));
     else fwrite(json_string_value(data), 1, json_string_length(data), stdout);
   }
+  const char *progress = json_string_value(json_object_get(o, "progress"));
+  if (progress && isatty(STDERR_FILENO)) {
+    fprintf(stderr, "\r%s: %s ", a->remote->command->name, progress);
+    a->shown = true;
+  }
   if (json_object_get(o, "ok")) {
+    if (a->shown) fputc('\n', stderr);
     a->last = o;
     return false;
   }

@@ -7,6 +7,7 @@
 #include "io/privilege.h"
 #include "io/service.h"
 #include "io/unix_socket.h"
+#include "tandem/backup.h"
 #include "tandem/commands.h"
 #include "tandem/front.h"
 #include "tandem/metrics.h"
@@ -47,10 +48,11 @@ struct server {
   struct control *control;
   struct buf state; /* directory */
   const char *config_path;
-  struct swap *swap;   /* under way or done; NULL: none */
-  uint64_t swap_token; /* of the command that wants it */
-  bool handed_over;    /* another process serves */
-  bool readers;        /* this thread is registered as a reader */
+  struct backup_thread *backup; /* under way; NULL: none */
+  struct swap *swap;            /* under way or done; NULL: none */
+  uint64_t swap_token;          /* of the command that wants it */
+  bool handed_over;             /* another process serves */
+  bool readers;                 /* this thread is registered as a reader */
   bool stopping;
 };
 
@@ -92,8 +94,26 @@ static void answer_update(void *arg, struct control_update *u, const uint8_t *by
   front_answer_update(((struct server *)arg)->front, u, bytes, n);
 }
 
+static bool begin_backup(void *arg, struct control_backup *b) {
+  struct server *s = arg;
+  return backup_thread_start(s->loop, b, &s->backup) == ERR_OK;
+}
+
+static void look_at_backup(struct server *s) {
+  uint64_t bytes;
+  if (!s->backup) return;
+  if (!backup_thread_look(s->backup, &bytes)) {
+    control_backup_progress(s->control, bytes);
+    return;
+  }
+  backup_thread_free(s->backup);
+  s->backup = NULL;
+  control_backup_done(s->control);
+}
+
 static void take_notes(void *arg, struct instant now) {
   struct server *s = arg;
+  look_at_backup(s);
   take_updates(s, now);
   struct note n;
   int left = NOTES_A_TURN;
@@ -350,7 +370,7 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s, reconfigure, stop, reply, backlog, server_status, begin_swap, answer_update};
+  struct control_events events = {s, reconfigure, stop, reply, backlog, server_status, begin_swap, begin_backup, answer_update};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));
@@ -416,6 +436,10 @@ static void finish(struct server *s) {
   metrics_free(s->metrics);
   swap_free(s->swap);
   front_stop(s->front, s->handed_over ? SWAP_GRACE_MS : STOP_GRACE_MS);
+  if (s->backup) {
+    backup_thread_free(s->backup); /* ends it early, unless it is done */
+    control_backup_done(s->control);
+  }
   if (s->commands) unix_server_flush(s->commands, FLUSH_MS);
   unix_server_free(s->commands);
   s->commands = NULL;
