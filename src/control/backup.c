@@ -8,12 +8,11 @@
  * immutable. All else on the control thread. */
 #include "base/bytes.h"
 #include "base/log.h"
-#include "control/control_priv.h"
+#include "control/commands_priv.h"
 #include "crypto/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

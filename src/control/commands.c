@@ -290,14 +290,9 @@ static const struct {
   command_run *run;
   bool logged; /* changes something */
 } commands[] = {
-    {"status", cmd_status, false},
-    {"reload", cmd_reload, true},
-    {"retransfer", cmd_retransfer, true},
-    {"notify", cmd_notify, true},
-    {"zone-list", cmd_zone_list, false},
-    {"export", cmd_export, false},
-    {"backup", backup_command, true},
-    {"stop", cmd_stop, true},
+    {"status", cmd_status, false},      {"reload", cmd_reload, true},        {"retransfer", cmd_retransfer, true},
+    {"notify", cmd_notify, true},       {"zone-list", cmd_zone_list, false}, {"export", cmd_export, false},
+    {"rebuild", rebuild_command, true}, {"backup", backup_command, true},    {"stop", cmd_stop, true},
     {"swap", cmd_swap, true},
 };
 

@@ -44,6 +44,7 @@ void control_free(struct control *c) {
     zone_snap_unref(c->arrivals[i].snap);
   free(c->arrivals);
   backup_free(c);
+  rebuilds_free(c);
   forwarder_free(c->forwarder);
   notifier_free(c->notifier);
   secondaries_free(c->secondaries);
@@ -150,6 +151,7 @@ void control_run(struct control *c, struct instant now) {
   mend_run(c);
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
+  rebuilds_run(c);
   if (c->updates.first) updates_commit(c);
   forwarder_run(c->forwarder, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
@@ -158,7 +160,7 @@ void control_run(struct control *c, struct instant now) {
 
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
-  if (c->arrival_count || c->updates.first) return 0;
+  if (c->arrival_count || c->updates.first || rebuilds_ended(c)) return 0;
   uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
   uint64_t f = forwarder_deadline(c->forwarder), m = mend_deadline(c);
   if (m < at) at = m;

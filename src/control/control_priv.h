@@ -7,6 +7,7 @@
  *   start.c     first load and restart                                      reload.c    SIGHUP and `reload`
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
  *   backup.c    `backup`: what of it only this room knows
+ *   rebuild.c   `rebuild`: a primary zone's content from a secondary
  *   updates.c   UPDATEs: judged, committed, answered; or forwarded
  *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
  *   figures.c   counters and states, for metrics and status
@@ -224,6 +225,7 @@ struct control {
   size_t arrival_count, arrival_capacity;
   struct update_list updates; /* that wait for the next batch */
   struct forwarder *forwarder;
+  struct rebuild *rebuilds;
   struct control_backup *backup;  /* under way; NULL: none */
   struct instant now;             /* of the call that runs */
   const char *author, *comment;   /* of the command that runs; NULL: none */
@@ -276,13 +278,21 @@ MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload_repo
  * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);
 
+/* `rebuild`: told of what came for a zone that it transfers; false: it does not. */
+bool rebuild_transferred(struct control *c, uint32_t zone_id, struct zone_snap *snap);
+bool rebuild_settled(struct control *c, uint32_t zone_id);
+void rebuild_command(struct control *c, uint64_t token, const json_t *args);
+void rebuild_drop(struct control *c, uint32_t zone_id); /* the zone goes, or changes its role */
+void rebuilds_run(struct control *c);
+bool rebuilds_ended(const struct control *c); /* one waits for rebuilds_run */
+void rebuilds_free(struct control *c);
+
 void backup_command(struct control *c, uint64_t token, const json_t *args);
 void backup_free(struct control *c); /* its thread has ended */
 
 void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text);
 void waiters_drop(struct control *c, uint32_t zone_id, const char *why);       /* whatever they wait for will not come */
 void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer); /* one that had failed has answered */
-void reply_json(struct control *c, uint64_t token, json_t *object);            /* takes it over */
 void reply_ok(struct control *c, uint64_t token, const char *text);
 void reply_error(struct control *c, uint64_t token, const char *error, const char *hint);
 

@@ -17,6 +17,7 @@ static struct zone_slot *slot_of(struct control *c, uint32_t zone_id) {
 /* Only queued here: all that arrive in one turn of the loop share one sync. */
 static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
   struct control *c = arg;
+  if (rebuild_transferred(c, zone_id, snap)) return;
   if (c->arrival_count == c->arrival_capacity) {
     size_t capacity = c->arrival_capacity ? 2 * c->arrival_capacity : 16;
     struct arrival *list = realloc(c->arrivals, capacity * sizeof *list);
@@ -34,7 +35,7 @@ static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, 
 static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
-  if (!z) return;
+  if (!z || !slot_is_secondary(z)) return;
   if (z->expired) slot_trouble(z, NULL);
   z->expire_s = expire_s;
   z->expires_mono_ns = expires_mono_ns;
@@ -49,7 +50,7 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
 static void on_expired(void *arg, uint32_t zone_id) {
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
-  if (!z) return;
+  if (!z || !slot_is_secondary(z)) return;
   char name[NAME_TEXT_BYTES];
   z->expired = true;
   slot_trouble(z, "expired: no primary could be reached for the SOA's expire time; it is answered again once one is");
@@ -72,6 +73,7 @@ static void on_failed(void *arg, uint32_t zone_id, const char *what, const char 
 static void on_settled(void *arg, uint32_t zone_id, bool good) {
   struct control *c = arg;
   struct secondary_status s;
+  if (rebuild_settled(c, zone_id)) return;
   if (good) {
     waiters_wake(c, zone_id, WAIT_REFRESH, true, "the zone is current");
   } else if (secondary_status(c->secondaries, zone_id, &s)) {
@@ -109,7 +111,7 @@ static void on_notify_failed(void *arg, uint32_t zone_id, const char *peer, cons
 
 static struct zone_snap *on_content(void *arg, uint32_t zone_id) {
   const struct zone_slot *z = slot_of(arg, zone_id);
-  return z && z->snap ? zone_snap_ref(z->snap) : NULL;
+  return z && z->snap && slot_is_secondary(z) ? zone_snap_ref(z->snap) : NULL;
 }
 
 static void on_fell_back(void *arg, uint32_t zone_id, const char *what, const char *peer) {

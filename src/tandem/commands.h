@@ -31,6 +31,7 @@ bool command_is_remote(const struct command *c);
 
 int cmd_check_config(int argc, char **argv);
 int cmd_check_zone(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_demo(int argc, char **argv);
 int cmd_help(int argc, char **argv);

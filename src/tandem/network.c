@@ -10,7 +10,7 @@
 enum { RANDOM_BYTES = 512 };
 
 struct network {
-  struct control *control;
+  struct network_listener listener;
   struct udp_client *udp;
   struct stream_client *streams;
   uint8_t random[RANDOM_BYTES]; /* drawn ahead */
@@ -18,23 +18,28 @@ struct network {
 };
 
 static void udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
-  control_udp_input(((struct network *)arg)->control, token, bytes, n, now);
+  const struct network_listener *l = &((struct network *)arg)->listener;
+  l->udp_input(l->arg, token, bytes, n, now);
 }
 
 static void udp_error(void *arg, uint64_t token, struct instant now) {
-  control_udp_error(((struct network *)arg)->control, token, now);
+  const struct network_listener *l = &((struct network *)arg)->listener;
+  l->udp_error(l->arg, token, now);
 }
 
 static void stream_open(void *arg, uint64_t token, struct instant now) {
-  control_stream_open(((struct network *)arg)->control, token, now);
+  const struct network_listener *l = &((struct network *)arg)->listener;
+  l->stream_open(l->arg, token, now);
 }
 
 static void stream_input(void *arg, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
-  control_stream_input(((struct network *)arg)->control, token, message, n, now);
+  const struct network_listener *l = &((struct network *)arg)->listener;
+  l->stream_input(l->arg, token, message, n, now);
 }
 
 static void stream_closed(void *arg, uint64_t token, enum err why, struct instant now) {
-  control_stream_closed(((struct network *)arg)->control, token, why, now);
+  const struct network_listener *l = &((struct network *)arg)->listener;
+  l->stream_closed(l->arg, token, why, now);
 }
 
 enum err network_new(struct loop *l, struct network **out) {
@@ -57,8 +62,33 @@ void network_free(struct network *n) {
   free(n);
 }
 
+void network_listen(struct network *n, const struct network_listener *listener) {
+  n->listener = *listener;
+}
+
+static void control_told_udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
+  control_udp_input(arg, token, bytes, n, now);
+}
+
+static void control_told_udp_error(void *arg, uint64_t token, struct instant now) {
+  control_udp_error(arg, token, now);
+}
+
+static void control_told_stream_open(void *arg, uint64_t token, struct instant now) {
+  control_stream_open(arg, token, now);
+}
+
+static void control_told_stream_input(void *arg, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
+  control_stream_input(arg, token, message, n, now);
+}
+
+static void control_told_stream_closed(void *arg, uint64_t token, enum err why, struct instant now) {
+  control_stream_closed(arg, token, why, now);
+}
+
 void network_tell(struct network *n, struct control *control) {
-  n->control = control;
+  network_listen(n, &(struct network_listener){control, control_told_udp_input, control_told_udp_error, control_told_stream_open,
+                                               control_told_stream_input, control_told_stream_closed});
 }
 
 static enum err net_udp_send(void *arg, uint64_t token, const struct addr *source, const struct addr *to, const uint8_t *bytes,

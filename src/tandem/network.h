@@ -12,4 +12,14 @@ struct xfr_net network_interface(struct network *n);
 /* Who is told what comes; before the loop turns. */
 void network_tell(struct network *n, struct control *control);
 
+struct network_listener { /* somebody else than control */
+  void *arg;
+  void (*udp_input)(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now);
+  void (*udp_error)(void *arg, uint64_t token, struct instant now);
+  void (*stream_open)(void *arg, uint64_t token, struct instant now);
+  void (*stream_input)(void *arg, uint64_t token, const uint8_t *message, size_t n, struct instant now);
+  void (*stream_closed)(void *arg, uint64_t token, enum err why, struct instant now);
+};
+void network_listen(struct network *n, const struct network_listener *listener);
+
 #endif

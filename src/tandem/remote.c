@@ -26,7 +26,7 @@ struct remote {
 
 /* ---- arguments ---- */
 
-/* One argument that a usage line tells of: "ZONE", "[ZONE]", "[--force]", "[--at TIME]". */
+/* One argument that a usage line tells of: "ZONE", "[ZONE]", "[--force]", "[--at TIME]", "--from ADDRESS". */
 struct word {
   char member[32]; /* in the request: "zone", "force", "at" */
   bool option, takes_value, optional;
@@ -37,13 +37,13 @@ static size_t usage_words(const char *usage, struct word out[USAGE_WORDS]) {
   while (*usage && count < USAGE_WORDS) {
     struct word *w = &out[count];
     size_t n = strcspn(usage, " "), skip = strspn(usage, "[-");
-    bool open = usage[0] == '[' && usage[n - 1] != ']';
+    bool bare = usage[0] == '-' && usage[n], open = bare || (usage[0] == '[' && usage[n - 1] != ']');
     *w = (struct word){.optional = usage[0] == '[', .option = skip > 1, .takes_value = skip > 1 && open};
     for (size_t i = skip, k = 0; i < n && usage[i] != ']' && k + 1 < sizeof w->member; i++, k++)
       w->member[k] = (char)tolower((unsigned char)usage[i]);
     count++;
     usage += n;
-    if (w->takes_value) usage = strchr(usage, ']') + 1;
+    if (w->takes_value) usage += bare ? 1 + strcspn(usage + 1, " ") : strcspn(usage, "]") + 1;
     usage += strspn(usage, " ");
   }
   return count;

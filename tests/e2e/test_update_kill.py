@@ -4,9 +4,12 @@ import socket
 import struct
 import time
 
+import dns.exception
 import dns.name
 import dns.rdata
+import pytest
 
+import harness
 from harness import simple_zone, wait_until
 
 ZONE = "dyn.example."
@@ -113,3 +116,73 @@ def test_no_acknowledged_update_is_lost(lab, soak):
     assert load.answers > NAMES
     wait_until(lambda: s.serial(ZONE) == p.serial(ZONE), what="the secondary to follow")
     assert p.axfr(ZONE) == s.axfr(ZONE)
+
+
+# ---- the same with others on the other side ----
+
+def answered(server):
+    """(serial, value of each name), asked one by one; None while it can't be."""
+    try:
+        serial = server.serial(ZONE)
+        found = []
+        for i in range(NAMES):
+            r = server.ask(f"w{i}.{ZONE}", "TXT", timeout=2)
+            found.append(int(r.answer[0][0].strings[0]) if r.answer else 0)
+        return serial, found
+    except (dns.exception.Timeout, OSError, AttributeError):
+        return None
+
+
+def wait_equal(a, b):
+    wait_until(lambda: answered(a) is not None and answered(a) == answered(b), timeout=60, what=f"{b.name} to be as {a.name}: {b.log()[-1000:]}")
+
+
+def rounds(load, primary, secondary, count):
+    """Either side is killed in turn while updates go to the primary."""
+    rng = random.Random(11)
+    serial = 1
+    for number in range(count):
+        victim = (primary, secondary)[number % 2]
+        load.run(0.03 + 0.1 * rng.random(), victim.kill)
+        victim.start()
+        primary.wait_answer(ZONE)
+        while victim is secondary and load.acknowledged != load.sent:
+            serial = check(load, primary, serial)
+        serial = check(load, primary, serial)
+    assert load.answers > NAMES
+
+
+@pytest.mark.parametrize("kind", [harness.Bind, harness.Knot, harness.Nsd, harness.Pdns])
+def test_secondary_of_another_kind(lab, soak, kind):
+    p = lab.tandem("primary")
+    q = lab.add(kind, "secondary", {ZONE: None}, p)
+    p.file("zone0", simple_zone(ZONE, refresh=1, retry=1))
+    p.configure({"peers": [{"name": "q", "address": q.at}], "zones": [
+        {"name": ZONE, "role": "primary", "file": "zone0", "transfer": ["any"], "notify": ["q"], "update": ["127.0.0.1"]}]})
+    p.start(), q.start()
+    rounds(Load(p), p, q, 200 if soak else 6)
+    wait_equal(p, q)
+
+
+def allow_updates(server):
+    """In the configuration that the harness wrote."""
+    if server.name == "bind":
+        path = server.dir / "named.conf"
+        path.write_text(path.read_text().replace("allow-transfer { any; }", "allow-update { any; }; allow-transfer { any; }"))
+    else:
+        path = server.dir / "knot.conf"
+        path.write_text(path.read_text().replace("action: transfer", "action: [transfer, update]"))
+
+
+@pytest.mark.parametrize("kind", [harness.Bind, harness.Knot])
+def test_primary_of_another_kind(lab, soak, kind):
+    s = lab.tandem("secondary")
+    p = lab.add(kind, "primary", {ZONE: simple_zone(ZONE, refresh=1, retry=1)}, s)
+    allow_updates(p)
+    s.configure({"peers": [{"name": "p", "address": p.at}], "zones": [
+        {"name": ZONE, "role": "secondary", "primaries": ["p"], "transfer": ["any"], "retry-max": "1", "refresh-max": "1"}]})
+    p.start()
+    p.wait_answer(ZONE)
+    s.start()
+    rounds(Load(p), p, s, 200 if soak else 6)
+    wait_equal(p, s)
