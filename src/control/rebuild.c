@@ -106,7 +106,7 @@ static enum err write_file(struct control *c, const struct zone_slot *z, const c
   if (!err) {
     err = source_encode(&loaded, c->now, source);
   } else if (err != ERR_MEMORY) { /* the next reload says the same */
-    snprintf(why->what, sizeof why->what, "%.100s was written, but is refused as a zone file: %.120s", path,
+    snprintf(why->what, sizeof why->what, "%.100s was written, but is refused as a zone file: %.100s", path,
              diags.count ? diags.list[0].what : err_text(err));
   }
   zone_loaded_done(&loaded);
