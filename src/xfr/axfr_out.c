@@ -9,6 +9,18 @@ enum { MESSAGE_BYTES = 0x4000, OPT_BYTES = 11 };
 
 enum stage { STAGE_FIRST_SOA, STAGE_RECORDS, STAGE_LAST_SOA, STAGE_DONE };
 
+/* Where the labels of the last owner stand in the message at hand. Owners come in canonical order, so what an owner shares with the
+ * one before is as much as it shares with any, and needs no search. An owner of `key_size` octets of key below the apex, or an
+ * ancestor of it, stands at `at`; the first step is the apex. */
+struct trail {
+  const struct zone_node *node; /* NULL: nothing is known of this message */
+  struct message_owner owner;   /* how the node in hand is written */
+  unsigned depth;
+  struct step {
+    uint16_t key_size, at; /* at 0: the root */
+  } steps[LIMIT_NAME_LABELS];
+};
+
 struct axfr_out {
   struct zone_snap *snap;
   struct zone_cursor cursor;
@@ -27,7 +39,9 @@ struct axfr_out {
   uint32_t soa_ttl;
   /* Where the walk is: RRset `set_index` of `node`, with `left` records (then `sigs_left` signatures) to go at `at`. */
   const struct zone_node *node;
-  struct name owner;
+  struct name owner; /* of it, in full; only if has_owner */
+  bool has_owner;
+  struct trail trail;
   unsigned set_count, set_index;
   struct zone_rrset set;
   unsigned left, sigs_left;
@@ -113,7 +127,7 @@ struct axfr_out_count axfr_out_count(const struct axfr_out *a) {
 
 static void open_set(struct axfr_out *a) {
   zone_rrset_at(a->node, a->set_index, &a->set);
-  bool is_soa = a->set.type == RR_SOA && name_equal(&a->owner, zone_apex(a->snap)); /* stands at both ends, not here */
+  bool is_soa = a->set.type == RR_SOA && a->node == zone_apex_node(a->snap); /* stands at both ends, not here */
   a->left = is_soa ? 0 : a->set.count;
   a->sigs_left = a->set.sig_count;
   a->at = a->left ? a->set.rrs : a->set.sigs;
@@ -127,7 +141,7 @@ static bool more(struct axfr_out *a) {
     } else {
       a->node = zone_cursor_next(&a->cursor);
       if (!a->node) return false;
-      zone_node_owner(a->snap, a->node, &a->owner);
+      a->has_owner = false;
       a->set_count = zone_rrset_count(a->node);
       a->set_index = 0;
       if (a->set_count == 0) continue;
@@ -137,13 +151,78 @@ static bool more(struct axfr_out *a) {
   return true;
 }
 
+/* ---- owners ---- */
+
+enum { POINTER_MAX = 0x3fff };
+
+/* The labels of an owner whose own part was written out at `at`, in front of what stands for the last step. */
+static void trail_extend(struct trail *t, const uint8_t *labels, size_t size, size_t at) {
+  uint8_t starts[LIMIT_NAME_LABELS];
+  unsigned count = 0;
+  for (size_t i = 0; i < size; i += labels[i] + 1u)
+    starts[count++] = (uint8_t)i;
+  uint16_t base = t->steps[t->depth - 1].key_size;
+  while (count-- > 0 && at + starts[count] <= POINTER_MAX)
+    t->steps[t->depth++] = (struct step){(uint16_t)(base + size - starts[count]), (uint16_t)(at + starts[count])};
+}
+
+/* The step that is the owner of the last record, or the longest of its ancestors, that the next one shares. Steps that it does not
+ * share are forgotten; false: it shares more than could be pointed at. */
+static bool trail_back(struct trail *t, size_t shared) {
+  while (t->steps[t->depth - 1].key_size > shared)
+    t->depth--;
+  return t->steps[t->depth - 1].key_size == shared;
+}
+
+/* How the owner of the node in hand is written; false: by its full name. */
+static bool trail_owner(struct axfr_out *a, const struct message_writer *w) {
+  struct trail *t = &a->trail;
+  uint8_t labels[LIMIT_NAME_BYTES];
+  size_t size, shared;
+  if (t->node == a->node) return true;
+  if (!t->node || !zone_node_labels_after(a->node, t->node, labels, &size, &shared) || !trail_back(t, shared)) return false;
+  size_t parent = t->steps[t->depth - 1].at;
+  if (size == 0 && parent) message_owner_at(&t->owner, parent);
+  else message_owner_begun(&t->owner, labels, size, parent);
+  trail_extend(t, labels, size, wr_used(&w->out));
+  t->node = a->node;
+  return true;
+}
+
+/* The owner of `node` stands in full at `at`. */
+static void trail_begin(struct axfr_out *a, const struct zone_node *node, size_t at) {
+  struct trail *t = &a->trail;
+  uint8_t labels[LIMIT_NAME_BYTES];
+  size_t size, shared;
+  if (!zone_node_labels_after(node, NULL, labels, &size, &shared)) return;
+  t->node = node;
+  t->depth = 1;
+  t->steps[0] = (struct step){0, (uint16_t)(zone_apex(a->snap)->labels ? at + size : 0)}; /* the root is not pointed at */
+  trail_extend(t, labels, size, at);
+  if (t->steps[t->depth - 1].at) message_owner_at(&t->owner, at);
+  else message_owner_begun(&t->owner, labels, 0, 0);
+}
+
+static bool put_in_full(struct axfr_out *a, struct message_writer *w, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+                        uint16_t size) {
+  if (!a->has_owner) zone_node_owner(a->snap, a->node, &a->owner);
+  a->has_owner = true;
+  size_t at = wr_used(&w->out);
+  bool first = at == MESSAGE_HEADER_BYTES; /* nothing to point at */
+  if (!message_put_rr(w, SECTION_ANSWER, a->owner.octets, type, CLASS_IN, ttl, rdata, size)) return false;
+  if (first) trail_begin(a, a->node, at);
+  return true;
+}
+
 static bool put_record(struct axfr_out *a, struct message_writer *w) {
   const uint8_t *next = a->at, *rdata;
   uint16_t size;
   zone_rr_next(&next, &rdata, &size);
   uint16_t type = a->left ? a->set.type : RR_RRSIG;
   uint32_t ttl = a->left ? a->set.ttl : a->set.sig_ttl;
-  if (!message_put_rr(w, SECTION_ANSWER, a->owner.octets, type, CLASS_IN, ttl, rdata, size)) return false;
+  bool fits = trail_owner(a, w) ? message_put_rrset(w, SECTION_ANSWER, &a->trail.owner, type, ttl, a->at, 1)
+                                : put_in_full(a, w, type, ttl, rdata, size);
+  if (!fits) return false;
   a->at = next;
   if (!a->left) a->sigs_left--;
   else if (--a->left == 0) a->at = a->set.sigs;
@@ -188,6 +267,8 @@ enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int
     message_start(&w, buffer, limits[i] < capacity ? limits[i] : capacity, a->id, a->flags);
     w.reserve = tsig_reserve(&a->tsig) + (first && a->has_edns ? OPT_BYTES : 0);
     if (first && !message_put_question(&w, &a->qname, a->qtype, CLASS_IN)) return ERR_SPACE;
+    a->trail.node = NULL;
+    if (first && name_identical(&a->qname, zone_apex(a->snap))) trail_begin(a, zone_apex_node(a->snap), MESSAGE_HEADER_BYTES);
     fill(a, &w);
     if (w.counts[SECTION_ANSWER]) break;
   }

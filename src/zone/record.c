@@ -171,13 +171,13 @@ static inline size_t plain_octets(const uint8_t *key, size_t room) {
   return at;
 }
 
-bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out,
-                      size_t *size, size_t *shared) {
+/* `key` is one below the apex. */
+static bool labels_after(const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out, size_t *size,
+                         size_t *shared) {
   size_t own_size = record_key_size(n);
   const uint8_t *own = record_key(n);
   if (record_has_case(n)) return false;
-  key_size -= s->apex_key_size;
-  size_t common = key_common(key + s->apex_key_size, own, key_size < own_size ? key_size : own_size);
+  size_t common = key_common(key, own, key_size < own_size ? key_size : own_size);
   while (common && own[common - 1] != 0)
     common--;
   uint8_t *at = out + (own_size - common); /* the key's labels are in the other direction */
@@ -190,6 +190,17 @@ bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, cons
     label += length + 1;
   }
   *size = own_size - common;
-  *shared = s->apex_key_size + common;
+  *shared = common;
   return true;
+}
+
+bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out,
+                      size_t *size, size_t *shared) {
+  if (!labels_after(n, key + s->apex_key_size, key_size - s->apex_key_size, out, size, shared)) return false;
+  *shared += s->apex_key_size;
+  return true;
+}
+
+bool zone_node_labels_after(const struct zone_node *n, const struct zone_node *other, uint8_t *out, size_t *size, size_t *shared) {
+  return labels_after(n, other ? record_key(other) : record_key(n), other ? record_key_size(other) : 0, out, size, shared);
 }

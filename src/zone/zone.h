@@ -68,6 +68,9 @@ void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struc
  * case or octets that keys escape, and zone_node_owner has to be asked. */
 bool zone_node_labels(const struct zone_snap *s, const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out,
                       size_t *size, size_t *shared);
+/* The same in front of what it shares with the owner of another node, or only with the apex (NULL); `shared` counts from the apex.
+ */
+bool zone_node_labels_after(const struct zone_node *n, const struct zone_node *other, uint8_t *out, size_t *size, size_t *shared);
 
 /* What one walk finds for a name at or below the apex (RFC 1034 §4.3.2, RFC 4592 §3.3.1, RFC 6672 §3.2). */
 struct zone_answer {
