@@ -12,10 +12,23 @@
 
 #include "answer/answer.h"
 
+/* The closest encloser of the last NSEC3 proof of a batch. Most that follow have the same one, and its hash and that of the
+ * wildcard below it need not be made again. */
+struct encloser {
+  const struct zone_snap *snap; /* NULL: none yet */
+  const uint8_t *key;           /* of the encloser that the look-up found: where the search began; a query's of this batch */
+  size_t key_size;
+  unsigned labels;              /* of the provable one */
+  const struct zone_node *node; /* its NSEC3; NULL: it has none */
+  bool has_wildcard;
+  const struct zone_node *wildcard; /* the NSEC3 that matches or covers the wildcard */
+};
+
 struct server { /* what a batch is answered with */
   const struct zone_set *zones;
   const struct answer_identity *id;
   struct instant now;
+  struct encloser *encloser; /* batches only */
 };
 
 /* One request on its way through the phases of a batch. Its key is written once and used by every step. */

@@ -119,7 +119,8 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
                   struct instant now, uint64_t salt) {
   (void)salt;
   assert(count <= LIMIT_BATCH);
-  const struct server server = {zones, id, now};
+  struct encloser encloser = {.snap = NULL};
+  const struct server server = {zones, id, now, &encloser};
   struct query queries[LIMIT_BATCH];
   struct query *open[LIMIT_BATCH];
   size_t left = 0;

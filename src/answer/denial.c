@@ -79,30 +79,52 @@ static const struct zone_node *nsec3_wildcard(const struct hashed_name *h, unsig
   return nsec3_of(h, wire, size + 2, &match);
 }
 
-/* The closest (provable) encloser proof, RFC 5155 §7.2.1: from `labels` upwards to the first ancestor that has an NSEC3.
- * Returns how many labels it has. */
-static unsigned push_encloser(struct reply *r, const struct hashed_name *h, unsigned labels) {
+/* From `labels` upwards to the first ancestor that has an NSEC3, RFC 5155 §7.2.1. Keys of a batch's questions stay until its end,
+ * so what is found for them is kept in the batch; for the links of a chain it goes into `own`. */
+static struct encloser *find_encloser(struct reply *r, const struct hashed_name *h, unsigned labels, struct encloser *own) {
+  struct encloser *e = r->lookup == &r->query->lookup ? r->server->encloser : own;
+  const uint8_t *key = r->lookup->key;
+  size_t key_size = resolve_key_prefix(key, labels);
+  if (e != own && e->snap == h->snap && e->key_size == key_size && memcmp(e->key, key, key_size) == 0) return e;
+  *e = (struct encloser){.snap = h->snap, .key = key, .key_size = key_size};
   unsigned apex = zone_apex(h->snap)->labels;
   for (;; labels--) {
     bool match = false;
     const struct zone_node *node = nsec3_ancestor(h, labels, &match);
     if (!match && labels > apex) continue;
-    if (match) push(r, node, RR_NSEC3);
+    if (match) e->node = node;
     break;
   }
-  if (labels < h->name.labels) {
+  e->labels = labels;
+  return e;
+}
+
+/* The closest (provable) encloser proof, RFC 5155 §7.2.1. */
+static struct encloser *push_encloser(struct reply *r, const struct hashed_name *h, unsigned labels, struct encloser *own) {
+  struct encloser *e = find_encloser(r, h, labels, own);
+  push(r, e->node, RR_NSEC3);
+  if (e->labels < h->name.labels) {
     bool match;
-    push(r, nsec3_ancestor(h, labels + 1, &match), RR_NSEC3);
+    push(r, nsec3_ancestor(h, e->labels + 1, &match), RR_NSEC3);
   }
-  return labels;
+  return e;
+}
+
+/* The same and what proves that there is no wildcard, or what it has not (RFC 5155 §7.2.2, §7.2.5). */
+static void push_encloser_and_wildcard(struct reply *r, const struct hashed_name *h) {
+  struct encloser own, *e = push_encloser(r, h, r->lookup->found.encloser_labels, &own);
+  if (!e->has_wildcard) e->wildcard = nsec3_wildcard(h, e->labels);
+  e->has_wildcard = true;
+  push(r, e->wildcard, RR_NSEC3);
 }
 
 /* A name that exists; without an NSEC3 of its own it lies in an opt-out span (RFC 5155 §7.2.4, §7.2.7). */
 static void push_existing(struct reply *r, const struct hashed_name *h) {
   bool match;
   const struct zone_node *node = nsec3_ancestor(h, h->name.labels, &match);
+  struct encloser own;
   if (node && match) push(r, node, RR_NSEC3);
-  else if (h->name.labels > zone_apex(h->snap)->labels) push_encloser(r, h, h->name.labels - 1u);
+  else if (h->name.labels > zone_apex(h->snap)->labels) push_encloser(r, h, h->name.labels - 1u, &own);
 }
 
 /* ---- by what is to be proved ---- */
@@ -120,8 +142,7 @@ enum err denial_name(struct reply *r) {
   struct hashed_name h;
   enum err e = nsec3_open(r, r->qname, &h);
   if (e) return e;
-  unsigned labels = push_encloser(r, &h, r->lookup->found.encloser_labels);
-  push(r, nsec3_wildcard(&h, labels), RR_NSEC3);
+  push_encloser_and_wildcard(r, &h);
   return ERR_OK;
 }
 
@@ -161,8 +182,7 @@ enum err denial_wildcard_type(struct reply *r) {
   struct hashed_name h;
   enum err e = nsec3_open(r, r->qname, &h);
   if (e) return e;
-  unsigned labels = push_encloser(r, &h, r->lookup->found.encloser_labels);
-  push(r, nsec3_wildcard(&h, labels), RR_NSEC3);
+  push_encloser_and_wildcard(r, &h);
   return ERR_OK;
 }
 
