@@ -9,6 +9,7 @@
  *   backup.c    `backup`: what of it only this room knows
  *   rebuild.c   `rebuild`: a primary zone's content from a secondary
  *   updates.c   UPDATEs: judged, committed, answered; or forwarded
+ *   preload.c   zone files read by several threads ahead of the control thread
  *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
  *   figures.c   counters and states, for metrics and status
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
@@ -233,6 +234,7 @@ struct control {
   struct source_memo source_memo;
   struct upkeep upkeep;
   struct mend mend;
+  struct preload *preload;  /* while zones are started; NULL: each is read when its turn comes */
   bool frozen;              /* the store is another process's: see control_freeze */
   struct store_stamp stamp; /* of the store as it was left */
 };
@@ -246,6 +248,15 @@ void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone
 struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);
 void updates_commit(struct control *c); /* all that wait, one batch */
+
+/* Reads and builds the zone's file, with what its options say. Any thread. */
+MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct diags *diags, struct zone_loaded *out);
+/* Threads begin to read the files of zones that were not read before. */
+void preload_start(struct control *c);
+/* What they made of the zone's file, as zone_file_load does. False: it was not theirs. Zones are asked for in the registry's order.
+ */
+bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err);
+void preload_end(struct control *c); /* fine if nothing was started */
 
 void mend_opened(struct control *c); /* an image: it may not be proven yet */
 void mend_run(struct control *c);

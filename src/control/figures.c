@@ -107,3 +107,10 @@ void control_each_zone(struct control *c, size_t worst, struct instant now, void
   for (size_t i = 0; i < count; i++)
     show(c, list[i].zone, now, f, arg);
 }
+
+void control_memory(const struct control *c, struct zone_memory *out) {
+  const struct zone_slot *z;
+  *out = (struct zone_memory){0};
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    if (z->snap) zone_memory_add(z->snap, out);
+}

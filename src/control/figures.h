@@ -26,6 +26,8 @@ struct control_figures {
   int64_t started_wall_s, config_loaded_wall_s;
 };
 void control_figures(struct control *c, struct control_figures *out);
+/* Where the memory of all zones goes; looks at some records of each. */
+void control_memory(const struct control *c, struct zone_memory *out);
 
 struct zone_figures {
   const char *name; /* without the final dot, but "." */

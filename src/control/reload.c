@@ -181,8 +181,10 @@ static enum err load_zones(struct control *c, bool force, struct reload_report *
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
   zone_set_bulk_begin(c->zones);
+  preload_start(c);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
     err = load_zone(c, p, z, force, report);
+  preload_end(c);
   enum err published = zone_set_bulk_end(c->zones);
   if (!err) err = published;
   if (err) {

@@ -236,12 +236,14 @@ enum err control_start(struct control *c, struct instant now) {
   if (!err) err = pipeline_begin(c, &p);
   if (err) return err;
   zone_set_bulk_begin(c->zones);
+  preload_start(c);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
     bool refused;
     struct buf note = {0};
     err = zone_start(c, p, z, &refused, &note);
     buf_done(&note);
   }
+  preload_end(c);
   enum err published = zone_set_bulk_end(c->zones);
   if (!err) err = published;
   if (err) {

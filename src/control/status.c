@@ -179,6 +179,12 @@ json_t *status_server_json(struct control *c) {
                         count_state(&f, ZONE_READY), "not-loaded", count_state(&f, ZONE_NOT_LOADED), "expired",
                         count_state(&f, ZONE_EXPIRED), "not-durable", (json_int_t)f.not_durable, "records", (json_int_t)f.records,
                         "zone-memory-bytes", (json_int_t)(f.zone_memory_bytes + f.zone_mapped_bytes), "troubles", troubles);
+  struct zone_memory m;
+  control_memory(c, &m);
+  json_object_set_new(o, "zone-memory",
+                      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "image-bytes", (json_int_t)m.image, "ram-bytes", (json_int_t)m.ram,
+                                "free-bytes", (json_int_t)m.free, "record-bytes", (json_int_t)m.records, "trie-bytes",
+                                (json_int_t)m.trie, "other-bytes", (json_int_t)m.other));
   const struct store_usage *u = &f.store;
   if (f.store_known)
     json_object_set_new(o, "store",

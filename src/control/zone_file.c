@@ -175,13 +175,11 @@ static enum err queue_loaded(struct control *c, struct pipeline *p, struct zone_
 static enum err read_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, const char *path, bool *refused,
                           struct buf *note) {
   const struct config_zone_options *options = z->config->options;
-  struct zone_load_options o = {.include_root = options->include_root, .plain = slot_writes_back(z)};
   struct diags diags = {0};
   struct zone_loaded loaded = {0};
   struct merging m = {z, path, &diags};
-  struct name apex;
-  slot_name(z, &apex);
-  enum err err = zone_load_file(path, &apex, &o, &diags, &loaded);
+  enum err err;
+  if (!preload_take(c, z, &diags, &loaded, &err)) err = zone_file_load(z, &diags, &loaded);
   if (!err && diags.warnings && options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
   bool wrong = err && err != ERR_MEMORY;
   if (!err) {

@@ -2,7 +2,7 @@
  *
  * Every mistake of the text and every finding of the checks comes with file:line:column. The snapshot keeps no places, so
  * findings are located by scanning the text a second time, only when there are any. Any error, of the text or of a check,
- * leaves nothing behind. The room's thread; blocks on the file system. */
+ * leaves nothing behind. Any thread; blocks on the file system. */
 #ifndef CONTROL_ZONE_LOAD_H
 #define CONTROL_ZONE_LOAD_H
 
@@ -15,6 +15,8 @@ struct zone_load_options {
   uint32_t default_ttl;     /* when the file gives none at all; 0: that is an error */
   bool plain;               /* $INCLUDE and $GENERATE are errors */
   bool all_checks;          /* also those that are off by default */
+  void (*progress)(void *arg, uint64_t records); /* after each record read; may be NULL */
+  void *progress_arg;
 };
 
 /* A file that was read, as it was then. Equal in all of it: unchanged, and need not be read to know. */

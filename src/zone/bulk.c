@@ -193,9 +193,12 @@ enum err bulk_build(struct bulk *bulk, struct heap *heap, struct bulk_result *ou
     sort_from(bulk->items, spare, bulk->count, 0);
     free(spare);
   }
-  struct build *b = calloc(1, sizeof *b);
+  struct build *b = malloc(sizeof *b);
   if (!b) return ERR_MEMORY;
-  b->heap = heap;
+  b->heap = heap; /* one by one: to clear the layout would be most of the work for a small zone */
+  b->draft = (struct draft){0};
+  b->scratch = NULL;
+  b->scratch_cells = 0;
   layout_start(&b->layout, emit_to_heap, b);
   enum err e = build_all(b, bulk, out);
   layout_done(&b->layout);

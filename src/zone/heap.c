@@ -204,6 +204,7 @@ static void bin_put(struct heap *h, uint32_t ref, uint32_t cells) {
   }
   unsigned bin = bin_of(cells);
   *block_at(h, ref) = (struct free_block){h->bins->head[bin], cells};
+  h->bin_cells += cells;
   ASAN_POISON_MEMORY_REGION(cell_at(h->table, ref), (size_t)cells * CELL_BYTES);
   h->bins->head[bin] = ref;
   h->bins->filled[bin / 64] |= UINT64_C(1) << (bin % 64);
@@ -219,6 +220,7 @@ static bool bin_take(struct heap *h, unsigned bin, uint32_t cells, uint32_t *ref
     struct free_block found = *b;
     if (found.cells >= cells) {
       *link = found.next;
+      h->bin_cells -= found.cells;
       if (before) ASAN_POISON_MEMORY_REGION(before, sizeof *before);
       if (h->bins->head[bin] == NO_REF) h->bins->filled[bin / 64] &= ~(UINT64_C(1) << (bin % 64));
       if (found.cells > cells) bin_put(h, at + cells, found.cells - cells);

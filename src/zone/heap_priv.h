@@ -60,6 +60,7 @@ struct heap {
   struct heap_table *tables; /* all that were ever allocated */
   struct image_guard *guard; /* of the image in front, NULL: it was proven when it was opened, or there is none */
   _Atomic size_t bytes;      /* of all chunks */
+  uint64_t bin_cells;        /* free ones in the bins: the writer's to know */
   uint8_t *near_table[NEAR_CHUNKS];
   uint32_t near_cells[NEAR_CHUNKS];
 };

@@ -133,8 +133,13 @@ static enum err write_both(struct writer *w, const struct zone_snap *s, struct i
 }
 
 enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes) {
-  struct writer *w = calloc(1, sizeof *w);
+  struct writer *w = malloc(sizeof *w);
   if (!w) return ERR_MEMORY;
+  w->sink = NULL;
+  w->block = NULL;
+  w->block_room = 0;
+  w->sums = NULL;
+  w->blocks = w->sums_room = 0;
   struct image_header h;
   header_start(&h, s);
   enum err e = write_both(w, s, &h, sink, arg);

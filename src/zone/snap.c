@@ -6,6 +6,8 @@ enum {
   SOA_SERIAL_FROM_END = 20, /* the serial and four more integers end the RDATA (RFC 1035 §3.3.13) */
   NSEC3_SHA1 = 1,
   CHAIN_TRIES = 64, /* NSEC3 records looked at to find out which chain is there */
+  MEMORY_SAMPLE = 256,
+  HEAP_BINS_BYTES = 600 /* about */
 };
 
 const struct name *zone_apex(const struct zone_snap *s) {
@@ -35,6 +37,33 @@ size_t zone_mapped_bytes(const struct zone_snap *s) {
   for (uint32_t i = 0; i < h->image_chunks; i++)
     cells += h->chunk_cells[i];
   return cells * CELL_BYTES;
+}
+
+/* Cells of the first records and how many those are. */
+static uint64_t sample_records(const struct zone_snap *s, const struct trie_node *root, unsigned most, uint64_t *count) {
+  struct trie_iter it;
+  const struct trie_node *leaf;
+  uint64_t cells = 0;
+  trie_iter_start(&it, s->table, root);
+  for (; *count < most && (leaf = trie_iter_leaf(&it)); ++*count)
+    cells += node_record(s->table, leaf)->cells;
+  return cells;
+}
+
+void zone_memory_add(const struct zone_snap *s, struct zone_memory *sum) {
+  const struct zone_line *line = s->line;
+  const struct heap *h = &line->heap;
+  uint64_t image = zone_mapped_bytes(s), all = atomic_load_explicit(&h->bytes, memory_order_relaxed);
+  uint64_t unused = (h->bin_cells + h->fresh_cells) * CELL_BYTES, count = 0;
+  uint64_t sampled = sample_records(s, &s->names, MEMORY_SAMPLE, &count) * CELL_BYTES;
+  uint64_t used = all - unused, records = count ? sampled * s->name_count / count : 0;
+  if (records > used) records = used;
+  sum->image += image;
+  sum->ram += all - image;
+  sum->free += unused;
+  sum->records += records;
+  sum->trie += used - records;
+  sum->other += zone_memory_bytes(s) - all + (h->bins ? HEAP_BINS_BYTES : 0);
 }
 
 bool zone_is_signed(const struct zone_snap *s) {

@@ -29,6 +29,17 @@ uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included *
 uint64_t zone_name_count(const struct zone_snap *s);   /* owners, those of NSEC3 included */
 size_t zone_memory_bytes(const struct zone_snap *s);   /* its heap, which it shares with its predecessors, mapped or not */
 size_t zone_mapped_bytes(const struct zone_snap *s);   /* of that, the image it was mapped from */
+/* Where the memory of a zone goes, in bytes. */
+struct zone_memory {
+  uint64_t image;   /* mapped from a segment: the page cache's, and only what was read of it is resident */
+  uint64_t ram;     /* chunks of what came later, or of all */
+  uint64_t free;    /* of ram: cells for changes to come */
+  uint64_t records; /* in use, of image and ram: records, from the mean of the first ones */
+  uint64_t trie;    /* the rest: nodes, and what older snapshots still hold */
+  uint64_t other;   /* the structs around it */
+};
+/* Adds the zone's to `sum`. The writer's thread. */
+void zone_memory_add(const struct zone_snap *s, struct zone_memory *sum);
 /* Some of what it reads was found to be damaged or lost: nothing that was read of it counts. Any thread. */
 bool zone_is_damaged(const struct zone_snap *s);
 unsigned zone_damage(void);                     /* how many images that are still open are damaged: 0 spares asking for each zone */

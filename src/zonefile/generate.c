@@ -174,10 +174,13 @@ static bool emit(struct scan *s, const struct line *line, uint32_t number, struc
     if (!add_text(s, t, number, text)) return false;
     if (t->quoted) buf_add_byte(text, '"');
   }
+  static const uint8_t pad[SCAN_PAD_BYTES];
+  buf_add(text, pad, sizeof pad);
   if (text->failed) {
     s->stop = ERR_MEMORY;
     return false;
   }
+  text->size -= sizeof pad;
   s->cur = (struct cursor){text->data, text->data + text->size, text->data, 1};
   enum gathered g = gather_entry(s);
   if (g == GATHERED_ENTRY) return entry_record(s);

@@ -5,6 +5,7 @@
  *   entry.c      tokens -> owner, TTL, class, type, RDATA
  *   directive.c  $ORIGIN $TTL $INCLUDE
  *   generate.c   $GENERATE
+ *   word.c       where a word ends, many octets at once
  *   source.c     opening and reading files, and what may be included
  *
  * Every function that returns false has reported why; the entry it was at is given up. */
@@ -19,7 +20,16 @@ enum mistake {
 #undef MISTAKE
 };
 
-/* One file. The bytes are followed by a NUL that is not counted, so that the scanner needs no bounds check a byte. */
+/* Behind every text stand so many NULs that are not counted: the scanner needs no bounds check a byte, and may look at many at
+ * once. */
+enum { SCAN_PAD_BYTES = 32 };
+
+/* From an octet of a word to the first one that is none. */
+typedef const uint8_t *word_end(const uint8_t *p);
+enum word_width { WORD_PORTABLE, WORD_SSE2, WORD_AVX2, WORD_BEST = WORD_AVX2 };
+word_end *word_end_of(enum word_width width); /* or the next narrower one that the processor has */
+
+/* One file, padded. */
 struct source {
   const char *path;        /* as shown in places */
   struct source *includer; /* NULL: the file asked for */
@@ -47,6 +57,7 @@ struct scan {
   uint64_t files_bytes; /* read so far, for LIMIT_ZONE_FILE_BYTES */
   unsigned files_count;
   enum err stop; /* not ERR_OK: end the scan with it */
+  word_end *word_end;
 
   struct cursor cur;
   struct rr_token *tokens; /* of the current entry */

@@ -17,13 +17,13 @@ static void see(struct scan *s, const struct zonefile_file *file) {
 }
 
 bool source_memory(struct scan *s, const char *name, const uint8_t *bytes, size_t n, struct source *out) {
-  uint8_t *copy = malloc(n + 1); /* the scanner wants a NUL behind it */
+  uint8_t *copy = malloc(n + SCAN_PAD_BYTES);
   if (!copy) {
     s->stop = ERR_MEMORY;
     return false;
   }
   if (n) memcpy(copy, bytes, n);
-  copy[n] = 0;
+  memset(copy + n, 0, SCAN_PAD_BYTES);
   *out = (struct source){.path = name, .bytes = copy, .size = n};
   see(s, &(struct zonefile_file){.path = name, .bytes = copy, .size = n});
   return true;
@@ -70,7 +70,7 @@ static bool read_source(struct scan *s, int fd, const char *path, struct place a
   if (fstat(fd, &st) != 0) return refuse(s, at, path, "", strerror(errno));
   if (!check_file(s, &st, at, path)) return false;
   size_t size = (size_t)st.st_size, got;
-  uint8_t *bytes = malloc(size + 1);
+  uint8_t *bytes = malloc(size + SCAN_PAD_BYTES);
   if (!bytes) {
     s->stop = ERR_MEMORY;
     return false;
@@ -86,7 +86,7 @@ static bool read_source(struct scan *s, int fd, const char *path, struct place a
     free(bytes);
     return refuse(s, at, path, hint, why);
   }
-  bytes[size] = 0;
+  memset(bytes + size, 0, SCAN_PAD_BYTES);
   s->files_bytes += size;
   s->files_count++;
   *out = (struct source){.path = path, .bytes = bytes, .size = size, .on_disk = true, .device = st.st_dev, .inode = st.st_ino};

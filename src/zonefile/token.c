@@ -86,8 +86,7 @@ static void take_word(struct scan *s) {
   struct cursor *c = &s->cur;
   const uint8_t *p = c->at;
   for (;;) {
-    while (class_of[*p] == C_WORD)
-      p++;
+    p = s->word_end(p);
     if (class_of[*p] == C_HIGH) {
       s->high = true;
       p++;

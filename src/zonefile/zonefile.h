@@ -37,6 +37,7 @@ struct zonefile_options {
   const char *include_root; /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
   bool no_include;          /* for input that is not a local file: $INCLUDE is an error */
   bool plain;               /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
+  bool narrow;              /* without the processor's wide instructions: for tests */
   uint32_t default_ttl;     /* when neither $TTL nor SOA gives one; 0: then it is an error */
   /* Called for each file read, the first included, with its whole content: for digests. May be NULL. */
   void (*file_seen)(void *arg, const struct zonefile_file *file);

@@ -34,6 +34,33 @@ static bool check_back(void *arg, const struct zonefile_record *r) {
   return true;
 }
 
+/* All that a scan says, as text. */
+static bool say_record(void *arg, const struct zonefile_record *r) {
+  struct buf *out = arg;
+  buf_printf(out, "%u:%u %u:%u ", r->place.line, r->place.column, r->rdata_place.line, r->rdata_place.column);
+  zonefile_print_record(&r->owner, r->ttl, r->type, r->rdata, r->rdata_size, out);
+  return out->size < 1 << 16;
+}
+
+static void say_all(const uint8_t *data, size_t size, bool narrow, struct buf *out) {
+  struct diags d = {0};
+  struct zonefile_options o = {.no_include = true, .narrow = narrow, .record = say_record, .arg = out};
+  if (name_from_text("example.", 8, NULL, &o.origin, NULL, NULL) != ERR_OK) abort();
+  buf_printf(out, "%d\n", (int)zonefile_scan_bytes("input", data, size, &o, &d));
+  diags_print(&d, out);
+  diags_done(&d);
+}
+
+/* Wide instructions find the same as one octet at a time. */
+static void check_narrow(const uint8_t *data, size_t size) {
+  struct buf wide = {0}, narrow = {0};
+  say_all(data, size, false, &wide);
+  say_all(data, size, true, &narrow);
+  if (wide.size != narrow.size || (wide.size && memcmp(wide.data, narrow.data, wide.size) != 0)) abort();
+  buf_done(&wide);
+  buf_done(&narrow);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -46,5 +73,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (size_t i = 0; i < d.count; i++)
     if (!d.list[i].place.line || !d.list[i].place.column || !d.list[i].what[0]) abort();
   diags_done(&d);
+  check_narrow(data, size);
   return 0;
 }

@@ -1,6 +1,8 @@
 /* Texts that are right, and the records they stand for. */
 #include "scan_test.h"
 
+#include "zonefile/scan_priv.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,10 +207,26 @@ static void places(void **state) {
   diags_done(&d);
 }
 
+/* All widths end a word at the same octet, whatever that is and wherever it stands. */
+static void words_of_all_widths(void **state) {
+  uint8_t text[80 + SCAN_PAD_BYTES];
+  for (unsigned octet = 0; octet < 256; octet++) {
+    for (size_t at = 0; at < 79; at++) {
+      memset(text, 'w', sizeof text);
+      text[79] = 0;
+      text[at] = (uint8_t)octet;
+      const uint8_t *end = word_end_of(WORD_PORTABLE)(text);
+      for (enum word_width w = WORD_SSE2; w <= WORD_AVX2; w++)
+        assert_ptr_equal(word_end_of(w)(text), end);
+      assert_true(end == text + at || end == text + 79);
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(good_texts),     cmocka_unit_test(odd_origins), cmocka_unit_test(long_texts),
-      cmocka_unit_test(callback_stops), cmocka_unit_test(places),
+      cmocka_unit_test(callback_stops), cmocka_unit_test(places),      cmocka_unit_test(words_of_all_widths),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,203 @@
+/* Zone files read by a few threads ahead of the control thread, which takes what they have read in the order of the registry and is
+ * alone with the store and the slots. Threads touch nothing but the configuration, their files and what they build; they wait when
+ * they are too far ahead, and a zone that nobody has begun with is read by whoever wants it. */
+#include "base/log.h"
+#include "control/control_priv.h"
+#include "control/zone_load.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+  THREADS_MOST = 4,
+  AHEAD_JOBS = 128,         /* results that may wait ... */
+  AHEAD_BYTES = 128 << 20,  /* ... and what their files may have in all */
+  PROGRESS_RECORDS = 65536, /* between two looks at the clock */
+};
+
+enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE, JOB_TAKEN };
+
+struct job {
+  const struct zone_slot *zone;
+  enum job_state state;
+  enum err err;
+  struct diags diags;
+  struct zone_loaded loaded;
+};
+
+struct preload {
+  pthread_mutex_t lock;
+  pthread_cond_t done;       /* the job that the control thread waits for */
+  pthread_cond_t room;       /* there may be a job to begin */
+  struct job *jobs;          /* in the order of the registry */
+  size_t count, begun, seen; /* up to `seen` the control thread is through */
+  uint64_t waiting_bytes;    /* of files whose zones wait to be taken */
+  bool wanted, over;
+  unsigned thread_count;
+  pthread_t threads[THREADS_MOST];
+};
+
+/* A zone that takes more than a second says how far it is. */
+struct progress {
+  const struct zone_slot *zone;
+  uint64_t said_ns;
+};
+
+static void say_progress(void *arg, uint64_t records) {
+  struct progress *p = arg;
+  char name[NAME_TEXT_BYTES];
+  if (records % PROGRESS_RECORDS) return;
+  uint64_t now = clock_read().mono_ns;
+  if (now - p->said_ns < NS_PER_S) return;
+  p->said_ns = now;
+  log_event(EV_ZONE_LOADING, LOG_TEXT("zone", slot_name_text(p->zone, name)), LOG_NUMBER("records", records));
+}
+
+enum err zone_file_load(const struct zone_slot *z, struct diags *diags, struct zone_loaded *out) {
+  struct progress progress = {z, clock_read().mono_ns};
+  struct zone_load_options o = {.include_root = z->config->options->include_root,
+                                .plain = slot_writes_back(z),
+                                .progress = say_progress,
+                                .progress_arg = &progress};
+  struct buf scratch = {0};
+  struct name apex;
+  slot_name(z, &apex);
+  enum err err = zone_load_file(config_zone_file(z->config, &scratch), &apex, &o, diags, out);
+  buf_done(&scratch);
+  return err;
+}
+
+/* ---- the threads ---- */
+
+/* The next job that may be begun, once there is room. NULL: no more. */
+static struct job *next_job(struct preload *p) {
+  while (!p->over && p->begun < p->count &&
+         (p->begun >= p->seen + AHEAD_JOBS || (p->waiting_bytes > AHEAD_BYTES && p->begun > p->seen)))
+    pthread_cond_wait(&p->room, &p->lock);
+  while (p->begun < p->count && p->jobs[p->begun].state != JOB_WAITS)
+    p->begun++;
+  if (p->over || p->begun >= p->count) return NULL;
+  struct job *j = &p->jobs[p->begun++];
+  j->state = JOB_RUNS;
+  return j;
+}
+
+static void *run(void *arg) {
+  struct preload *p = arg;
+  struct job *j;
+  pthread_mutex_lock(&p->lock);
+  while ((j = next_job(p))) {
+    pthread_mutex_unlock(&p->lock);
+    j->err = zone_file_load(j->zone, &j->diags, &j->loaded);
+    pthread_mutex_lock(&p->lock);
+    j->state = JOB_DONE;
+    p->waiting_bytes += j->loaded.bytes;
+    if (p->wanted) pthread_cond_signal(&p->done);
+  }
+  pthread_mutex_unlock(&p->lock);
+  return NULL;
+}
+
+/* ---- the control thread ---- */
+
+/* Never read before: others are mostly what they were. */
+static bool is_new_file(const struct zone_slot *z) {
+  return !z->started && !slot_is_secondary(z) && !z->config->options->managed && !z->source_size;
+}
+
+static void start_threads(struct preload *p) {
+  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+  unsigned most = cpus < 1 ? 1 : cpus > THREADS_MOST ? THREADS_MOST : (unsigned)cpus;
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
+  while (p->thread_count < most && !pthread_create(&p->threads[p->thread_count], NULL, run, p))
+    p->thread_count++;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+void preload_start(struct control *c) {
+  struct zone_slot *z;
+  size_t count = 0;
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    count += is_new_file(z);
+  struct preload *p = count > 1 ? calloc(1, sizeof *p) : NULL;
+  struct job *jobs = p ? calloc(count, sizeof *jobs) : NULL;
+  if (!jobs) { /* then each is read when its turn comes */
+    free(p);
+    return;
+  }
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    if (is_new_file(z)) jobs[p->count++].zone = z;
+  p->jobs = jobs;
+  pthread_mutex_init(&p->lock, NULL);
+  pthread_cond_init(&p->done, NULL);
+  pthread_cond_init(&p->room, NULL);
+  c->preload = p;
+  start_threads(p);
+}
+
+static void drop(struct job *j) {
+  diags_done(&j->diags);
+  zone_loaded_done(&j->loaded);
+  j->state = JOB_TAKEN;
+}
+
+/* The job of this zone; what was read for zones before it and not wanted goes. NULL: there is none. */
+static struct job *find_job(struct preload *p, const struct zone_slot *z) {
+  for (; p->seen < p->count && p->jobs[p->seen].zone->id < z->id; p->seen++) {
+    struct job *j = &p->jobs[p->seen];
+    if (j->state == JOB_WAITS) j->state = JOB_TAKEN;
+    if (j->state != JOB_DONE) continue; /* one that still runs is dropped at the end */
+    p->waiting_bytes -= j->loaded.bytes;
+    drop(j);
+  }
+  return p->seen < p->count && p->jobs[p->seen].zone == z ? &p->jobs[p->seen] : NULL;
+}
+
+bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err) {
+  struct preload *p = c->preload;
+  if (!p) return false;
+  pthread_mutex_lock(&p->lock);
+  struct job *j = find_job(p, z);
+  bool ours = !j || j->state == JOB_WAITS || j->state == JOB_TAKEN;
+  while (!ours && j->state == JOB_RUNS) {
+    p->wanted = true;
+    pthread_cond_wait(&p->done, &p->lock);
+    p->wanted = false;
+  }
+  if (!ours) {
+    *diags = j->diags;
+    *out = j->loaded;
+    *err = j->err;
+    p->waiting_bytes -= j->loaded.bytes;
+  }
+  if (j) {
+    j->state = JOB_TAKEN;
+    p->seen++;
+  }
+  if (p->seen % (AHEAD_JOBS / 2) == 0 || out->bytes > AHEAD_BYTES / AHEAD_JOBS) pthread_cond_broadcast(&p->room);
+  pthread_mutex_unlock(&p->lock);
+  return !ours;
+}
+
+void preload_end(struct control *c) {
+  struct preload *p = c->preload;
+  if (!p) return;
+  pthread_mutex_lock(&p->lock);
+  p->over = true;
+  pthread_cond_broadcast(&p->room);
+  pthread_mutex_unlock(&p->lock);
+  for (unsigned i = 0; i < p->thread_count; i++)
+    pthread_join(p->threads[i], NULL);
+  for (size_t i = 0; i < p->count; i++)
+    if (p->jobs[i].state == JOB_DONE) drop(&p->jobs[i]);
+  pthread_cond_destroy(&p->room);
+  pthread_cond_destroy(&p->done);
+  pthread_mutex_destroy(&p->lock);
+  free(p->jobs);
+  free(p);
+  c->preload = NULL;
+}
