@@ -62,7 +62,7 @@ def counted(args):
 
 
 def end_to_end(soak):
-    return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e"] + (["--soak"] if soak else []))
+    return counted([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", str(JOBS), "tests/e2e"] + (["--soak"] if soak else []))
 
 
 def differential():

@@ -20,6 +20,19 @@ def soak(request):
     return request.config.getoption("--soak")
 
 
+@pytest.fixture
+def tell(request):
+    """tell(text): a figure for the end of the run."""
+    return lambda text: request.node.user_properties.append(("told", text))
+
+
+def pytest_terminal_summary(terminalreporter):
+    for report in terminalreporter.stats.get("passed", []):
+        for key, text in report.user_properties:
+            if key == "told":
+                terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {text}")
+
+
 class Lab:
     def __init__(self, directory):
         self.directory = directory

@@ -2,9 +2,11 @@
 directory on free loopback ports. Nothing here sleeps for a fixed time: wait_until() asks again until a deadline."""
 import contextlib
 import ipaddress
+import itertools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -51,17 +53,22 @@ def soak_s(seconds):
     return min(seconds, float(os.environ.get("TANDEM_SOAK_S", seconds)))
 
 
+PORTS = range(10000, 32000)  # below those that the system gives to clients
+next_port = itertools.count(random.SystemRandom().randrange(len(PORTS)))  # other processes test at the same time
+
+
 def free_port(host=LOOPBACK):
-    """A port that is free for UDP and TCP now."""
+    """A port that is free for UDP and TCP now, and that is not given out again soon."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for _ in range(100):
+        port = PORTS[next(next_port) % len(PORTS)]
         with socket.socket(family, socket.SOCK_STREAM) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
-            tcp.bind((host, 0))
             try:
-                udp.bind((host, tcp.getsockname()[1]))
+                tcp.bind((host, port))
+                udp.bind((host, port))
             except OSError:
                 continue
-            return tcp.getsockname()[1]
+            return port
     raise AssertionError("no free port")
 
 

@@ -185,7 +185,7 @@ PAIRS = [(["hidden", "example"], ["nobody", "example"]), (["child", "public", "e
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_hidden_zone_is_a_stranger_octet_for_octet(lab, soak, state):
+def test_hidden_zone_is_a_stranger_octet_for_octet(lab, soak, state, tell):
     t = hidden_lab(lab, state)
     rng = random.Random(20261122)
     compared = 0
@@ -200,7 +200,7 @@ def test_hidden_zone_is_a_stranger_octet_for_octet(lab, soak, state):
             assert b"here" not in b"".join(seen[0])
             compared += 1
         asker.close()
-    print(f"{compared} pairs equal")
+    tell(f"{compared} pairs equal")
     if state in ("loaded", "secondary"):
         assert t.ask("hidden.example", "SOA", key=keyring()).answer, "whoever has the key is no stranger"
         assert not t.ask("hidden.example", "SOA").answer

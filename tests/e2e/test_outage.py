@@ -59,7 +59,7 @@ def strike(rng, server):
 
 
 @pytest.mark.parametrize("kind", ["tandem", "nsd"])
-def test_outage_nobody_notices(lab, network, kind, soak):
+def test_outage_nobody_notices(lab, network, kind, soak, tell):
     seed = os.environ.get("DRILL_SEED") or str(random.SystemRandom().randrange(10**9))
     print(f"DRILL_SEED={seed}")
     rng, pause = random.Random(seed), threading.Event()
@@ -79,6 +79,5 @@ def test_outage_nobody_notices(lab, network, kind, soak):
             publish(primary, serial)
             for s in secondaries:
                 s.wait_answer(ZONE, serial=serial, timeout=30)
-    print(f"{serial - 1} outages")
-    load.check()
+    tell(f"{serial - 1} outages, {load.check()}")
     assert serial > 2

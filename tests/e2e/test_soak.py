@@ -191,7 +191,7 @@ class Soak:
             self.check_content(s, self.rng.choice([ZONE, FOREIGN]))
 
 
-def test_an_hour_of_random_faults(lab, network, small_disk, soak):
+def test_an_hour_of_random_faults(lab, network, small_disk, soak, tell):
     if not soak:
         pytest.skip("an hour: only with --soak")
     seed = os.environ.get("DRILL_SEED") or str(random.SystemRandom().randrange(10**9))
@@ -203,5 +203,4 @@ def test_an_hour_of_random_faults(lab, network, small_disk, soak):
             it.round()
             rounds += 1
         it.check_end()
-    print(f"{rounds} rounds of faults, serials {it.serials}")
-    load.check()
+    tell(f"{rounds} rounds of faults, serials {it.serials}, {load.check()}")
