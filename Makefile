@@ -7,7 +7,7 @@ PY    := /usr/bin/python3
 MESON := meson setup --wipe -Dwerror=true
 SAN   := -Db_sanitize=address,undefined -Db_lundef=false
 
-.PHONY: all build demo test lint format bench fuzz sim soak debug asan tsan clang fuzzers docs install clean help
+.PHONY: all build demo test lint format bench fuzz sim sim-mutations sim-built soak debug asan tsan clang fuzzers docs install clean help
 
 all: build
 
@@ -33,6 +33,8 @@ $(BUILD)/tsan/build.ninja:
 	@mkdir -p $(BUILD) && meson setup $(BUILD)/tsan --buildtype=debugoptimized -Dwerror=true -Db_sanitize=thread -Db_lundef=false >$(BUILD)/tsan.log || (cat $(BUILD)/tsan.log; exit 1)
 $(BUILD)/clang/build.ninja:
 	@mkdir -p $(BUILD) && CC=clang-14 meson setup $(BUILD)/clang --buildtype=debug -Dwerror=true >$(BUILD)/clang.log || (cat $(BUILD)/clang.log; exit 1)
+$(BUILD)/mutants/build.ninja:
+	@mkdir -p $(BUILD) && meson setup $(BUILD)/mutants --buildtype=release -Dwerror=true -Dtests=false -Dmutations=true >$(BUILD)/mutants.log || (cat $(BUILD)/mutants.log; exit 1)
 $(BUILD)/fuzz/build.ninja:
 	@mkdir -p $(BUILD) && CC=clang-14 meson setup $(BUILD)/fuzz --buildtype=debugoptimized -Dfuzzing=true $(SAN) >$(BUILD)/fuzz.log || (cat $(BUILD)/fuzz.log; exit 1)
 
@@ -75,6 +77,13 @@ fuzz: fuzzers
 sim: build
 	@ninja -C $(BUILD)/release -j$(JOBS) --quiet tests/sim/tandem_sim
 	@$(BUILD)/release/tests/sim/tandem_sim --jobs $(JOBS) --seed $(or $(SEED),1) $(if $(SECONDS),--seconds $(SECONDS),--seeds $(or $(SEEDS),1)) $(ARGS)
+
+## make sim-mutations   each fault of src/base/mutations.def must be caught by the simulator, which says by what seed
+sim-mutations: sim-built
+	@$(PY) tests/sim/run.py --jobs $(JOBS) --only mutations $(ARGS)
+sim-built: build $(BUILD)/mutants/build.ninja
+	@ninja -C $(BUILD)/release -j$(JOBS) --quiet tests/sim/tandem_sim
+	@ninja -C $(BUILD)/mutants -j$(JOBS) --quiet tests/sim/tandem_sim
 
 ## make bench    Tandem beside Knot, NSD, BIND and PowerDNS in one interleaved run; ARGS="--quick" or what bench/bench.py --help says
 bench: packages-build-test-bench build

@@ -80,6 +80,12 @@ def fuzz(seconds):
     return counted([sys.executable, "tests/fuzz/run.py", "--seconds", str(seconds)])
 
 
+def simulator(seconds):
+    if not make("sim-built"):
+        return 0, 1
+    return counted([sys.executable, "tests/sim/run.py", "--seconds", str(seconds), "--jobs", str(JOBS)])
+
+
 def demo():
     ok = run(["build/tandem", "demo"]).returncode == 0
     return int(ok), int(not ok)
@@ -95,6 +101,7 @@ def main():
         "compilers": compilers,
         "units and corpora": units,
         "instructions": instructions,
+        "simulator": lambda: simulator(3600 if options.soak else 100),
         "end to end": lambda: end_to_end(options.soak),
         "differential": differential,
         "demo": demo,

@@ -1,5 +1,6 @@
 /* Append durably, publish: a batch becomes what the log has and what readers see, or nothing of it does. */
 #include "base/log.h"
+#include "base/mutation.h"
 #include "control/pipeline_priv.h"
 #include "control/serial.h"
 
@@ -76,7 +77,7 @@ static void publish_one(struct control *c, struct zone_slot *z, bool fresh, cons
   log_event(EV_ZONE_LOADED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("serial", zone_serial(z->snap)),
             LOG_NUMBER("version", z->version), LOG_NUMBER("records", zone_record_count(z->snap)),
             LOG_TEXT("durable", z->durable ? "yes" : "no"));
-  transfers_notify(c, z);
+  if (!MUTATION(NOTIFY_NONE)) transfers_notify(c, z);
 }
 
 /* Whether the batch itself knows what broke it; a refused step alone leaves it unharmed, and it must not be committed then. */
@@ -123,15 +124,27 @@ static bool finish_durable(struct pipeline *p, struct pending *n, struct instant
 static bool finish_failed(struct pipeline *p, struct pending *n, const char *why, struct instant now) {
   struct zone_slot *z = n->zone;
   if (!n->content) return false;
-  if (!n->served && !serve_without_store(n)) {
+  if (!n->served && !serve_without_store(n) && !MUTATION(SERVE_LOST)) {
     say_not_kept(z, "the new version is not served, since the store could not keep it: ", why);
     return false;
   }
   bool fresh = !n->served;
-  take_content(n, false, now);
+  take_content(n, MUTATION(DURABLE_LIE), now);
   publish_one(p->control, z, fresh, why);
   upkeep_not_kept(p->control);
   return fresh;
+}
+
+/* Only where the simulator asks for it. */
+static void publish_early(struct pipeline *p) {
+  for (size_t i = 0; i < p->count; i++) {
+    struct zone_slot *z = p->list[i].zone;
+    const struct zone_snap *before = z->snap;
+    z->snap = p->list[i].snap;
+    enum err err = z->snap ? slot_publish(p->control, z) : ERR_OK;
+    (void)err;
+    z->snap = before;
+  }
 }
 
 enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why) {
@@ -141,6 +154,7 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
     pipeline_abort(p);
     return ERR_OK;
   }
+  if (MUTATION(PUBLISH_EARLY)) publish_early(p);
   enum err err = commit(p, why);
   if (!err) upkeep_committed(c, image_bytes(p));
   bool bulk = p->count > 1;

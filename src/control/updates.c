@@ -3,6 +3,7 @@
 #include "xfr/update.h"
 
 #include "base/log.h"
+#include "base/mutation.h"
 #include "control/control_priv.h"
 #include "control/serial.h"
 #include "xfr/forward.h"
@@ -128,7 +129,7 @@ static void judge(struct control *c, struct pipeline *p, struct control_update *
   uint32_t last = serial_floor(z, zone_serial(head));
   struct update_verdict v;
   u->uncertain = head != z->snap;
-  uint32_t next = serial_next(z->config->options->serial, last, last, c->now.wall_s);
+  uint32_t next = MUTATION(SERIAL_SAME) ? last : serial_next(z->config->options->serial, last, last, c->now.wall_s);
   enum err err = update_judge(u->job.bytes, u->job.size, head, &policy->update, &client, next, &v);
   if (err) failed(c, u, z, err_text(err));
   else if (v.rcode != RCODE_NOERROR) refused(c, u, z, &v);
@@ -178,7 +179,8 @@ static bool judge_or_forward(struct control *c, struct pipeline *p, struct contr
 
 /* What was judged on changes that are lost was judged wrongly. */
 static void lost(struct control_update *u) {
-  if (u->changed || u->uncertain) set_outcome(u, RCODE_SERVFAIL, EDE_OTHER, "the change could not be stored");
+  if ((u->changed || u->uncertain) && !MUTATION(ACK_LOST))
+    set_outcome(u, RCODE_SERVFAIL, EDE_OTHER, "the change could not be stored");
 }
 
 void updates_commit(struct control *c) {
@@ -197,6 +199,11 @@ void updates_commit(struct control *c) {
     else decided.first = u;
     decided.last = u;
   }
+  for (struct control_update *u = decided.first, *next; u && MUTATION(ACK_EARLY); u = next) {
+    next = u->next;
+    reply(c, u);
+  }
+  if (MUTATION(ACK_EARLY)) decided.first = NULL;
   if (p) err = pipeline_commit(p, c->now, &changed, &why);
   for (struct control_update *u = decided.first, *next; u; u = next) {
     next = u->next;

@@ -1,6 +1,7 @@
 /* What is done from time to time: the timer file is written, the store is swept, and what is served from memory only is given to
  * the store again until it takes it. */
 #include "base/log.h"
+#include "base/mutation.h"
 #include "control/control_priv.h"
 
 enum {
@@ -125,7 +126,10 @@ static void keep_again(struct control *c) {
 /* ---- the whole ---- */
 
 void upkeep_run(struct control *c) {
-  if (c->now.mono_ns >= c->upkeep.keep_ns) keep_again(c);
+  if (c->now.mono_ns >= c->upkeep.keep_ns) {
+    if (MUTATION(KEEP_NEVER)) c->upkeep.keep_ns = UINT64_MAX;
+    else keep_again(c);
+  }
   if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
   if (c->now.mono_ns >= c->upkeep.retain_ns) retain(c);
   if (c->now.mono_ns >= c->upkeep.timers_ns) write_timers(c);

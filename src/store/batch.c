@@ -9,6 +9,8 @@
  * is done before. A failed statement poisons the batch; a mistake of the caller does not. */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -428,7 +430,7 @@ static enum err finish_files(struct store_batch *b) {
     enum err err = finish_segment(b, &b->shared, b->shared_number);
     if (err) return err;
   }
-  if (b->written.count && s->env.ops->sync_dir(s->segments_fd)) return file_failed(b, ERR_IO);
+  if (b->written.count && !MUTATION(DIRECTORY_SYNC) && s->env.ops->sync_dir(s->segments_fd)) return file_failed(b, ERR_IO);
   return ERR_OK;
 }
 

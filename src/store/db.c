@@ -4,6 +4,8 @@
  * would be a signal). The WAL file is kept when the connection is closed: overwriting it is faster than growing a new one. */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -197,6 +199,7 @@ static enum err set_up(struct db *db, int64_t schema, struct store_error *error)
                   "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
                   error);
   }
+  if (!err && MUTATION(COMMIT_SYNC)) err = execute(db, "PRAGMA synchronous = NORMAL", error);
   if (!err) err = migrate(db, schema, error);
   return err;
 }

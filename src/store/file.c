@@ -3,6 +3,8 @@
  * the pages that it could not write). */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -90,7 +92,7 @@ bool file_out_write(struct file_out *o, const void *bytes, size_t n) {
 
 enum err file_out_finish(struct file_out *o) {
   flush(o);
-  if (!o->error && o->ops->sync(o->fd)) o->error = errno;
+  if (!o->error && !MUTATION(FILE_SYNC) && o->ops->sync(o->fd)) o->error = errno;
   if (close(o->fd) && !o->error) o->error = errno;
   free(o->buffer);
   if (!o->error && o->ops->rename(o->dir, o->temporary, o->name)) o->error = errno;

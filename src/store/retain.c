@@ -4,6 +4,8 @@
  * from the zone's image is never deleted, nor the change that made the image: the next one is chained to its sum. */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <stdlib.h>
 
 enum { STEP_ROWS = 500, SLACK = 8 /* a zone may have an eighth more before a pass comes for it */ };
@@ -57,7 +59,9 @@ static bool goes(struct store *s, const struct look *l, int64_t now_s) {
   const struct store_retention *keep = &s->retain.keep;
   struct zone_row *row = zones_find(s, l->zone);
   if (!row) return true; /* of a zone that is forgotten */
-  if (l->version != row->first_version || l->version >= row->image.version || l->version + keep->least > row->version) return false;
+  if (l->version != row->first_version || l->version >= row->image.version + MUTATION(RETAIN_ANCHOR) ||
+      l->version + keep->least > row->version)
+    return false;
   bool old = keep->age_s && l->at_s < now_s - (int64_t)keep->age_s;
   if (!old && row->history_bytes <= most_bytes(s, row)) return false;
   row->first_version++;

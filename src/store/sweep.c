@@ -3,6 +3,8 @@
  * rows, which the next start deletes. */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <stdlib.h>
 
 enum {
@@ -32,7 +34,7 @@ void sweep_segments(struct store *s, bool (*keep)(const struct segment *)) {
   for (size_t i = s->segments.count; i > 0; i--) {
     struct segment *segment = &s->segments.list[i - 1];
     char name[FILE_NAME_BYTES];
-    if (keep(segment)) continue;
+    if (keep(segment) && !(MUTATION(SWEEP_NAMED) && segment->number + 2 < s->last_segment)) continue;
     segment_name(segment->number, name);
     if (segment->size_bytes && s->env.ops->remove(s->segments_fd, name)) continue;
     segment_drop(&s->segments, segment->number);

@@ -1,5 +1,6 @@
 #include "xfr/ixfr_in_priv.h"
 
+#include "base/mutation.h"
 #include "base/serial.h"
 
 #include <string.h>
@@ -27,7 +28,7 @@ static enum ixfr_step bad_record(const struct name *owner, uint16_t type, const 
 static enum ixfr_step take_away(struct ixfr_in *x, const struct name *owner, uint16_t type, const uint8_t *rdata, uint16_t size,
                                 struct xfr_what *what) {
   enum err e = zone_edit_remove(x->edit, owner, type, rdata, size);
-  if (!e) return IXFR_MORE;
+  if (!e || (MUTATION(REMOVE_MISSING) && e == ERR_NOT_FOUND)) return IXFR_MORE;
   if (e == ERR_RANGE) return IXFR_OUTSIDE;
   return bad_record(owner, type, "removes", e == ERR_NOT_FOUND ? "which is not there" : err_text(e), what);
 }

@@ -2,6 +2,7 @@
  * primaries have to be asked for the whole zone for a while, because their changes were of no use and the whole zone was. */
 #include "xfr/secondary_priv.h"
 
+#include "base/mutation.h"
 #include "base/serial.h"
 #include "xfr/zonemd.h"
 
@@ -51,7 +52,7 @@ struct zone_snap *transfer_base(struct secondaries *s, const struct secondary *z
 /* And did not get the whole zone instead: then asking for that would bring the same again. */
 static bool asked_for_changes(const struct secondary *z) {
   const struct incoming *in = z->exchange ? z->exchange->incoming : NULL;
-  return in && incoming_base(in) && incoming_kind(in) != INCOMING_WHOLE;
+  return !MUTATION(FALL_BACK) && in && incoming_base(in) && incoming_kind(in) != INCOMING_WHOLE;
 }
 
 /* The error stays with the zone until the whole zone is here, and then goes into what status says of that transfer. */
@@ -169,7 +170,7 @@ static bool finish(struct secondaries *s, struct secondary *z, struct zone_snap 
     xfr_what_set(what, "sent a zone that can't be kept (%s)", err_text(e));
     return false;
   }
-  if (z->options->o.zonemd_ignore || digest_fits(in, *out, what)) return true;
+  if (z->options->o.zonemd_ignore || MUTATION(ZONEMD) || digest_fits(in, *out, what)) return true;
   s->counts.zonemd_refused++;
   zone_snap_unref(*out);
   return false;

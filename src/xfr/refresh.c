@@ -1,6 +1,7 @@
 /* Rounds: whose turn it is, the SOA exchange, what its answer means, and the timers that follow. */
 #include "xfr/secondary_priv.h"
 
+#include "base/mutation.h"
 #include "base/serial.h"
 
 #include <stdio.h>
@@ -182,7 +183,7 @@ void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire,
 
 static bool is_wanted(const struct secondary *z, uint32_t serial) {
   if (z->force || !z->has_content) return true;
-  return z->expired ? serial != z->soa.serial : serial_gt(serial, z->soa.serial);
+  return z->expired || MUTATION(LOWER_SERIAL) ? serial != z->soa.serial : serial_gt(serial, z->soa.serial);
 }
 
 static void current(struct secondaries *s, struct secondary *z, const struct soa_answer *a, struct instant now) {

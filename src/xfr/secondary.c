@@ -1,6 +1,7 @@
 /* The table of secondary zones: configuration, the owner's calls, status, and where events and deadlines go. */
 #include "xfr/secondary_priv.h"
 
+#include "base/mutation.h"
 #include "base/serial.h"
 
 #include <assert.h>
@@ -113,7 +114,7 @@ struct target secondary_target(const struct secondary *z, uint16_t index) {
 void secondary_reschedule(struct secondaries *s, struct secondary *z) {
   uint64_t due = z->refresh_ns;
   if (z->exchange && z->exchange->deadline_ns < due) due = z->exchange->deadline_ns;
-  if (z->has_content && !z->expired && z->expires_ns < due) due = z->expires_ns;
+  if (z->has_content && !z->expired && z->expires_ns < due && !MUTATION(EXPIRE_NEVER)) due = z->expires_ns;
   timer_set(&s->timers, &z->timer, due);
 }
 
@@ -319,6 +320,7 @@ void secondary_notified(struct secondaries *s, uint32_t zone_id, const struct ad
   uint16_t target = target_of(s, z, from);
   if (z->phase != SECONDARY_IDLE) {
     s->counts.notifies_busy++;
+    if (MUTATION(NOTIFY_BUSY)) return;
     bool newest = !z->again || (z->again_serial_known && serial_known && serial_gt(serial, z->notify_serial));
     if (newest) z->notify_serial = serial;
     z->again_serial_known = serial_known && (!z->again || z->again_serial_known);
@@ -418,7 +420,7 @@ bool secondaries_stream_closed(struct secondaries *s, uint64_t token, enum err w
 }
 
 static void wake(struct secondaries *s, struct secondary *z, struct instant now) {
-  if (z->has_content && !z->expired && z->expires_ns <= now.mono_ns) {
+  if (z->has_content && !z->expired && z->expires_ns <= now.mono_ns && !MUTATION(EXPIRE_NEVER)) {
     z->expired = true;
     s->counts.expired++;
     secondary_reschedule(s, z);

@@ -1,6 +1,7 @@
 /* The exchange of a zone, and the stream of a transfer. */
 #include "xfr/secondary_priv.h"
 
+#include "base/mutation.h"
 #include "base/serial.h"
 
 #include <stdlib.h>
@@ -157,7 +158,7 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
 }
 
 static bool serial_is_wanted(const struct secondary *z, uint32_t serial) {
-  return z->force || !z->has_content || z->expired || serial_gt(serial, z->soa.serial);
+  return z->force || !z->has_content || z->expired || MUTATION(LOWER_SERIAL) || serial_gt(serial, z->soa.serial);
 }
 
 static void refuse_serial(struct secondaries *s, struct secondary *z, uint32_t serial, struct instant now) {
@@ -199,6 +200,10 @@ static const char *why_text(enum err why) {
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now) {
   struct exchange *x = z->exchange;
   struct xfr_what what;
+  if (MUTATION(STREAM_CUT) && x->stage == STAGE_XFR && incoming_kind(x->incoming) != INCOMING_UNKNOWN) {
+    transfer_done(s, z, now);
+    return;
+  }
   if (x->stage == STAGE_XFR) {
     unsigned long long records = incoming_count(x->incoming).records;
     if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, why_text(why));

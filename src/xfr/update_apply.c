@@ -1,4 +1,5 @@
 /* The update section (RFC 2136 §3.4.2): changes one after the other, each on what the ones before have made. */
+#include "base/mutation.h"
 #include "base/serial.h"
 #include "xfr/update_priv.h"
 
@@ -235,7 +236,7 @@ enum err update_apply(struct update *u, uint32_t serial) {
   struct apply a = {.u = u};
   struct zone_snap *snap = NULL;
   enum err e = zone_edit_begin(u->base, NULL, &a.made.edit);
-  for (size_t i = 0; !e && i < u->change_count; i++)
+  for (size_t i = 0; !e && i < (MUTATION(HALF_UPDATE) ? 1 : u->change_count); i++)
     e = apply_one(&a, &u->changes[i]);
   if (!e) e = update_finish(u, &a.made, serial, &snap);
   zone_edit_abort(a.made.edit);

@@ -5,7 +5,7 @@
  *   - what was acknowledged is there, from then on and after every crash
  *   - what was served as durable is there after every crash
  *   - a change is there whole or not at all
- *   - no zone is served for longer than its expiry after the last word of a primary, nor expires before */
+ *   - no zone is served for longer than its expiry */
 #include "base/serial.h"
 #include "control/control_priv.h"
 #include "disk.h"
@@ -38,7 +38,6 @@ struct served {                 /* by one server, of one zone */
   bool was_expired; /* since the last version: then it takes any other */
   bool forced;      /* `retransfer` was said, and takes whatever there is; until the zone rests */
   uint32_t serial, durable_serial;
-  uint64_t contact_ns, expires_ns;
 };
 
 static struct {
@@ -222,6 +221,12 @@ static void note_durable(struct served *s, const struct zone_slot *slot) {
   s->durable_serial = serial;
 }
 
+static void check_expiry(const struct node *n, enum zone_number z, struct served *s, const struct zone_slot *slot) {
+  if (s->ready && slot->expires_mono_ns && sim_now_ns() > slot->expires_mono_ns + NS_PER_S)
+    sim_fail("%s: %s should have expired %llu s ago", n->name, zone_texts[z],
+             (unsigned long long)((sim_now_ns() - slot->expires_mono_ns) / NS_PER_S));
+}
+
 void check_observe(struct node *n) {
   if (!n->control || n->dying) return;
   for (int z = 0; z < ZONES; z++) {
@@ -238,7 +243,7 @@ void check_observe(struct node *n) {
     }
     if (s->ready && slot) note_durable(s, slot);
     if (slot && s->ready && !slot->durable) seen_count("served but not durable");
-    if (slot) s->expires_ns = slot->expires_mono_ns;
+    if (slot) check_expiry(n, (enum zone_number)z, s, slot);
     struct secondary_status status;
     if (s->forced && slot && secondary_status(n->control->secondaries, slot->id, &status) && status.phase == SECONDARY_IDLE)
       s->forced = false;
@@ -261,17 +266,10 @@ void check_node_started(struct node *n) {
   check_observe(n);
   for (int z = 0; z < ZONES; z++) {
     struct served *s = &model.served[n->index][z];
-    s->contact_ns = sim_now_ns();
     if (!s->durable_any || s->was_expired || n->io_failed) continue; /* what can't be read now is not lost */
     if (!s->ready && !s->was_expired) sim_fail("%s: %s was durable and is not there after a start", n->name, zone_texts[z]);
     seen_count("replayed as it was");
   }
-}
-
-void check_contact(int from, int to) {
-  if (to >= NODES) return;
-  for (int z = 0; z < ZONES; z++)
-    model.served[to][z].contact_ns = sim_now_ns();
 }
 
 void check_logged(struct node *n, enum log_event event, const struct log_field *fields) {

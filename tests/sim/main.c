@@ -1,5 +1,6 @@
 /* tandem_sim [--seed N] [--seeds N] [--seconds S] [--jobs N] [--verbose]: runs seeds, each in a process of its own, and says how
  * many events there were and what was never seen. Exit 1: a checker found something, and `--seed` shows it again. */
+#include "base/mutation.h"
 #include "disk.h"
 #include "sim.h"
 #include "zone/zone_set.h"
@@ -22,6 +23,7 @@ struct options {
   uint64_t seed, seeds;
   unsigned jobs, seconds;
   bool verbose, quiet;
+  bool until_found; /* ends with the first seed that fails, which is then what was wanted */
 };
 
 struct result {
@@ -113,7 +115,7 @@ static double seconds_now(void) {
 static void run_all(const struct options *o) {
   double begun = seconds_now();
   unsigned running = 0;
-  for (uint64_t i = 0; i < o->seeds && (!o->seconds || seconds_now() - begun < o->seconds);) {
+  for (uint64_t i = 0; i < o->seeds && !(o->until_found && total.failed) && (!o->seconds || seconds_now() - begun < o->seconds);) {
     if (running == o->jobs) {
       end_job(o);
       running--;
@@ -151,6 +153,28 @@ static uint64_t number(const char *text) {
   return text ? strtoull(text, NULL, 10) : 0;
 }
 
+#ifdef TANDEM_MUTATIONS
+static const char *const mutations[] = {
+    "NONE",
+#define MUTATION_ROW(id, doc) #id,
+#include "base/mutations.def"
+#undef MUTATION_ROW
+};
+
+static bool mutate(const char *id) {
+  for (size_t i = 0; id && i < MUTATIONS; i++) {
+    if (strcmp(mutations[i], id) != 0) continue;
+    mutation_on = (enum mutation)i;
+    return true;
+  }
+  return false;
+}
+#else
+static bool mutate(const char *id) {
+  return false; /* this build has none */
+}
+#endif
+
 int main(int argc, char **argv) {
   struct options o = {.seed = 1, .seeds = 1, .jobs = 1};
   bool all = false;
@@ -163,8 +187,11 @@ int main(int argc, char **argv) {
     else if (!strcmp(argv[i], "--seeds")) o.seeds = number(next), i++;
     else if (!strcmp(argv[i], "--seconds")) o.seconds = (unsigned)number(next), o.seeds = UINT64_MAX, i++;
     else if (!strcmp(argv[i], "--jobs")) o.jobs = (unsigned)number(next), i++;
+    else if (!strcmp(argv[i], "--until-found")) o.until_found = true;
+    else if (!strcmp(argv[i], "--mutation") && mutate(next)) i++;
     else {
-      fprintf(stderr, "usage: tandem_sim [--seed N] [--seeds N | --seconds S] [--jobs N] [--seen] [--quiet] [--verbose]\n");
+      fprintf(stderr, "usage: tandem_sim [--seed N] [--seeds N | --seconds S] [--jobs N] [--seen] [--quiet] [--verbose]\n"
+                      "       [--until-found] [--mutation ID]\n");
       return 2;
     }
   }
@@ -175,6 +202,6 @@ int main(int argc, char **argv) {
   if (results == MAP_FAILED) return 1;
   seen_begin();
   run_all(&o);
-  say_seen(all);
-  return total.failed ? 1 : 0;
+  if (!o.until_found) say_seen(all);
+  return (total.failed > 0) != o.until_found;
 }

@@ -121,7 +121,6 @@ static void arrive(void *arg, uint64_t token) {
       sim_later(latency_ns(), unreachable, NULL, d->from.port - FIRST_PORT);
   } else {
     sim_trace("datagram", (uint64_t)from << 8 | (uint64_t)to, d->size, hash64(d->bytes, d->size, 0));
-    check_contact(from, to);
     if (is_node(to)) arrive_at_node(&nodes[to], d);
     else if (to == PARTY_ODD) odd_datagram((uint64_t)(from + 1) << 16 | d->from.port, d->bytes, d->size);
     else client_datagram(&d->from, &d->to, d->bytes, d->size);
@@ -280,7 +279,6 @@ static struct piece *take_piece(struct conn *c, struct way *w, bool to_server) {
   w->bytes -= p->size;
   way_go(c, w, to_server, 0);
   sim_trace("stream", (uint64_t)from << 8 | (uint64_t)to, p->size, hash64(p->bytes, p->size, c->id));
-  check_contact(from, to);
   return p;
 }
 

@@ -204,6 +204,7 @@ void node_start(struct node *n) {
     at_node = NULL;
     return;
   }
+  check_observe(n); /* what it starts with is no news */
   n->started = true;
   seen_count("node started");
   check_node_started(n);
@@ -286,7 +287,7 @@ static void write_config(struct node *n) {
                       "  - {name: upd.example., secret: c2ltLXVwZC1zZWNyZXQ=}\npeers:\n");
   for (int i = 0; i < NODES; i++)
     buf_printf(&text, "  - {name: n%d, address: '192.0.2.%d@53', key: xfr.example.}\n", i, i + 1);
-  buf_printf(&text, "  - {name: odd, address: '192.0.2.%d@53', key: xfr.example.}\n", PARTY_ODD + 1);
+  buf_printf(&text, "  - {name: odd, address: '192.0.2.%d@53'%s}\n", PARTY_ODD + 1, odd_is_plain() ? "" : ", key: xfr.example.");
   buf_printf(&text, "templates:\n  default: {refresh-max: %d, retry-max: %d, retry-min: 0.5}\nzones:\n%s", REFRESH_S, RETRY_MAX_S,
              own[n->index]);
   FILE *f = fopen(n->config_path, "we");

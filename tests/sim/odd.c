@@ -50,6 +50,7 @@ static struct {
   uint32_t serial;
   uint64_t random;
   bool digests;     /* its versions carry a ZONEMD, so that nothing false can pass */
+  bool plain;       /* it knows no TSIG: then it only does what shows all the same */
   unsigned lasting; /* what is odd for ever, and legal */
   unsigned cut_at, flip_at;
 } odd;
@@ -72,9 +73,11 @@ static void notify(int to) {
   message_start(&w, bytes, sizeof bytes, (uint16_t)sim_random(), FLAG_AA | OPCODE_NOTIFY << FLAG_OPCODE_SHIFT);
   MUST(message_put_question(&w, &apex, RR_SOA, CLASS_IN));
   size_t n = message_finish(&w, 0);
-  MUST(tsig_sign_request(&tsig, tsig_keyring_find(odd.primary.keys, &key), bytes, &n, sizeof bytes, fake_net_now(&net).wall_s) ==
-       ERR_OK);
-  tsig_stream_done(&tsig);
+  if (!odd.plain) {
+    MUST(tsig_sign_request(&tsig, tsig_keyring_find(odd.primary.keys, &key), bytes, &n, sizeof bytes, fake_net_now(&net).wall_s) ==
+         ERR_OK);
+    tsig_stream_done(&tsig);
+  }
   net_datagram(&from, &at, bytes, n);
 }
 
@@ -95,22 +98,40 @@ static void bend(void *arg, struct fake_primary *p, struct fake_ixfr *x) {
   struct fake_rr rr = x->rrs[1];
   if (what == 0) { /* from another version */
     put_u32(x->rrs[1].rdata + x->rrs[1].size - 20, get_u32(rr.rdata + rr.size - 20) - 1);
-  } else if (what == 1) { /* removes what is not there */
-    uint8_t address[4] = {198, 51, 100, 77};
-    struct fake_rr gone = {.owner = name_of("host3.x.example."), .type = RR_A, .size = 4, .ttl = 3600, .rdata = address};
-    fake_ixfr_insert(x, 2, &gone);
+  } else if (what == 1) { /* removes what is not there, in place of what is */
+    for (size_t i = 2; i < x->count && x->rrs[i].type != RR_SOA; i++)
+      if (x->rrs[i].type == RR_A) x->rrs[i].rdata[0] ^= 0x80;
   } else if (what == 2) { /* ends elsewhere */
     uint8_t *serial = x->rrs[x->count - 1].rdata + x->rrs[x->count - 1].size - 20;
     put_u32(serial, get_u32(serial) + 1);
   } else if (what == 3) { /* breaks off */
     while (x->count > at + 1)
       fake_ixfr_remove(x, x->count - 1);
+  } else if (x->rrs[at].type == RR_SOA) { /* without it, the rest could be another zone that is all right */
+    return;
   } else if (what == 4) {
     fake_ixfr_remove(x, at);
   } else {
     rr = x->rrs[at];
-    fake_ixfr_insert(x, sim_below(x->count), &rr);
+    fake_ixfr_insert(x, sim_between(1, x->count - 1), &rr);
   }
+}
+
+/* As if the zone had changed during the transfer: an address is another one, and so is the SOA at the end. */
+static void end_otherwise(uint8_t *bytes, size_t size) {
+  struct message m;
+  struct rd body;
+  struct name qname;
+  uint16_t type, class;
+  struct message_rr rr;
+  uint8_t *address = NULL;
+  if (message_open(bytes, size, &m, &body) || (m.counts[0] && message_question(&m, &body, &qname, &type, &class))) return;
+  for (unsigned i = 0; i < m.counts[SECTION_ANSWER] && !message_rr(&m, &body, &rr); i++)
+    if (rr.type == RR_A) address = bytes + (rr.rdata.at - bytes);
+  if (rr.type != RR_SOA || !address) return;
+  address[3] ^= 0x40;
+  bytes[size - 17] ^= 1; /* of the serial; nothing stands behind the SOA of an unsigned message */
+  seen_count("odd primary: another zone at the end");
 }
 
 static bool cut_or_flip(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
@@ -119,7 +140,9 @@ static bool cut_or_flip(void *arg, struct fake_primary *p, uint64_t token, unsig
     if (sim_chance(500)) net_host_hang_up(token);
     return false;
   }
-  if (number == odd.flip_at) {
+  if (odd.plain) {
+    end_otherwise(bytes, *size);
+  } else if (number == odd.flip_at) {
     seen_count("odd primary: damaged");
     bytes[MESSAGE_HEADER_BYTES + sim_below(*size - MESSAGE_HEADER_BYTES)] ^= (uint8_t)(1 << sim_below(8));
   }
@@ -199,8 +222,9 @@ static void bad(void) {
 void odd_begin(void) {
   memset(&odd, 0, sizeof odd);
   fake_primary_init(&odd.primary, &net, "192.0.2.4");
-  odd.primary.keys = make_keys("xfr.example.", HMAC_SHA256, "sim-xfr-secret");
-  odd.primary.need_key = true;
+  odd.plain = sim_chance(350);
+  if (!odd.plain) odd.primary.keys = make_keys("xfr.example.", HMAC_SHA256, "sim-xfr-secret");
+  odd.primary.need_key = !odd.plain;
   odd.random = sim_random();
   odd.digests = sim_chance(500);
   odd.lasting = (unsigned)sim_below(12);
@@ -208,6 +232,10 @@ void odd_begin(void) {
   odd.cut_at = odd.flip_at = UINT32_MAX;
   serve(make_zone("x.example.", odd.serial, REFRESH_S, RETRY_S, EXPIRE_S, (unsigned)sim_between(20, 60)));
   good();
+}
+
+bool odd_is_plain(void) {
+  return odd.plain;
 }
 
 void odd_act(void) {

@@ -11,6 +11,7 @@ enum {
   BOUND_S = 2 * (REFRESH_S + RETRY_MAX_S) + 10, /* two hops, each within a refresh or a retry and the time of a transfer */
   NOTIFY_BOUND_S = 5,
   DAY_S = 86400,
+  STEADY = 80, /* records that stay, so that changes are less than the zone */
 };
 
 static const char *root_directory;
@@ -40,6 +41,8 @@ static void edit_file(void) {
   if (sim_chance(600)) plan.file_serial += (uint32_t)sim_between(1, 3);
   put_head(&b, plan.file_serial);
   buf_printf(&b, "e%u IN TXT \"edit\"\n", plan.edit);
+  for (unsigned i = 0; i < STEADY; i++)
+    buf_printf(&b, "s%u IN A 10.2.0.%u\n", i, i);
   for (unsigned i = 0; i < 20; i++)
     if (plan.edit * 2654435761u >> i & 1) buf_printf(&b, "w%u IN A 10.1.%u.%u\n", i, plan.edit & 255, i);
   write_file("f.zone", buf_text(&b));
@@ -119,11 +122,15 @@ static void arm_crash(struct node *n) {
   f->crash_by_kill = sim_chance(250);
 }
 
-static void jump_wall(struct node *n) {
+static void set_wall(struct node *n, int64_t off_s) {
   seen_count("node wall clock jumped");
-  if (sim_chance(500)) n->wall_off_s = 0;
-  else n->wall_off_s = ((int64_t)sim_below(61) - 30) * DAY_S + (int64_t)sim_below(600) - 300;
-  sim_trace("wall", (uint64_t)n->index, (uint64_t)n->wall_off_s, 0);
+  n->wall_off_s = off_s;
+  sim_trace("wall", (uint64_t)n->index, (uint64_t)off_s, 0);
+}
+
+static void jump_wall(struct node *n) {
+  if (sim_chance(500)) set_wall(n, 0);
+  else set_wall(n, ((int64_t)sim_below(121) - 60) * DAY_S + (int64_t)sim_below(600) - 300);
 }
 
 static void command(struct node *n) {
@@ -156,7 +163,7 @@ static void end_faults(void) {
   for (int i = 0; i < NODES; i++) {
     struct disk_faults *f = disk_faults(nodes[i].disk);
     *f = (struct disk_faults){0};
-    nodes[i].wall_off_s = 0;
+    if (nodes[i].wall_off_s) set_wall(&nodes[i], 0);
     if (nodes[i].up && nodes[i].io_failed) node_stop(&nodes[i]); /* "repair it and restart" */
     if (!nodes[i].up) node_start(&nodes[i]);
     MUST(nodes[i].up);
@@ -197,10 +204,13 @@ void plan_run(const char *root) {
   sim_run_s(2 * RETRY_MAX_S + 60); /* what could not be kept is tried again at least once a minute */
   must_become_equal(1, "it is quiet");
   check_quiet();
-  edit_and_reload(1000);
-  client_act();
+  for (int i = 0; i < 6; i++) { /* close together: while one is transferred, the next is told of */
+    edit_and_reload(1000);
+    client_act();
+    sim_run_s(0.003);
+  }
   sim_run_s(NOTIFY_BOUND_S);
-  must_become_equal(0, "a change and its NOTIFY");
+  must_become_equal(0, "changes and their NOTIFYs");
   restart_all();
   check_quiet();
 }

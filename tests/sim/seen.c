@@ -1,6 +1,7 @@
 /* Which transitions were seen: rows of seen.def, every event of the log, and every step between two phases of a secondary zone. */
 #include "control/control_priv.h"
 #include "sim.h"
+#include "store/store_priv.h"
 
 #include <string.h>
 #include <sys/mman.h>
@@ -16,14 +17,36 @@ enum { OWN = sizeof own_names / sizeof *own_names, EVENTS_AT = OWN, PHASES_AT = 
 
 static const char *const phase_names[PHASES] = {"idle", "asking", "waiting", "transferring", "committing"};
 
-/* What can't follow: a commit ends in the turn that it began in, and a transfer begins with a place for it. */
-static const bool impossible[PHASES][PHASES] = {
-    [SECONDARY_IDLE] = {[SECONDARY_IDLE] = true},
-    [SECONDARY_ASKING] = {[SECONDARY_ASKING] = true},
-    [SECONDARY_WAITING_SLOT] = {[SECONDARY_WAITING_SLOT] = true},
-    [SECONDARY_TRANSFERRING] = {[SECONDARY_TRANSFERRING] = true},
-    [SECONDARY_COMMITTING] = {[SECONDARY_COMMITTING] = true},
-};
+/* What can't be: a step to itself; and to wait for a place, when there are places for all. */
+static bool is_possible(size_t from, size_t to) {
+  return from != to && from != SECONDARY_WAITING_SLOT && to != SECONDARY_WAITING_SLOT &&
+         (to != SECONDARY_COMMITTING || from == SECONDARY_TRANSFERRING) &&
+         (to != SECONDARY_TRANSFERRING || from == SECONDARY_ASKING);
+}
+
+/* Events of what is not simulated: sockets, swaps, configurations. */
+static bool is_elsewhere(enum log_event e) {
+  switch (e) {
+  case EV_SERVER_STARTED:
+  case EV_SERVER_SWAPPING:
+  case EV_SERVER_STOPPING:
+  case EV_SERVER_NO_USER:
+  case EV_XDP_FAILED:
+  case EV_LISTENING:
+  case EV_STORE_OPENED:
+  case EV_CONFIG_REFUSED:
+  case EV_CONFIG_WARNING:
+  case EV_ZONE_ADDED:
+  case EV_ZONE_REMOVED:
+  case EV_NOTIFY_REFUSED:
+  case EV_TRANSFER_REFUSED:
+  case EV_UPDATE_REFUSED:
+  case EV_TSIG_FAILED:
+    return true; /* the last four are logged by the control thread's loop for workers */
+  default:
+    return false;
+  }
+}
 
 struct seen_list *seen;
 static uint8_t last_phase[NODES][ZONES];
@@ -92,6 +115,52 @@ void seen_node(struct node *n) {
   }
 }
 
+/* ---- what the linker puts before functions of the servers ---- */
+
+enum err __real_pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
+enum err __wrap_pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
+enum err __real_store_batch_commit(struct store_batch *b, struct store_error *error);
+enum err __wrap_store_batch_commit(struct store_batch *b, struct store_error *error);
+void __real_store_batch_abort(struct store_batch *b);
+void __wrap_store_batch_abort(struct store_batch *b);
+enum err __real_store_sweep(struct store *s, int64_t before_s, struct store_error *error);
+enum err __wrap_store_sweep(struct store *s, int64_t before_s, struct store_error *error);
+enum err __real_store_timers_flush(struct store *s, struct store_error *error);
+enum err __wrap_store_timers_flush(struct store *s, struct store_error *error);
+enum err __real_db_settle(struct db *db, struct store_error *error);
+enum err __wrap_db_settle(struct db *db, struct store_error *error);
+
+static enum err outcome(enum err e, const char *good, const char *bad) {
+  if (at_node && !at_node->dying) seen_count(e ? bad : good);
+  return e;
+}
+
+enum err __wrap_pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why) {
+  enum err e = __real_pipeline_commit(p, now, changed, why);
+  return outcome(e, *changed ? "pipeline: committed" : "pipeline: nothing changed", "pipeline: failed");
+}
+
+enum err __wrap_store_batch_commit(struct store_batch *b, struct store_error *error) {
+  return outcome(__real_store_batch_commit(b, error), "store: batch committed", "store: batch failed");
+}
+
+void __wrap_store_batch_abort(struct store_batch *b) {
+  if (b) seen_count("store: batch aborted");
+  __real_store_batch_abort(b);
+}
+
+enum err __wrap_store_sweep(struct store *s, int64_t before_s, struct store_error *error) {
+  return outcome(__real_store_sweep(s, before_s, error), "store: swept", "store: sweep failed");
+}
+
+enum err __wrap_store_timers_flush(struct store *s, struct store_error *error) {
+  return outcome(__real_store_timers_flush(s, error), "store: timers written", "store: timers not written");
+}
+
+enum err __wrap_db_settle(struct db *db, struct store_error *error) {
+  return outcome(__real_db_settle(db, error), "store: log copied into the database", "node could not start");
+}
+
 /* NULL for a row that can't be. */
 size_t seen_names(const char *const **out) {
   static const char *names[ALL];
@@ -100,11 +169,12 @@ size_t seen_names(const char *const **out) {
     if (i < EVENTS_AT) {
       names[i] = own_names[i];
     } else if (i < PHASES_AT) {
-      names[i] = log_event_name((enum log_event)(i - EVENTS_AT));
+      enum log_event e = (enum log_event)(i - EVENTS_AT);
+      names[i] = is_elsewhere(e) ? NULL : log_event_name(e);
     } else {
       size_t from = (i - PHASES_AT) / PHASES, to = (i - PHASES_AT) % PHASES;
       snprintf(phases[i - PHASES_AT], sizeof *phases, "phase %s -> %s", phase_names[from], phase_names[to]);
-      names[i] = impossible[from][to] ? NULL : phases[i - PHASES_AT];
+      names[i] = is_possible(from, to) ? phases[i - PHASES_AT] : NULL;
     }
   }
   *out = names;

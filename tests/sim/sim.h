@@ -79,7 +79,7 @@ struct node {
   bool by_kill; /* the process alone died; what it wrote is still in the page cache */
   bool woken;   /* loop_wake was called */
   bool io_failed;
-  int64_t wall_off_s;
+  int64_t wall_off_s; /* of the wall clock */
   uint64_t lives;
   struct disk *disk;
   struct control *control;
@@ -152,7 +152,8 @@ void client_closed(uint64_t conn);
 
 /* ---- odd.c ---- */
 
-void odd_begin(void);
+void odd_begin(void);    /* before nodes_begin */
+bool odd_is_plain(void); /* it knows no TSIG */
 void odd_end(void);
 void odd_act(void);    /* a new version, other habits */
 void odd_behave(void); /* from now on it is good, and stays so */
@@ -177,8 +178,7 @@ void check_answered_serial(enum zone_number z, uint32_t serial);
 /* The zone file of ZONE_F has this edit, and a reload of it was acknowledged. */
 void check_reloaded(unsigned edit, bool acknowledged);
 bool check_all_equal(void);
-void check_quiet(void);               /* what must hold once faults are over */
-void check_contact(int from, int to); /* something of a party reached a node */
+void check_quiet(void); /* what must hold once faults are over */
 
 /* ---- seen.c ---- */
 

@@ -1,0 +1,5 @@
+#include "base/mutation.h"
+
+#ifdef TANDEM_MUTATIONS
+enum mutation mutation_on;
+#endif
