@@ -70,6 +70,13 @@ enum {
   LIMIT_IXFR_AVOID_MOST_S = 86400,           /* ... up to so long */
   LIMIT_TRANSFERS_IN = 64,                   /* incoming transfers at once */
   LIMIT_TRANSFERS_IN_ADDRESS = 16,           /* of them from one address */
+  LIMIT_CHANNELS_ADDRESS = 4,                /* connections to one primary; more when it handles one question at a time */
+  LIMIT_CHANNEL_ASKS = 16,                   /* unanswered questions on one of them */
+  LIMIT_CHANNEL_IDLE_MS = 3000,              /* without a question, before it is closed */
+  LIMIT_CHANNEL_SLOW_MS = 1000,              /* a question that waits so long has others go to another one */
+  LIMIT_CHANNEL_REPEATS = 2,                 /* times that a question is asked again because its connection ended */
+  LIMIT_CHANNEL_SHY_S = 600,                 /* a primary that cuts connections short is asked one question at a time so long */
+  LIMIT_CHANNEL_STRAY_BYTES = 1 << 20,       /* of answers that were given up, before the connection is closed */
   LIMIT_SOA_EXCHANGES = 512,                 /* SOA queries to primaries at once */
   LIMIT_SOA_EXCHANGES_ADDRESS = 64,          /* of them to one address */
   LIMIT_NOTIFY_EXCHANGES = 512,              /* unanswered NOTIFY at once */

@@ -22,6 +22,7 @@ struct incoming {
   struct xfr_what what;
   enum incoming_state state;
   enum incoming_kind kind;
+  bool has_error; /* was answered with an rcode */
   uint16_t id;
   struct soa_rr first; /* size 0: nothing came yet */
   struct ixfr_in changes;
@@ -101,6 +102,10 @@ const struct zone_snap *incoming_base(const struct incoming *in) {
 
 enum incoming_kind incoming_kind(const struct incoming *in) {
   return in->kind;
+}
+
+bool incoming_is_answered(const struct incoming *in) {
+  return in->state == INCOMING_DONE || in->has_error;
 }
 
 bool incoming_is_undecided(const struct incoming *in) {
@@ -248,6 +253,7 @@ static bool take_message(struct incoming *in, const uint8_t *bytes, size_t size,
     return false;
   }
   if (message_rcode(&m) != RCODE_NOERROR) {
+    in->has_error = true;
     xfr_explain_rcode(&x, &m, message_rcode(&m), now_s, &in->what);
     return false;
   }

@@ -45,6 +45,8 @@ struct incoming_count incoming_count(const struct incoming *in);
 bool incoming_serial(const struct incoming *in, uint32_t *serial); /* once the first SOA was there */
 const struct zone_snap *incoming_base(const struct incoming *in);  /* NULL: the whole zone was asked for */
 enum incoming_kind incoming_kind(const struct incoming *in);
+/* All of the answer is here, whether it is of use or not: an error is one message. */
+bool incoming_is_answered(const struct incoming *in);
 /* To an IXFR a newer SOA came alone so far: the whole zone may follow, or it means that AXFR is to be asked for. */
 bool incoming_is_undecided(const struct incoming *in);
 /* After DONE of a kind that has a snapshot, once. */

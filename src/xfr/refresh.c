@@ -13,6 +13,8 @@ enum {
   BACKOFF_MOST_MS = 60 * 1000,
   ADDRESS_BUDGET_LEAST_MS = 500, /* for one address, all tries together */
   ADDRESS_BUDGET_MOST_MS = 5000,
+  PROBE_BUDGET_MS = 800, /* for one that was silent lately: whoever is told that it is down has not long to wait for better news */
+  PROBE_TRY_MS = 160,
   TRY_LEAST_MS = 500,
   TRY_MOST_MS = 1000,              /* the first; doubles */
   STREAM_ANSWER_MS = 5000,         /* connection and SOA answer over TCP */
@@ -212,12 +214,6 @@ static void newer(struct secondaries *s, struct secondary *z, const struct soa_a
   z->has_promised_expire = a->has_expire;
   z->promised_expire_s = a->expire_s;
   struct remote *r = x->lane->remote;
-  if (x->stage == STAGE_SOA_STREAM && lane_take(&s->streams, &r->streams)) {
-    lane_release(&s->datagrams, x->lane);
-    x->lane = &r->streams;
-    transfer_on(s, z, now);
-    return;
-  }
   z->phase = SECONDARY_WAITING_SLOT;
   lane_wait(&s->streams, &r->streams, &z->wait, z->urgent);
   exchange_free(s, z);
@@ -229,13 +225,14 @@ static void newer(struct secondaries *s, struct secondary *z, const struct soa_a
 static enum err write_query(struct secondaries *s, struct secondary *z, bool edns, struct instant now) {
   struct name apex;
   secondary_apex(z, &apex);
-  uint16_t id = (uint16_t)s->net.random(s->net.arg);
-  return soa_query_write(&z->exchange->query, &apex, z->exchange->key, edns, id, now.wall_s);
+  struct exchange *x = z->exchange;
+  uint16_t id = x->stage == STAGE_SOA_STREAM ? x->ask.id : (uint16_t)s->net.random(s->net.arg);
+  return soa_query_write(&x->query, &apex, x->key, edns, id, now.wall_s);
 }
 
 static enum err send_query(struct secondaries *s, struct exchange *x) {
   const struct soa_query *q = &x->query;
-  if (x->stage == STAGE_SOA_STREAM) return s->net.stream_send(s->net.arg, x->token, q->bytes, q->size);
+  if (x->stage == STAGE_SOA_STREAM) return channel_send(&s->channels, &x->ask, q->bytes, q->size);
   enum err e = s->net.udp_send(s->net.arg, x->token, &x->source, &x->address, q->bytes, q->size);
   if (!e) x->is_open = true;
   return e;
@@ -261,10 +258,11 @@ void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, st
     return;
   }
   uint64_t share = retry_interval_ns(z) / z->options->target_count / NS_PER_MS;
-  uint64_t budget_ms = clamp(share, ADDRESS_BUDGET_LEAST_MS, ADDRESS_BUDGET_MOST_MS);
+  bool probe = lane->remote->silent >= REMOTE_DOWN_SILENT;
+  uint64_t budget_ms = clamp(share, ADDRESS_BUDGET_LEAST_MS, probe ? PROBE_BUDGET_MS : ADDRESS_BUDGET_MOST_MS);
   x->stage = STAGE_SOA_UDP;
   x->tries = 1;
-  x->wait_ns = clamp(budget_ms / 5, TRY_LEAST_MS, TRY_MOST_MS) * NS_PER_MS;
+  x->wait_ns = clamp(budget_ms / 5, probe ? PROBE_TRY_MS : TRY_LEAST_MS, TRY_MOST_MS) * NS_PER_MS;
   x->give_up_ns = now.mono_ns + budget_ms * NS_PER_MS;
   x->deadline_ns = now.mono_ns + x->wait_ns;
   s->counts.soa_queries++;
@@ -274,11 +272,13 @@ void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, st
   else secondary_reschedule(s, z);
 }
 
-static void ask_over_stream(struct secondaries *s, struct secondary *z, struct instant now) {
+void soa_on_stream(struct secondaries *s, struct secondary *z, struct instant now) {
   struct exchange *x = z->exchange;
+  if (x->stage == STAGE_SOA_STREAM) x->deadline_ns = now.mono_ns + STREAM_ANSWER_MS * NS_PER_MS;
+  enum err e = exchange_join(s, x, now);
   x->stage = STAGE_SOA_CONNECT;
-  enum err e = exchange_open_stream(s, x);
   if (e) query_failed(s, z, e, now);
+  else if (channel_is_open(&x->ask)) soa_stream_open(s, z, now);
   else secondary_reschedule(s, z);
 }
 
@@ -288,6 +288,7 @@ void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant 
   enum err e = write_query(s, z, x->query.edns, now);
   if (!e) e = send_query(s, x);
   if (e) query_failed(s, z, e, now);
+  else secondary_reschedule(s, z);
 }
 
 static void silent(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -303,6 +304,10 @@ static void silent(struct secondaries *s, struct secondary *z, struct instant no
 
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now) {
   struct exchange *x = z->exchange;
+  if (x->stage == STAGE_SOA_STREAM && channel_retreat(&s->channels, &x->ask, STREAM_ANSWER_MS * NS_PER_MS, now)) {
+    soa_on_stream(s, z, now);
+    return;
+  }
   if (x->stage != STAGE_SOA_UDP || x->tries == SOA_TRIES || now.mono_ns >= x->give_up_ns) {
     silent(s, z, now);
     return;
@@ -311,7 +316,7 @@ void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now)
   x->wait_ns *= 2;
   x->deadline_ns = now.mono_ns + x->wait_ns < x->give_up_ns && x->tries < SOA_TRIES ? now.mono_ns + x->wait_ns : x->give_up_ns;
   if (x->tries == SOA_TRIES) {
-    ask_over_stream(s, z, now);
+    soa_on_stream(s, z, now);
     return;
   }
   enum err e = x->doubt.text[0] ? write_query(s, z, x->query.edns, now) : ERR_OK; /* a forgery may have spoilt its TSIG state */
@@ -321,6 +326,7 @@ void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now)
 }
 
 static void ask_without_edns(struct secondaries *s, struct secondary *z, struct instant now) {
+  z->exchange->ask.answered = false;
   enum err e = write_query(s, z, false, now);
   if (!e) e = send_query(s, z->exchange);
   if (e) query_failed(s, z, e, now);
@@ -333,6 +339,7 @@ void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes,
   struct xfr_what what;
   bool stream = x->stage != STAGE_SOA_UDP;
   secondary_apex(z, &apex);
+  x->ask.answered = stream;
   enum soa_verdict verdict = soa_query_judge(&x->query, &apex, bytes, n, now.wall_s, &answer, &what);
   if (verdict != SOA_STRANGE) x->lane->remote->silent = 0;
   if (verdict == SOA_GIVEN) {
@@ -342,7 +349,7 @@ void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes,
     ask_without_edns(s, z, now);
   } else if (verdict == SOA_TRUNCATED && !stream) {
     x->deadline_ns = x->give_up_ns = now.mono_ns + STREAM_ANSWER_MS * NS_PER_MS;
-    ask_over_stream(s, z, now);
+    soa_on_stream(s, z, now);
   } else if (verdict == SOA_FAILED || (verdict == SOA_DOUBTFUL && stream)) {
     target_failed(s, z, what.text, now);
   } else if (stream) {

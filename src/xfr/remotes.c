@@ -50,13 +50,6 @@ struct lane_wait *lanes_next(struct lanes *l, struct lane **out) {
   return w;
 }
 
-bool lane_take(struct lanes *l, struct lane *lane) {
-  if (l->in_flight >= l->limit || lane->waiting > 0 || lane->in_flight >= l->limit_each) return false;
-  lane->in_flight++;
-  l->in_flight++;
-  return true;
-}
-
 void lane_release(struct lanes *l, struct lane *lane) {
   assert(lane->in_flight > 0 && l->in_flight > 0);
   lane->in_flight--;
@@ -94,6 +87,7 @@ struct remote *remote_get(struct map *remotes, const struct addr *addr) {
   r = calloc(1, sizeof *r);
   if (!r) return NULL;
   r->addr = *addr;
+  list_init(&r->channels);
   lane_init(&r->datagrams, r);
   lane_init(&r->streams, r);
   map_add(remotes, &r->node, addr_hash(addr));
@@ -102,8 +96,18 @@ struct remote *remote_get(struct map *remotes, const struct addr *addr) {
 
 void remote_put(struct map *remotes, struct remote *r) {
   if (r->datagrams.waiting || r->datagrams.in_flight || r->streams.waiting || r->streams.in_flight) return;
+  if (!list_empty(&r->channels) || r->shy_until_ns) return;
   map_remove(remotes, &r->node);
   free(r);
+}
+
+void remotes_done(struct map *remotes) {
+  size_t from = 0;
+  for (struct map_node *n; (n = map_any(remotes, &from));) {
+    map_remove(remotes, n);
+    free(MEMBER_OF(n, struct remote, node));
+  }
+  map_done(remotes);
 }
 
 bool remote_is_down(const struct remote *r) {

@@ -36,14 +36,15 @@ void lane_wait(struct lanes *l, struct lane *lane, struct lane_wait *w, bool urg
 void lane_leave(struct lanes *l, struct lane_wait *w); /* gives up; harmless if it does not wait */
 /* Who may run next, with a slot taken for it on `*lane`; NULL: nobody may now. */
 struct lane_wait *lanes_next(struct lanes *l, struct lane **lane);
-/* A slot for somebody who has not waited, if one is free and nobody waits for it. */
-bool lane_take(struct lanes *l, struct lane *lane);
 void lane_release(struct lanes *l, struct lane *lane);
 
 struct remote {
   struct map_node node;
   struct addr addr;
-  uint32_t silent; /* exchanges in a row without any answer */
+  uint32_t silent;       /* exchanges in a row without any answer */
+  struct list channels;  /* connections to it */
+  uint64_t shy_until_ns; /* asked one question a channel until then */
+  uint8_t cut_short;     /* channels in a row that it ended after one answer with others due */
   struct lane datagrams, streams;
 };
 
@@ -53,7 +54,8 @@ enum { REMOTE_DOWN_SILENT = 3, REMOTE_DOWN_PROBES = 4 };
 
 struct remote *remote_get(struct map *remotes, const struct addr *addr); /* found or made; NULL: out of memory */
 struct remote *remote_find(const struct map *remotes, const struct addr *addr);
-void remote_put(struct map *remotes, struct remote *r); /* forgets it unless something is under way or waits */
+void remote_put(struct map *remotes, struct remote *r); /* forgets it unless something is under way, waits or is to be remembered */
+void remotes_done(struct map *remotes);
 bool remote_is_down(const struct remote *r);
 
 #endif

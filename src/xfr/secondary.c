@@ -13,6 +13,27 @@ enum {
   DOWN_DISBELIEVED_S = 86400,  /* then the content is good for at most that much, and nothing expires at the start */
 };
 
+/* ---- channels ---- */
+
+static void on_open(void *arg, struct channel_ask *a, struct instant now) {
+  struct exchange *x = MEMBER_OF(a, struct exchange, ask);
+  if (x->stage == STAGE_SOA_CONNECT) soa_stream_open(arg, x->zone, now);
+  else transfer_on(arg, x->zone, now);
+}
+
+static void on_input(void *arg, struct channel_ask *a, const uint8_t *message, size_t n, struct instant now) {
+  struct exchange *x = MEMBER_OF(a, struct exchange, ask);
+  if (x->stage == STAGE_SOA_STREAM) soa_input(arg, x->zone, message, n, now);
+  else transfer_input(arg, x->zone, message, n, now);
+}
+
+static void on_closed(void *arg, struct channel_ask *a, enum err why, bool again, struct instant now) {
+  struct exchange *x = MEMBER_OF(a, struct exchange, ask);
+  if (!again) stream_closed(arg, x->zone, why, now);
+  else if (x->stage == STAGE_SOA_STREAM) soa_on_stream(arg, x->zone, now);
+  else transfer_again(arg, x->zone, now);
+}
+
 /* ---- the machine ---- */
 
 enum err secondaries_new(const struct xfr_net *net, const struct secondary_events *events, struct secondaries **out) {
@@ -23,6 +44,7 @@ enum err secondaries_new(const struct xfr_net *net, const struct secondary_event
   s->tokens.machine = TOKENS_SECONDARIES;
   lanes_init(&s->datagrams, LIMIT_SOA_EXCHANGES, LIMIT_SOA_EXCHANGES_ADDRESS);
   lanes_init(&s->streams, LIMIT_TRANSFERS_IN, LIMIT_TRANSFERS_IN_ADDRESS);
+  channels_init(&s->channels, &s->net, &s->remotes, &(struct channel_events){s, on_open, on_input, on_closed});
   if (map_init(&s->zones) || map_init(&s->remotes)) {
     map_done(&s->zones);
     free(s);
@@ -159,8 +181,9 @@ void secondaries_free(struct secondaries *s) {
     zone_free(s, MEMBER_OF(n, struct secondary, node));
   for (unsigned i = 0; i < OPTIONS_RECENT; i++)
     options_unref(s->recent[i]);
+  channels_done(&s->channels);
   map_done(&s->zones);
-  map_done(&s->remotes);
+  remotes_done(&s->remotes);
   timers_done(&s->timers);
   tokens_done(&s->tokens);
   free(s);
@@ -370,7 +393,9 @@ bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct seco
 }
 
 struct secondary_counts secondaries_counts(const struct secondaries *s) {
-  return s->counts;
+  struct secondary_counts counts = s->counts;
+  counts.connections = s->channels.opened;
+  return counts;
 }
 
 /* ---- events and deadlines ---- */
@@ -393,28 +418,19 @@ bool secondaries_udp_error(struct secondaries *s, uint64_t token, struct instant
 }
 
 bool secondaries_stream_open(struct secondaries *s, uint64_t token, struct instant now) {
-  struct exchange *x = tokens_find(&s->tokens, token);
-  if (!x) return false;
-  if (x->stage == STAGE_SOA_CONNECT) soa_stream_open(s, x->zone, now);
-  else if (x->stage == STAGE_XFR_CONNECT) transfer_on(s, x->zone, now);
+  if (!channels_open(&s->channels, token, now)) return false;
   pump(s, now);
   return true;
 }
 
 bool secondaries_stream_input(struct secondaries *s, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
-  struct exchange *x = tokens_find(&s->tokens, token);
-  if (!x) return false;
-  if (x->stage == STAGE_SOA_STREAM) soa_input(s, x->zone, message, n, now);
-  else if (x->stage == STAGE_XFR) transfer_input(s, x->zone, message, n, now);
+  if (!channels_input(&s->channels, token, message, n, now)) return false;
   pump(s, now);
   return true;
 }
 
 bool secondaries_stream_closed(struct secondaries *s, uint64_t token, enum err why, struct instant now) {
-  struct exchange *x = tokens_find(&s->tokens, token);
-  if (!x) return false;
-  x->is_open = false;
-  stream_closed(s, x->zone, why, now);
+  if (!channels_closed(&s->channels, token, why, now)) return false;
   pump(s, now);
   return true;
 }
@@ -439,9 +455,11 @@ void secondaries_run(struct secondaries *s, struct instant now) {
   struct timer *t;
   for (unsigned i = 0; i < LIMIT_ZONE_WAKES && (t = timers_due(&s->timers, now.mono_ns)); i++)
     wake(s, MEMBER_OF(t, struct secondary, timer), now);
+  channels_run(&s->channels, now);
   pump(s, now);
 }
 
 uint64_t secondaries_deadline(const struct secondaries *s) {
-  return timers_next(&s->timers);
+  uint64_t zone_ns = timers_next(&s->timers), channel_ns = channels_deadline(&s->channels);
+  return zone_ns < channel_ns ? zone_ns : channel_ns;
 }

@@ -7,6 +7,7 @@
  *
  * A round asks one address of one primary after the other until one has something newer or none is left; several primaries that say
  * our content is current are all asked, for one of them may know better. Nothing is allocated for a zone that rests.
+ * The questions of all zones that go to one address over TCP share a few connections (channels_priv.h).
  *
  * A transfer asks for the changes to what we have (IXFR, RFC 1995). When these do not come, or do not fit, or lead to a zone that
  * its own digest (ZONEMD, RFC 8976) belies, the same primary is asked for the whole zone at once; if that helps, its changes are
@@ -89,6 +90,7 @@ struct secondary_status {
 struct secondary_counts {           /* of all zones since the start */
   uint64_t soa_queries, soa_silent; /* exchanges, those without any answer */
   uint64_t transfers, transfers_failed;
+  uint64_t connections;                             /* opened for them and for SOA queries over TCP */
   uint64_t transfers_changes, transfers_fell_back;  /* IXFR that brought changes; those that had to be asked for as a whole */
   uint64_t zonemd_refused;                          /* versions that their own digest belied */
   uint64_t notifies, notifies_known, notifies_busy; /* known: a serial we have; busy: remembered until what is under way ends */

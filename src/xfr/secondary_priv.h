@@ -2,7 +2,8 @@
  *
  *   secondary.c  the table of zones, configuration, status, the owner's calls
  *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
- *   transfer.c   the stream of a transfer
+ *   transfer.c   a transfer on its way
+ *   channels.c   the connections that exchanges of many zones share
  *   outcome.c    what becomes of it: a version, the same once more as a whole, or a failure; what status says of it
  *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
  *
@@ -10,6 +11,7 @@
 #ifndef XFR_SECONDARY_PRIV_H
 #define XFR_SECONDARY_PRIV_H
 
+#include "xfr/channels_priv.h"
 #include "xfr/incoming_priv.h"
 #include "xfr/map_priv.h"
 #include "xfr/remotes_priv.h"
@@ -38,9 +40,10 @@ enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_
 struct exchange { /* what is under way for one zone */
   struct secondary *zone;
   struct lane *lane; /* whose slot it holds */
-  uint64_t token;    /* of the open datagram exchange or stream */
+  uint64_t token;    /* of the datagram exchange */
   enum exchange_stage stage;
   bool is_open; /* the net knows the token */
+  struct channel_ask ask;
   uint8_t tries;
   uint64_t deadline_ns, give_up_ns, wait_ns;
   char peer[64];
@@ -109,6 +112,7 @@ struct secondaries {
   struct map zones, remotes;
   struct timers timers;
   struct tokens tokens;
+  struct channels channels;
   struct lanes datagrams, streams;
   struct shared_options *recent[OPTIONS_RECENT]; /* each with a reference */
   struct secondary_counts counts;
@@ -134,18 +138,20 @@ void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire,
 uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now);
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
+void soa_on_stream(struct secondaries *s, struct secondary *z, struct instant now); /* also once more, on another channel */
 void soa_stream_open(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes, size_t n, struct instant now);
 
 /* ---- transfer.c ---- */
 struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
 void exchange_free(struct secondaries *s, struct secondary *z); /* closes and gives the slot back; harmless without one */
-MUST_CHECK enum err exchange_open_stream(struct secondaries *s, struct exchange *x); /* in place of what is open */
+MUST_CHECK enum err exchange_join(struct secondaries *s, struct exchange *x, struct instant now); /* in place of what is open */
 void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
-/* On the stream that the SOA answer came by. */
+/* Its channel is there. */
 void transfer_on(struct secondaries *s, struct secondary *z, struct instant now);
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now);
 void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant now);
+void transfer_again(struct secondaries *s, struct secondary *z, struct instant now); /* on another channel */
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now);
 
 /* ---- outcome.c ---- */

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOKENS_SECONDARIES, TOKENS_FORWARDER, TOKENS_NOTIFIER }; /* bits 63 and 62 */
+enum { TOKENS_SECONDARIES, TOKENS_FORWARDER, TOKENS_NOTIFIER, TOKENS_CHANNELS }; /* bits 63 and 62 */
 
 struct tokens {
   struct token_slot *slots;

@@ -1,4 +1,4 @@
-/* The exchange of a zone, and the stream of a transfer. */
+/* The exchange of a zone, and a transfer on its way. */
 #include "xfr/secondary_priv.h"
 
 #include "base/mutation.h"
@@ -37,6 +37,7 @@ struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct
   struct target t = secondary_target(z, target_at_hand(z));
   set_peer(x, &t);
   tsig_stream_none(&x->query.tsig);
+  list_init(&x->ask.link);
   x->zone = z;
   x->lane = lane;
   x->started_ns = now.mono_ns;
@@ -44,17 +45,18 @@ struct exchange *exchange_new(struct secondaries *s, struct secondary *z, struct
   return x;
 }
 
-static void close_token(struct secondaries *s, struct exchange *x, bool is_stream) {
-  if (x->is_open) (is_stream ? s->net.stream_close : s->net.udp_close)(s->net.arg, x->token);
+static void close_datagrams(struct secondaries *s, struct exchange *x) {
+  if (x->is_open) s->net.udp_close(s->net.arg, x->token);
   x->is_open = false;
-  tokens_drop(&s->tokens, x->token);
 }
 
 void exchange_free(struct secondaries *s, struct secondary *z) {
   struct exchange *x = z->exchange;
   if (!x) return;
   z->exchange = NULL;
-  close_token(s, x, x->stage != STAGE_SOA_UDP);
+  close_datagrams(s, x);
+  tokens_drop(&s->tokens, x->token);
+  channel_leave(&s->channels, &x->ask);
   give_back(s, x->lane);
   soa_query_done(&x->query);
   incoming_free(x->incoming);
@@ -62,13 +64,9 @@ void exchange_free(struct secondaries *s, struct secondary *z) {
   free(x);
 }
 
-enum err exchange_open_stream(struct secondaries *s, struct exchange *x) {
-  /* The slot that is given back is the one that is taken, so this can't fail. */
-  close_token(s, x, false);
-  enum err e = tokens_take(&s->tokens, x, &x->token);
-  if (!e) e = s->net.stream_connect(s->net.arg, x->token, &x->source, &x->address);
-  if (!e) x->is_open = true;
-  return e;
+enum err exchange_join(struct secondaries *s, struct exchange *x, struct instant now) {
+  close_datagrams(s, x);
+  return channel_join(&s->channels, x->lane->remote, &x->source, &x->ask, now);
 }
 
 /* ---- transfers ---- */
@@ -78,42 +76,49 @@ static uint64_t window_ns(const struct secondary *z) {
   return (ms ? ms : LIMIT_TRANSFER_CONNECT_MS) * NS_PER_MS;
 }
 
-void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
-  struct exchange *x = exchange_new(s, z, lane, now);
-  z->phase = SECONDARY_TRANSFERRING;
-  s->counts.transfers++;
-  if (!x) {
-    transfer_failed(s, z, "was not asked: out of memory", now);
-    return;
-  }
+static void connect_for(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
   x->stage = STAGE_XFR_CONNECT;
   uint64_t wait = window_ns(z), most = LIMIT_TRANSFER_CONNECT_MS * NS_PER_MS;
   x->deadline_ns = now.mono_ns + (wait < most ? wait : most);
-  enum err e = exchange_open_stream(s, x);
+  enum err e = exchange_join(s, x, now);
   if (e) {
     struct xfr_what what;
     xfr_what_set(&what, "can't be connected to over TCP (%s): is there a route to it?", err_text(e));
     transfer_failed(s, z, what.text, now);
-    return;
+  } else if (channel_is_open(&x->ask)) {
+    transfer_on(s, z, now);
+  } else {
+    secondary_reschedule(s, z);
   }
-  secondary_reschedule(s, z);
+}
+
+void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
+  struct exchange *x = exchange_new(s, z, lane, now);
+  z->phase = SECONDARY_TRANSFERRING;
+  s->counts.transfers++;
+  if (x) connect_for(s, z, now);
+  else transfer_failed(s, z, "was not asked: out of memory", now);
+}
+
+void transfer_again(struct secondaries *s, struct secondary *z, struct instant now) {
+  incoming_free(z->exchange->incoming);
+  z->exchange->incoming = NULL;
+  connect_for(s, z, now);
 }
 
 void transfer_on(struct secondaries *s, struct secondary *z, struct instant now) {
   struct exchange *x = z->exchange;
   struct name apex;
-  uint16_t id = (uint16_t)s->net.random(s->net.arg);
-  if (x->stage == STAGE_SOA_STREAM) s->counts.transfers++;
   secondary_apex(z, &apex);
-  z->phase = SECONDARY_TRANSFERRING;
   x->stage = STAGE_XFR;
   size_t size;
   struct zone_snap *base = transfer_base(s, z, now);
-  enum err e = incoming_new(&apex, base, x->key, id, z->options->o.transfer_max_bytes, now.wall_s, &x->incoming);
+  enum err e = incoming_new(&apex, base, x->key, x->ask.id, z->options->o.transfer_max_bytes, now.wall_s, &x->incoming);
   zone_snap_unref(base);
   if (!e) {
     const uint8_t *request = incoming_request(x->incoming, &size);
-    e = s->net.stream_send(s->net.arg, x->token, request, size);
+    e = channel_send(&s->channels, &x->ask, request, size);
   }
   if (e) {
     struct xfr_what what;
@@ -122,6 +127,7 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
     return;
   }
   x->started_ns = x->progress_ns = x->window_ns = now.mono_ns;
+  x->window_bytes = 0;
   x->deadline_ns = now.mono_ns + window_ns(z);
   secondary_reschedule(s, z);
 }
@@ -136,6 +142,9 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
     xfr_what_set(&what, "takes no TCP connection, though it answers over UDP: is TCP to it blocked?");
   } else if (incoming_is_undecided(x->incoming)) {
     transfer_failed(s, z, "answered our IXFR with nothing but its newer SOA", now);
+    return;
+  } else if (now.mono_ns - x->progress_ns >= window && channel_retreat(&s->channels, &x->ask, window, now)) {
+    transfer_again(s, z, now);
     return;
   } else if (now.mono_ns - x->progress_ns >= window) {
     xfr_what_set(&what, "sent nothing for %.1f s in the middle of the transfer", (double)window / (double)NS_PER_S);
@@ -171,9 +180,11 @@ static void refuse_serial(struct secondaries *s, struct secondary *z, uint32_t s
 
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now) {
   struct exchange *x = z->exchange;
+  if (x->progress_ns == x->started_ns) x->window_ns = now.mono_ns; /* others were answered first */
   x->progress_ns = now.mono_ns;
   x->window_bytes += n;
   enum incoming_state state = incoming_message(x->incoming, message, n, now.wall_s);
+  x->ask.answered = incoming_is_answered(x->incoming);
   uint32_t serial;
   if (state != INCOMING_FAILED && incoming_serial(x->incoming, &serial) && !serial_is_wanted(z, serial)) {
     refuse_serial(s, z, serial, now);

@@ -8,6 +8,7 @@ enum { SERIAL = 10 };
 static void begin(struct stage *s) {
   stage_init(s, 1, 1, 1);
   stage_first(s, SERIAL, 3600, 600, 360000);
+  stage_run_ms(s, LIMIT_CHANNEL_IDLE_MS); /* the next connection is a new one */
   fake_primary_serve(&s->p1, ZONE, make_zone(ZONE, SERIAL + 1, 3600, 600, 360000, 3000));
 }
 
@@ -20,6 +21,7 @@ static void expect_refused(struct stage *s, uint64_t within_ms, const char *what
   assert_contains(z->what, "192.0.2.1@53 ");
   assert_contains(z->what, what);
   assert_string_equal(z->peer, "p1");
+  stage_run_ms(s, LIMIT_CHANNEL_IDLE_MS);
   assert_int_equal(fake_net_counts(s->net).live_streams, 0);
   assert_int_equal(fake_net_counts(s->net).live_exchanges, 0);
   assert_int_equal(fake_net_counts(s->net).most_streams, 1);

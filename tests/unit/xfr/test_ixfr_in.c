@@ -264,6 +264,7 @@ static void first(struct stage *s, unsigned primaries) {
   seed = 1;
   s->p1.gives_changes = s->p2.gives_changes = true;
   stage_first(s, OURS, 3600, 10, 360000);
+  stage_run_ms(s, LIMIT_CHANNEL_IDLE_MS); /* the next connection is a new one */
   if (primaries > 1) fake_primary_serve(&s->p2, ZONE, make_zone(ZONE, OURS, 3600, 10, 360000, 20));
 }
 

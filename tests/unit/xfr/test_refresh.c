@@ -534,13 +534,14 @@ static void test_interrupted(void **state) {
     stage_peer(&s.primaries[1], "p2", &s.p2);
     s.so.primaries = &s.primaries[1];
     fake_owner_configure(&s.o, 0, ZONE, &s.so);
-    stage_run_ms(&s, 100);
+    stage_run_ms(&s, 100 + LIMIT_CHANNEL_IDLE_MS);
     assert_int_equal(fake_owner_serial(&s.o, 0), 11);
     assert_int_equal(fake_net_counts(s.net).live_streams, 0);
     secondary_refresh(s.o.machine, 0, fake_net_now(s.net));
     fake_net_run(s.net, at_us * 100u);
     secondary_remove(s.o.machine, 0);
     assert_int_equal(fake_net_counts(s.net).live_exchanges, 0);
+    stage_run_ms(&s, LIMIT_CHANNEL_IDLE_MS);
     assert_int_equal(fake_net_counts(s.net).live_streams, 0);
     assert_int_equal(secondaries_deadline(s.o.machine), UINT64_MAX);
     stage_run_ms(&s, 100);
