@@ -112,7 +112,18 @@ static void end_producer(struct stream_conn *c, bool whole, struct instant now) 
   free(p);
 }
 
-/* Sends messages of the transfer as long as the client takes them and its turn lasts. */
+/* The next transfer's turn: a small zone does not wait for a large one that was asked for before. */
+static void rotate(struct stream_conn *c) {
+  struct producer_node *p = c->producers, **last = &c->producers;
+  if (!p->next) return;
+  c->producers = p->next;
+  while (*last)
+    last = &(*last)->next;
+  p->next = NULL;
+  *last = p;
+}
+
+/* Sends messages of the transfers as long as the client takes them and its turn lasts. */
 static void produce(struct stream_conn *c, struct instant now) {
   struct stream_server *s = c->server;
   for (int i = 0; i < STREAM_MESSAGES_A_TURN && c->producers && !c->failed && !output_waits(c); i++) {
@@ -131,7 +142,8 @@ static void produce(struct stream_conn *c, struct instant now) {
       flush_batch(c, now);
     }
     c->touched = true;
-    if (p->finished && !output_waits(c) && !c->failed) end_producer(c, true, now);
+    if (!p->finished) rotate(c);
+    else if (!output_waits(c) && !c->failed) end_producer(c, true, now);
   }
 }
 

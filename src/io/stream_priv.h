@@ -53,7 +53,7 @@ struct stream_conn {
   uint32_t in_size, in_capacity;
   uint8_t *out; /* octets the system would not take yet; NULL: none */
   uint32_t out_at, out_size;
-  struct producer_node *producers; /* first in, first served */
+  struct producer_node *producers; /* they take turns, message by message */
 };
 
 struct conn_list {

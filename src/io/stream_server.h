@@ -90,7 +90,7 @@ struct stream_producer {
   /* Called exactly once. `whole`: the last message was handed to the system. */
   void (*end)(void *arg, bool whole, struct instant now);
 };
-/* Attaches a producer; messages that come meanwhile are answered between its messages. Several run one after the other. ERR_MEMORY:
+/* Attaches a producer; messages that come meanwhile are answered between its messages. Several take turns. ERR_MEMORY:
  * it was not taken over. */
 MUST_CHECK enum err stream_produce(struct stream_conn *c, const struct stream_producer *p);
 

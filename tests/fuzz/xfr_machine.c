@@ -9,16 +9,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ZONES = 4, OPEN_MAX = 16, QUESTION_BYTES = 600 };
+enum { ZONES = 4, OPEN_MAX = 16, QUESTION_BYTES = 600, ASKED = 4 };
+
+struct asked {
+  uint16_t id, qtype;
+  uint32_t serial; /* of the SOA in an IXFR */
+  size_t question_size;
+  uint8_t question[QUESTION_BYTES];
+};
 
 struct open { /* what the machine has open */
   uint64_t token;
   bool is_stream, connected;
-  uint16_t id; /* of the last message sent on it */
-  uint16_t qtype;
-  uint32_t serial; /* of the SOA in an IXFR */
-  size_t question_size;
-  uint8_t question[QUESTION_BYTES];
+  unsigned sent;             /* messages on it */
+  struct asked asked[ASKED]; /* the last ones of them */
 };
 
 struct world {
@@ -45,8 +49,9 @@ static struct open *find(struct world *w, uint64_t token) {
   return NULL;
 }
 
-static void sent(struct open *o, const uint8_t *bytes, size_t n) {
+static void sent(struct open *at, const uint8_t *bytes, size_t n) {
   struct request req;
+  struct asked *o = &at->asked[at->sent++ % ASKED];
   check(request_parse(bytes, n, &req) == ERR_OK && req.has_question);
   o->id = req.id;
   o->qtype = req.qtype;
@@ -58,7 +63,7 @@ static void sent(struct open *o, const uint8_t *bytes, size_t n) {
 }
 
 static struct open *begin(struct world *w, uint64_t token, bool is_stream) {
-  check(token != 0 && token >> 63 == 0 && w->open_count < OPEN_MAX && !find(w, token));
+  check(token >> 62 == (is_stream ? 3 : 0) && token != 0 && w->open_count < OPEN_MAX && !find(w, token));
   struct open *o = &w->open[w->open_count++];
   *o = (struct open){.token = token, .is_stream = is_stream};
   return o;
@@ -185,7 +190,7 @@ static bool put_changes(struct message_writer *m, const struct name *apex, const
   return fits;
 }
 
-static size_t put_answer(struct world *w, const struct open *o, uint8_t how, uint8_t *out) {
+static size_t put_answer(struct world *w, const struct asked *o, uint8_t how, uint8_t *out) {
   struct message_writer m;
   struct rd r = rd_make(o->question, o->question_size);
   struct name qname;
@@ -215,8 +220,9 @@ static void answer(struct world *w, uint8_t which, uint8_t how) {
   if (o->is_stream && !o->connected) {
     o->connected = true;
     check(secondaries_stream_open(w->machine, token, w->now));
-  } else if (o->question_size) {
-    size_t n = put_answer(w, o, how, out);
+  } else if (o->sent) {
+    unsigned asked = o->sent < ASKED ? o->sent : ASKED;
+    size_t n = put_answer(w, &o->asked[which / w->open_count % asked], how, out);
     if (o->is_stream) check(secondaries_stream_input(w->machine, token, out, n, w->now));
     else check(secondaries_udp_input(w->machine, token, out, n, w->now));
   }
@@ -331,6 +337,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     secondary_remove(w.machine, id);
     zone_snap_unref(w.content[id]);
   }
+  run_for(&w, (LIMIT_CHANNEL_IDLE_MS + 1) * NS_PER_MS);
   check(w.open_count == 0 && secondaries_deadline(w.machine) == UINT64_MAX);
   secondaries_free(w.machine);
   if (w.has_snaps) zone_grace_barrier(); /* only then: it waits for a thread */

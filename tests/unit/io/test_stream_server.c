@@ -204,21 +204,22 @@ static void hanging_up_ends_it(void **state) {
 
 /* ---- transfers ---- */
 
-static void expect_transfer(int fd, unsigned count) {
+static void transfers_take_turns(void **state) {
   static uint8_t got[65535];
-  for (unsigned i = 0; i < count; i++) {
-    assert_int_equal(test_read_message(fd, got), TRANSFER_MESSAGE_BYTES);
-    assert_int_equal(get_u32(got), i);
-  }
-}
-
-static void transfers_run_one_after_the_other(void **state) {
+  unsigned next_large = 0, next_small = 0;
   start(&stream_defaults);
   int fd = client();
   ask(fd, "transfer 100");
   ask(fd, "transfer 3");
-  expect_transfer(fd, 100);
-  expect_transfer(fd, 3);
+  for (unsigned i = 0; i < 103; i++) {
+    assert_int_equal(test_read_message(fd, got), TRANSFER_MESSAGE_BYTES);
+    uint32_t number = get_u32(got);
+    if (number == next_large) next_large++;
+    else assert_int_equal(number, next_small++); /* the small one began later */
+    if (i == 60) assert_int_equal(next_small, 3);
+  }
+  assert_int_equal(next_large, 100);
+  assert_int_equal(next_small, 3);
   ask_and_expect(fd, "done");
   assert_int_equal(transfers_whole, 2);
   close(fd);
@@ -498,7 +499,7 @@ int main(void) {
       cmocka_unit_test(unanswered_and_empty_messages),
       cmocka_unit_test(half_closed_client_gets_its_answers),
       cmocka_unit_test(hanging_up_ends_it),
-      cmocka_unit_test(transfers_run_one_after_the_other),
+      cmocka_unit_test(transfers_take_turns),
       cmocka_unit_test(questions_are_answered_while_a_transfer_runs),
       cmocka_unit_test(more_transfers_than_run_at_once),
       cmocka_unit_test(broken_transfer_is_ended_once),
