@@ -81,6 +81,9 @@ enum {
   LIMIT_SOA_EXCHANGES_ADDRESS = 64,          /* of them to one address */
   LIMIT_NOTIFY_EXCHANGES = 512,              /* unanswered NOTIFY at once */
   LIMIT_NOTIFY_EXCHANGES_ADDRESS = 64,       /* of them to one address */
+  LIMIT_NOTIFY_SECOND = 5000,                /* to one address in a second, of zones that changed ... */
+  LIMIT_NOTIFY_START_SECOND = 500,           /* ... and of those that are told because we started */
+  LIMIT_NOTIFY_BURST = 500,                  /* at once, before that */
   LIMIT_NOTIFY_TRIES = 10,                   /* to one peer for one serial */
   LIMIT_ZONE_WAKES = 1024                    /* zones that one run of the transfer machines wakes up */
 };

@@ -244,6 +244,7 @@ MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one ba
 /* (Re)starts refresh of a secondary zone with what the slot has. */
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
+void transfers_notify_all(struct control *c);                  /* at the start: who was not told before we ended is told now */
 
 struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);

@@ -252,6 +252,7 @@ enum err control_start(struct control *c, struct instant now) {
   }
   if (pipeline_commit(p, now, &changed, &why))
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "new zone files are served from memory only until the store works again"));
+  transfers_notify_all(c);
   secondaries_run(c->secondaries, now); /* what expired while we were down is not answered, from the first question on */
   log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("loaded", changed));
   return ERR_OK;

@@ -127,12 +127,20 @@ void transfers_events(struct control *c, struct secondary_events *out, struct no
   *notify = (struct notifier_events){c, on_notify_done, on_notify_failed};
 }
 
-void transfers_notify(struct control *c, struct zone_slot *z) {
+static void tell_peers(struct control *c, struct zone_slot *z, bool at_start) {
   if (z->plan->notify_count == 0) return;
-  struct name name;
-  slot_name(z, &name);
-  if (notifier_zone(c->notifier, z->id, &name, z->snap, z->plan->notify, z->plan->notify_count, c->now))
+  if (notifier_zone(c->notifier, z->id, z->snap, z->plan->notify, z->plan->notify_count, at_start, c->now))
     log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: NOTIFY not sent"));
+}
+
+void transfers_notify(struct control *c, struct zone_slot *z) {
+  tell_peers(c, z, false);
+}
+
+void transfers_notify_all(struct control *c) {
+  struct zone_slot *z;
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    if (z->snap && !z->expired && notifier_pending(c->notifier, z->id) == 0) tell_peers(c, z, true);
 }
 
 /* ---- arrivals ---- */

@@ -60,6 +60,7 @@ static void charge(const struct channel *c, struct channel_ask *a) {
 static void set_shy(struct remote *r, struct instant now) {
   r->shy_until_ns = now.mono_ns + LIMIT_CHANNEL_SHY_S * NS_PER_S;
   r->cut_short = 0;
+  r->is_kept = true;
 }
 
 static bool is_shy(const struct remote *r, struct instant now) {

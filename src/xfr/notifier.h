@@ -17,9 +17,11 @@ struct notifier_events {
 struct notifier;
 MUST_CHECK enum err notifier_new(const struct xfr_net *net, const struct notifier_events *events, struct notifier **out);
 void notifier_free(struct notifier *n);
-/* The zone's content changed (or `notify` was asked for). Peers are copied. */
-MUST_CHECK enum err notifier_zone(struct notifier *n, uint32_t zone_id, const struct name *apex, const struct zone_snap *snap,
-                                  const struct xfr_primary *peers, unsigned peer_count, struct instant now);
+/* The zone's content changed, or `notify` was asked for; `at_start`: it may have changed before we started, so its peers are told
+ * at leisure (RFC 1996 §3.1: a lost NOTIFY costs a refresh interval). Peers are copied. What is to be sent is sent by the next
+ * notifier_run, so that whoever publishes many zones at once is done with it before somebody comes and asks. */
+MUST_CHECK enum err notifier_zone(struct notifier *n, uint32_t zone_id, const struct zone_snap *snap,
+                                  const struct xfr_primary *peers, unsigned peer_count, bool at_start, struct instant now);
 void notifier_remove(struct notifier *n, uint32_t zone_id);
 unsigned notifier_pending(const struct notifier *n, uint32_t zone_id); /* peers that have not answered the newest serial */
 bool notifier_udp_input(struct notifier *n, uint64_t token, const uint8_t *bytes, size_t size, struct instant now);

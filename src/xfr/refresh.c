@@ -133,12 +133,21 @@ bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant n
 static void go_on(struct secondaries *s, struct secondary *z, struct instant now) {
   bool known = z->again_serial_known && z->has_content && !z->expired && !serial_gt(z->notify_serial, z->soa.serial);
   bool wanted = z->again && (z->again_force || !known), force = z->again_force, notify = z->again_notify && !force;
+  bool serial_known = z->again_serial_known;
   z->again = z->again_force = z->again_notify = z->again_serial_known = false;
   if (!wanted || (notify && round_too_soon(s, z, now))) return;
   z->force = force;
   z->urgent = true;
   z->notify_round = notify;
+  z->told = notify && serial_known;
+  z->told_serial = z->notify_serial;
   round_begin(s, z, z->notify_target, now);
+}
+
+/* We were told of a serial that nobody serves yet. Once: the next round is no NOTIFY's. */
+static void look_again(struct secondary *z, struct instant now) {
+  uint64_t soon = now.mono_ns + FRUITLESS_WAIT_MS * NS_PER_MS;
+  if (z->refresh_ns > soon) z->refresh_ns = soon;
 }
 
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now) {
@@ -148,6 +157,7 @@ void round_end(struct secondaries *s, struct secondary *z, bool good, struct ins
   else if (z->failures < UINT8_MAX) z->failures++;
   z->refresh_ns = next_round_ns(s, z, good, now);
   if (z->notify_round && z->fruitless < UINT8_MAX) z->fruitless++;
+  if (z->notify_round && z->told && good && serial_gt(z->told_serial, z->soa.serial)) look_again(z, now);
   z->force = z->urgent = z->notify_round = z->current = z->lower = false;
   secondary_reschedule(s, z);
   if (lower) report_lower(s, z, now);

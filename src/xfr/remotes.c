@@ -96,7 +96,7 @@ struct remote *remote_get(struct map *remotes, const struct addr *addr) {
 
 void remote_put(struct map *remotes, struct remote *r) {
   if (r->datagrams.waiting || r->datagrams.in_flight || r->streams.waiting || r->streams.in_flight) return;
-  if (!list_empty(&r->channels) || r->shy_until_ns) return;
+  if (!list_empty(&r->channels) || r->is_kept) return;
   map_remove(remotes, &r->node);
   free(r);
 }

@@ -45,6 +45,8 @@ struct remote {
   struct list channels;  /* connections to it */
   uint64_t shy_until_ns; /* asked one question a channel until then */
   uint8_t cut_short;     /* channels in a row that it ended after one answer with others due */
+  bool is_kept;          /* what is known of it outlives what is under way */
+  uint64_t place_ns[2];  /* the last place in the row of NOTIFYs: of what changed, of a start */
   struct lane datagrams, streams;
 };
 

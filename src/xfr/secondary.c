@@ -352,6 +352,8 @@ void secondary_notified(struct secondaries *s, uint32_t zone_id, const struct ad
     return;
   } else {
     z->notify_round = true;
+    z->told = serial_known;
+    z->told_serial = serial;
   }
   want_round(s, z, target, false, now);
   pump(s, now);

@@ -83,6 +83,7 @@ struct secondary {
   uint32_t promised_serial, promised_expire_s; /* what the SOA answer said that leads to the transfer */
   uint32_t lower_serial;                       /* of a primary that is behind us, in this round; lower_target says which */
   uint32_t notify_serial;                      /* of a NOTIFY that is remembered */
+  uint32_t told_serial;                        /* of the one that began the round */
   uint16_t notify_target, lower_target;
   uint16_t first_target, tried; /* of the round */
   uint8_t phase;                /* enum secondary_phase */
@@ -94,6 +95,7 @@ struct secondary {
   bool has_content : 1, expired : 1, has_promised_expire : 1;
   bool urgent : 1;       /* not behind ordinary refreshes */
   bool notify_round : 1; /* begun by a NOTIFY */
+  bool told : 1;         /* that NOTIFY named a serial */
   bool force : 1;        /* retransfer: take whatever serial */
   bool current : 1;      /* in this round a primary said that our content is */
   bool lower : 1;        /* in this round a primary was behind us */

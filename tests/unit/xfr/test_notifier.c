@@ -87,7 +87,7 @@ static void end(struct scene *s) {
 
 static void tell(struct scene *s, uint32_t serial, unsigned peers) {
   struct zone_snap *snap = make_zone("example.com.", serial, 1, 1, 1, 0);
-  assert_ok(notifier_zone(s->n, 7, zone_apex(snap), snap, s->peers, peers, fake_net_now(s->net)));
+  assert_ok(notifier_zone(s->n, 7, snap, s->peers, peers, false, fake_net_now(s->net)));
   zone_snap_unref(snap);
 }
 
@@ -312,23 +312,51 @@ static void test_peers_change(void **state) {
   end(&s);
 }
 
-/* Ten thousand zones, one dead peer: the live one is told all at once, exchanges stay bounded. */
+static void tell_many(struct scene *s, uint32_t from, uint32_t count, unsigned peers, bool at_start) {
+  struct zone_snap *snap = make_zone("example.com.", 5, 1, 1, 1, 0);
+  for (uint32_t i = from; i < from + count; i++)
+    assert_ok(notifier_zone(s->n, i, snap, s->peers, peers, at_start, fake_net_now(s->net)));
+  zone_snap_unref(snap);
+}
+
+/* Ten thousand zones, one dead peer: the live one is told at its pace, exchanges stay bounded, the dead one is probed. */
 static void test_many_zones(void **state) {
   enum { ZONES = 10000 };
   struct scene s;
   begin(&s, 9);
   *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = NS_PER_MS, .latency_most_ns = NS_PER_MS};
   s.p1.host.presence = FAKE_SILENT;
-  struct zone_snap *snap = make_zone("example.com.", 5, 1, 1, 1, 0);
-  for (uint32_t i = 0; i < ZONES; i++)
-    assert_ok(notifier_zone(s.n, i, zone_apex(snap), snap, s.peers, 2, fake_net_now(s.net)));
-  zone_snap_unref(snap);
-  wait_ms(&s, 2 * ZONES / LIMIT_NOTIFY_EXCHANGES_ADDRESS + 20);
+  tell_many(&s, 0, ZONES, 2, false);
+  assert_int_equal(fake_net_counts(s.net).datagrams, 0); /* whoever tells is done first */
+  wait_ms(&s, 1000);
+  assert_true(s.p2.notifies >= LIMIT_NOTIFY_SECOND && s.p2.notifies <= LIMIT_NOTIFY_SECOND + LIMIT_NOTIFY_BURST);
+  wait_ms(&s, 1000);
   assert_int_equal(s.done, ZONES);
-  assert_int_equal(fake_net_counts(s.net).most_exchanges, 2 * LIMIT_NOTIFY_EXCHANGES_ADDRESS);
+  assert_true(fake_net_counts(s.net).most_exchanges <= 2 * LIMIT_NOTIFY_EXCHANGES_ADDRESS);
+  wait_ms(&s, 20000);
+  assert_true(fake_net_counts(s.net).datagrams < ZONES + 500);
   s.p1.host.presence = FAKE_UP;
-  wait_ms(&s, 5000);
+  wait_ms(&s, 70000);
   assert_int_equal(s.done, 2 * ZONES);
+  end(&s);
+}
+
+/* What is told because we started is in nobody's way. */
+static void test_start_waits_behind_changes(void **state) {
+  enum { ZONES = 10000 };
+  struct scene s;
+  begin(&s, 10);
+  *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = NS_PER_MS, .latency_most_ns = NS_PER_MS};
+  tell_many(&s, 0, ZONES, 1, true);
+  wait_ms(&s, 2000);
+  assert_true(s.done >= LIMIT_NOTIFY_START_SECOND && s.done <= 2 * LIMIT_NOTIFY_START_SECOND + LIMIT_NOTIFY_BURST);
+  unsigned before = s.done;
+  tell_many(&s, ZONES - 10, 10, 1, false); /* some of those that wait have changed */
+  wait_ms(&s, 3);
+  assert_true(s.done >= before + 10);
+  assert_int_equal(notifier_pending(s.n, ZONES - 1), 0);
+  wait_ms(&s, 1000 * ZONES / LIMIT_NOTIFY_START_SECOND);
+  assert_int_equal(s.done, ZONES);
   end(&s);
 }
 
@@ -345,6 +373,7 @@ int main(void) {
       cmocka_unit_test(test_every_address_of_a_peer),
       cmocka_unit_test(test_peers_change),
       cmocka_unit_test(test_many_zones),
+      cmocka_unit_test(test_start_waits_behind_changes),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

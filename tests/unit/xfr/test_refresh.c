@@ -520,6 +520,23 @@ static void test_reconfigure(void **state) {
   stage_done(&s);
 }
 
+/* A NOTIFY that comes before its serial is served (a primary that publishes late, or several behind one address). */
+static void test_told_too_early(void **state) {
+  struct stage s;
+  stage_init(&s, 53, 1, 1);
+  stage_first(&s, 10, 3600, 600, 360000);
+  stage_notify(&s, &s.p1, 11);
+  stage_run_ms(&s, 500);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+  stage_run_ms(&s, 1000);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  uint64_t asked = s.p1.soa_queries;
+  stage_notify(&s, &s.p1, 12); /* never served: once more, and then the timers decide */
+  stage_run_ms(&s, 60000);
+  assert_int_equal(s.p1.soa_queries, asked + 2);
+  stage_done(&s);
+}
+
 /* Removed, or given another primary, at any moment of an exchange. */
 static void test_interrupted(void **state) {
   for (unsigned at_us = 0; at_us < 4000; at_us += 100) {
@@ -612,6 +629,7 @@ int main(void) {
       cmocka_unit_test(test_refresh_comes_before_expiry),
       cmocka_unit_test(test_edns_expire),
       cmocka_unit_test(test_reconfigure),
+      cmocka_unit_test(test_told_too_early),
       cmocka_unit_test(test_interrupted),
       cmocka_unit_test(test_commit_refused),
       cmocka_unit_test(test_retransfer_takes_the_same),
