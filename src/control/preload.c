@@ -112,6 +112,7 @@ static void start_threads(struct preload *p) {
   unsigned most = cpus < 1 ? 1 : cpus > THREADS_MOST ? THREADS_MOST : (unsigned)cpus;
   sigset_t all, before;
   sigfillset(&all);
+  sigdelset(&all, SIGBUS);                     /* of its own reads: blocked, it would end the process (store/segment_fault.c) */
   pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
   while (p->thread_count < most && !pthread_create(&p->threads[p->thread_count], NULL, run, p))
     p->thread_count++;
