@@ -232,6 +232,7 @@ static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args)
     const char *role = slot_is_secondary(z) ? "secondary" : "primary";
     const char *state = zone_state_text[slot_state(z)];
     json_t *o = json_pack("{s:s,s:s,s:s}", "name", name, "role", role, "state", state);
+    if (z->run_time) json_object_set_new(o, "template", json_string(z->config->options->template_name));
     if (z->snap) json_object_set_new(o, "serial", json_integer(zone_serial(z->snap)));
     json_array_append_new(list, o);
     if (z->snap) buf_printf(&text, "%s\t%s\t%s\t%u\n", name, role, state, zone_serial(z->snap));
@@ -290,9 +291,10 @@ static const struct {
   command_run *run;
   bool logged; /* changes something */
 } commands[] = {
-    {"status", cmd_status, false},      {"reload", cmd_reload, true},        {"retransfer", cmd_retransfer, true},
-    {"notify", cmd_notify, true},       {"zone-list", cmd_zone_list, false}, {"export", cmd_export, false},
-    {"rebuild", rebuild_command, true}, {"backup", backup_command, true},    {"stop", cmd_stop, true},
+    {"status", cmd_status, false},      {"reload", cmd_reload, true},         {"retransfer", cmd_retransfer, true},
+    {"notify", cmd_notify, true},       {"zone-list", cmd_zone_list, false},  {"export", cmd_export, false},
+    {"rebuild", rebuild_command, true}, {"backup", backup_command, true},     {"stop", cmd_stop, true},
+    {"import", command_import, true},   {"zone-add", command_zone_add, true}, {"zone-delete", command_zone_delete, true},
     {"swap", cmd_swap, true},
 };
 

@@ -17,5 +17,10 @@ const char *command_text(const json_t *args, const char *member);
 bool command_name(struct control *c, uint64_t token, const json_t *args, struct name *out);
 /* The zone that the command names; answers an error and gives NULL if there is none. */
 struct zone_slot *command_zone(struct control *c, uint64_t token, const json_t *args);
+/* Whether commands may change the zone's content (who owns it); answers an error if not. */
+bool command_may_write(struct control *c, uint64_t token, const struct zone_slot *z);
+
+command_run command_import;                        /* commands_content.c */
+command_run command_zone_add, command_zone_delete; /* run_time.c */
 
 #endif

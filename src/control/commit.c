@@ -24,6 +24,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->image = n->image;
   z->tail_bytes = n->tail_bytes;
   z->departed = n->departed;
+  write_back_due(p->control, z);
   if (!n->content) return;
   free(z->author);
   z->author = NULL;

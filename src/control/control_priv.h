@@ -11,7 +11,9 @@
  *   updates.c   UPDATEs: judged, committed, answered; or forwarded
  *   preload.c   zone files read by several threads ahead of the control thread
  *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
+ *   run_time.c  zones that commands add and delete                          commands_content.c content that a command brings
  *   figures.c   counters and states, for metrics and status
+ *   write_back.c edits written to zone files
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
 #define CONTROL_CONTROL_PRIV_H
@@ -61,6 +63,7 @@ struct zone_slot {
   bool durable; /* what is served is in the store */
   bool expired;
   bool restored;                    /* not changed since the store came from a backup: serial_floor */
+  bool run_time;                    /* added by a command: the store keeps which template it has */
   bool revived;                     /* it was removed once, and comes back with what the store kept */
   bool departed;                    /* the log went its own way: the store has a seed, what the file was when it was read last */
   bool buried;                      /* the store still has it marked as deleted: the next change says otherwise */
@@ -82,6 +85,7 @@ struct zone_slot {
   uint64_t expires_mono_ns; /* 0: never */
   int64_t since_s;          /* when this version came to be served */
   char *trouble;            /* what is wrong with the zone now, in words; NULL: nothing */
+  uint64_t write_ns;        /* when it is written back to its file; 0: not now */
   char *file_trouble;       /* the same of its file; stays whatever else happens to the zone */
   char *author;             /* whose version this is that the store has not yet; NULL: nobody's in particular */
   enum store_door door;     /* the way it came */
@@ -137,6 +141,8 @@ void source_included(const struct zone_slot *z, struct buf *out);
 /* Whether the content read last time is still that of the files. Files that the file system calls unchanged are not read, unless
  * they were written just before they were read: then a second write may have left no trace in its times. */
 enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo);
+/* Whether it was read as one that is written back. */
+bool source_is_plain(const struct zone_slot *z);
 /* `now`: a moment before the files were read. */
 MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out);
 
@@ -205,6 +211,7 @@ struct upkeep {
   uint64_t timers_ns;            /* next moment to write the timer file */
   uint64_t sweep_ns;             /* next moment to sweep the store */
   uint64_t retain_ns;            /* next step of what keeps history bounded */
+  uint64_t write_ns;             /* next moment to write zones back to their files; UINT64_MAX: none waits */
   uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
   unsigned keep_failures;        /* in a row */
   uint64_t batches, image_bytes; /* committed since the last sweep */
@@ -262,6 +269,9 @@ void preload_end(struct control *c); /* fine if nothing was started */
 void mend_opened(struct control *c); /* an image: it may not be proven yet */
 void mend_run(struct control *c);
 uint64_t mend_deadline(const struct control *c);
+/* The slot has changed in a way that may want writing back. */
+void write_back_due(struct control *c, struct zone_slot *z);
+void write_back_run(struct control *c);
 
 void upkeep_start(struct control *c);
 void upkeep_run(struct control *c);
@@ -289,6 +299,18 @@ MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload_repo
 /* Gives new slots what the store has of them, also of zones that were removed and come back, and marks what the store has and the
  * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);
+MUST_CHECK enum err registry_adopt_zone(struct control *c, const struct zone_slot *z); /* that one alone */
+
+/* ---- run_time.c: zones that commands add ---- */
+
+/* A slot for what the store has as added at run time. ERR_REFUSED: the configuration has not what it needs, as the log says. */
+MUST_CHECK enum err run_time_adopt(struct control *c, const struct store_zone *s, struct zone_slot **out);
+/* Whether they can go on under that configuration; `why` says why not. */
+bool run_time_fits(const struct control *c, const struct config *cfg, struct buf *why);
+/* What the zone is under the epoch in force. ERR_MEMORY. */
+MUST_CHECK enum err run_time_config(struct control *c, const struct zone_slot *z, const struct config_zone **out);
+/* The zone goes, as one that the configuration names no more does. */
+void zone_remove(struct control *c, struct zone_slot *z);
 
 /* `rebuild`: told of what came for a zone that it transfers; false: it does not. */
 bool rebuild_transferred(struct control *c, uint32_t zone_id, struct zone_snap *snap);

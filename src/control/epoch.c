@@ -83,10 +83,18 @@ static void make_identity(struct epoch *e) {
   e->identity.keepalive_100ms = 100; /* the stream server's idle timeout of 10 s */
 }
 
+static enum err add_plan(struct epoch *e, const struct config_zone_options *o) {
+  size_t at = index_find(e, o);
+  if (e->index[at]) return ERR_OK;
+  enum err err = make_plan(e, o, &e->plans[e->plan_count]);
+  if (!err) e->index[at] = (uint32_t)++e->plan_count;
+  return err;
+}
+
 /* Counts distinct options: zones that share them mostly stand together, so runs are skipped cheaply. */
 static enum err make_plans(struct epoch *e) {
-  size_t most = 1;
   const struct config *cfg = e->config;
+  size_t most = 1 + cfg->template_count;
   for (size_t i = 1; i < cfg->zone_count; i++)
     most += cfg->zones[i].options != cfg->zones[i - 1].options;
   size_t slots = 16;
@@ -96,16 +104,12 @@ static enum err make_plans(struct epoch *e) {
   e->plans = calloc(most, sizeof *e->plans);
   e->index_mask = slots - 1;
   if (!e->index || !e->plans) return ERR_MEMORY;
-  for (size_t i = 0; i < cfg->zone_count; i++) {
-    const struct config_zone_options *o = cfg->zones[i].options;
-    if (i && o == cfg->zones[i - 1].options) continue;
-    size_t at = index_find(e, o);
-    if (e->index[at]) continue;
-    enum err err = make_plan(e, o, &e->plans[e->plan_count]);
-    if (err) return err;
-    e->index[at] = (uint32_t)++e->plan_count;
-  }
-  return ERR_OK;
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < cfg->zone_count; i++)
+    if (!i || cfg->zones[i].options != cfg->zones[i - 1].options) err = add_plan(e, cfg->zones[i].options);
+  for (size_t i = 0; !err && i < cfg->template_count; i++) /* of zones to be added at run time */
+    if (cfg->templates[i].options) err = add_plan(e, cfg->templates[i].options);
+  return err;
 }
 
 enum err epoch_new(struct config *config, struct epoch **out) {

@@ -59,7 +59,7 @@ static struct before how_it_stands(const struct pipeline *p, const struct zone_s
   if (!last) {
     *n = (struct pending){
         .store_id = z->store_id, .version = z->version, .image = z->image, .tail_bytes = z->tail_bytes, .departed = z->departed};
-    return (struct before){z->snap, z->durable && z->image.segment ? z->snap : NULL, z->version != 0, z->stored_serial};
+    return (struct before){z->snap, z->durable && z->image.segment ? z->snap : NULL, z->head != 0, z->stored_serial};
   }
   *n = (struct pending){.store_id = last->store_id, .version = last->version, .image = last->image, .created = last->created};
   n->tail_bytes = last->tail_bytes;
@@ -68,7 +68,7 @@ static struct before how_it_stands(const struct pipeline *p, const struct zone_s
   if (last->image.segment) b.base = last->snap;
   if (last->snap) b.serial = zone_serial(last->snap);
   if (last->snap) return b;
-  b.has_serial = z->version != 0;
+  b.has_serial = z->head != 0;
   b.serial = z->stored_serial;
   return b;
 }

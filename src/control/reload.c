@@ -37,6 +37,11 @@ static enum err load_epoch(struct control *c, struct epoch **out, struct reload_
   diags_print(&diags, &report->text);
   diags_done(&diags);
   struct epoch *fresh = NULL;
+  if (!err && !run_time_fits(c, config, &why)) {
+    log_event(EV_CONFIG_REFUSED, LOG_TEXT("what", buf_text(&why)));
+    buf_printf(&report->text, "%s\n", buf_text(&why));
+    err = ERR_FORMAT;
+  }
   if (!err) err = epoch_new(config, &fresh);
   if (!err && !c->events.reconfigure(c->events.arg, c->epoch->config, config, &why)) {
     log_event(EV_CONFIG_REFUSED, LOG_TEXT("what", buf_text(&why)));
@@ -52,7 +57,7 @@ static enum err load_epoch(struct control *c, struct epoch **out, struct reload_
   return ERR_OK;
 }
 
-static void remove_zone(struct control *c, struct zone_slot *z) {
+void zone_remove(struct control *c, struct zone_slot *z) {
   char text[NAME_TEXT_BYTES];
   struct name name;
   slot_name(z, &name);
@@ -110,6 +115,7 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
     waiters_wake(c, z->id, WAIT_NOTIFY, false, "the configuration changed; the peers it names now are told");
     if (tell) transfers_notify(c, z);
   }
+  write_back_due(c, z);
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : ERR_OK;
   return err ? err : slot_publish(c, z);
 }
@@ -117,12 +123,14 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
 struct switching {
   struct config_zone const **fresh; /* zones of the new configuration that are not there yet */
   size_t fresh_count;
+  bool claimed; /* some were added at run time, and are named by it now */
 };
 
 /* Known zones change over; what is left unlisted goes. */
 static enum err switch_zones(struct control *c, struct switching *s, struct reload_report *report) {
   const struct config *cfg = c->epoch->config;
   struct zone_slot *z;
+  bool claimed = false;
   for (size_t i = 0; (z = registry_next(&c->registry, &i));)
     z->listed = false;
   s->fresh = malloc((cfg->zone_count + 1) * sizeof(*s->fresh));
@@ -136,13 +144,23 @@ static enum err switch_zones(struct control *c, struct switching *s, struct relo
       continue;
     }
     z->listed = true;
+    claimed = claimed || z->run_time;
+    z->run_time = false;
     err = switch_zone(c, z, cz);
   }
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
+    const struct config_zone *cz;
+    if (z->listed || !z->run_time) continue;
+    err = run_time_config(c, z, &cz);
+    z->listed = true;
+    if (!err) err = switch_zone(c, z, cz);
+  }
+  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
     if (z->listed) continue;
-    remove_zone(c, z);
+    zone_remove(c, z);
     report->removed++;
   }
+  s->claimed = claimed;
   return err;
 }
 
@@ -158,7 +176,7 @@ static enum err add_zones(struct control *c, const struct switching *s, struct r
     report->added++;
     log_event(EV_ZONE_ADDED, LOG_TEXT("zone", slot_name_text(z, text)));
   }
-  if (err || (report->added == 0 && report->removed == 0)) return err;
+  if (err || (report->added == 0 && report->removed == 0 && !s->claimed)) return err;
   err = registry_adopt_store(c);           /* what comes may have been here before, what went is marked */
   return err == ERR_MEMORY ? err : ERR_OK; /* a store that can't be read keeps no new zone from being served */
 }

@@ -84,7 +84,7 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   struct zone_snap *renumbered = NULL;
   *same = false;
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!head && (z->version == 0 || own == last || serial_gt(own, floor))) return ERR_OK;
+  if (!head && (z->head == 0 || own == last || serial_gt(own, floor))) return ERR_OK;
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;

@@ -1,5 +1,5 @@
-/* Where a file zone's content came from, as bytes for the store: format 2, digest, when it was read, then each file read {size,
- * mtime, ctime, device, inode, path}. Only this file knows the form; what it can't read counts as "changed".
+/* Where a file zone's content came from, as bytes for the store: format 3, digest, when it was read, whether as plain, then each
+ * file read {size, mtime, ctime, device, inode, path}. Only this file knows the form; what it can't read counts as "changed".
  *
  * A file whose times are those of its reading may be written again without any trace in them, since file systems count in steps of
  * some milliseconds. So the times are believed only of files that were older when they were read; of others the content is hashed.
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SOURCE_FORMAT = 2, RACY_S = 2 };
+enum { SOURCE_FORMAT = 3, RACY_S = 2 };
 
 static void add_u64(struct buf *out, uint64_t v) {
   uint8_t b[8];
@@ -26,6 +26,7 @@ enum err source_encode(const struct zone_loaded *l, struct instant now, struct b
   add_u64(out, l->digest.high);
   add_u64(out, l->digest.low);
   add_u64(out, (uint64_t)now.wall_s);
+  buf_add_byte(out, l->plain);
   add_u64(out, l->file_count);
   for (size_t i = 0; i < l->file_count; i++) {
     const struct zone_source_file *f = &l->files[i];
@@ -42,6 +43,7 @@ enum err source_encode(const struct zone_loaded *l, struct instant now, struct b
 struct source {
   struct digest128 digest;
   int64_t read_at_s;
+  uint8_t plain;
   uint64_t files;
   struct rd rest;
 };
@@ -51,7 +53,8 @@ static bool source_decode(const struct zone_slot *z, struct source *out) {
   uint64_t read_at;
   struct rd r = rd_make(z->source, z->source_size);
   if (!z->source || !rd_u8(&r, &format) || format != SOURCE_FORMAT) return false;
-  if (!rd_u64(&r, &out->digest.high) || !rd_u64(&r, &out->digest.low) || !rd_u64(&r, &read_at) || !rd_u64(&r, &out->files))
+  if (!rd_u64(&r, &out->digest.high) || !rd_u64(&r, &out->digest.low) || !rd_u64(&r, &read_at) || !rd_u8(&r, &out->plain) ||
+      !rd_u64(&r, &out->files))
     return false;
   out->read_at_s = (int64_t)read_at;
   out->rest = r;
@@ -173,4 +176,9 @@ void source_included(const struct zone_slot *z, struct buf *out) {
   if (!source_decode(z, &s)) return;
   for (uint64_t i = 0; i < s.files && next_file(&s.rest, &f); i++)
     if (i > 0) buf_add(out, f.path, strlen(f.path) + 1);
+}
+
+bool source_is_plain(const struct zone_slot *z) {
+  struct source s;
+  return source_decode(z, &s) && s.plain;
 }

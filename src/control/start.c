@@ -10,25 +10,30 @@
 
 /* ---- what the store has ---- */
 
+struct ids {
+  uint64_t *list;
+  size_t count, capacity;
+};
+
 struct adopt {
   struct control *control;
-  uint64_t *gone; /* store ids of live zones that the configuration does not name */
-  size_t gone_count, gone_capacity;
+  struct ids gone;    /* store ids of live zones that the configuration does not name */
+  struct ids claimed; /* of zones that were added at run time, and are named by it now */
   bool out_of_memory;
 };
 
-static bool gone_add(struct adopt *a, uint64_t id) {
-  if (a->gone_count == a->gone_capacity) {
-    size_t capacity = a->gone_capacity ? 2 * a->gone_capacity : 64;
-    uint64_t *list = realloc(a->gone, capacity * sizeof *list);
+static bool add_id(struct adopt *a, struct ids *ids, uint64_t id) {
+  if (ids->count == ids->capacity) {
+    size_t capacity = ids->capacity ? 2 * ids->capacity : 64;
+    uint64_t *list = realloc(ids->list, capacity * sizeof *list);
     if (!list) {
       a->out_of_memory = true;
       return false;
     }
-    a->gone = list;
-    a->gone_capacity = capacity;
+    ids->list = list;
+    ids->capacity = capacity;
   }
-  a->gone[a->gone_count++] = id;
+  ids->list[ids->count++] = id;
   return true;
 }
 
@@ -43,7 +48,13 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   struct adopt *a = arg;
   struct zone_slot *z = registry_find(&a->control->registry, s->name, s->name_size);
   bool deleted = s->state == STORE_ZONE_DELETED;
-  if (!z) return deleted || gone_add(a, s->id);
+  if (!z && !deleted && s->options_size) {
+    enum err err = run_time_adopt(a->control, s, &z);
+    a->out_of_memory = err == ERR_MEMORY;
+    if (err) return !a->out_of_memory; /* it can't be served now, and is kept */
+  }
+  if (!z) return deleted || add_id(a, &a->gone, s->id);
+  if (s->options_size && !z->run_time && !add_id(a, &a->claimed, s->id)) return false;
   if (z->started || (z->store_id && deleted && (!z->buried || z->version >= s->version))) return true;
   z->store_id = s->id;
   z->buried = z->revived = deleted;
@@ -75,8 +86,10 @@ static enum err mark_states(struct control *c, const struct adopt *a, struct sto
   struct zone_slot *z;
   enum err err = store_batch_begin(c->store, &b);
   if (err) return err;
-  for (size_t i = 0; !err && i < a->gone_count; i++)
-    err = store_batch_state(b, a->gone[i], STORE_ZONE_DELETED, c->now.wall_s);
+  for (size_t i = 0; !err && i < a->gone.count; i++)
+    err = store_batch_state(b, a->gone.list[i], STORE_ZONE_DELETED, c->now.wall_s);
+  for (size_t i = 0; !err && i < a->claimed.count; i++)
+    err = store_batch_options(b, a->claimed.list[i], NULL, 0);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
     if (z->buried) err = store_batch_state(b, z->store_id, STORE_ZONE_LIVE, 0);
   if (!err) err = store_batch_commit(b, why);
@@ -86,20 +99,33 @@ static enum err mark_states(struct control *c, const struct adopt *a, struct sto
   return err;
 }
 
-enum err registry_adopt_store(struct control *c) {
+/* With a slot only what the store has of that one. */
+static enum err adopt(struct control *c, const struct zone_slot *only) {
   struct adopt a = {.control = c};
   struct store_error why = {""};
-  enum err err = store_each_zone(c->store, adopt_zone, &a, &why);
+  struct name name;
+  if (only) slot_name(only, &name);
+  enum err err = only ? store_zones_named(c->store, name.octets, name.size, adopt_zone, &a, &why)
+                      : store_each_zone(c->store, adopt_zone, &a, &why);
   if (a.out_of_memory) err = ERR_MEMORY;
-  bool any = a.gone_count > 0;
+  bool any = a.gone.count || a.claimed.count || (only && only->buried);
   struct zone_slot *z;
-  for (size_t i = 0; !any && (z = registry_next(&c->registry, &i));)
+  for (size_t i = 0; !only && !any && (z = registry_next(&c->registry, &i));)
     any = z->buried;
   enum err marked = !err && any ? mark_states(c, &a, &why) : ERR_OK;
   if (marked) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what[0] ? why.what : err_text(marked)));
-  free(a.gone);
+  free(a.gone.list);
+  free(a.claimed.list);
   if (err && err != ERR_MEMORY) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   return err;
+}
+
+enum err registry_adopt_store(struct control *c) {
+  return adopt(c, NULL);
+}
+
+enum err registry_adopt_zone(struct control *c, const struct zone_slot *z) {
+  return adopt(c, z);
 }
 
 struct replay {
@@ -205,6 +231,7 @@ enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, 
   zone_open_stored(c, z, false);
   z->started = true;
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, false, refused, note);
+  write_back_due(c, z);
   if (!err) err = slot_publish(c, z);
   /* Who names a zone anew may mean another primary with another history: what it has is taken, whatever its serial. */
   if (!err && z->revived && z->snap && slot_is_secondary(z)) secondary_retransfer(c->secondaries, z->id, c->now);

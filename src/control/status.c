@@ -82,6 +82,7 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
     json_object_set_new(o, "owner", json_string(config_zone_has_writers(z->config->options) ? "log" : "file"));
     if (!managed) json_object_set_new(o, "file", json_string(config_zone_file(z->config, &path)));
     if (!managed) json_object_set_new(o, "edited-beside-file", json_boolean(z->departed));
+    if (z->write_ns) json_object_set_new(o, "write-back-in-s", json_integer(seconds_until(c, z->write_ns)));
     buf_done(&path);
   }
   json_object_set_new(o, "notify-pending", json_integer(notifier_pending(c->notifier, z->id)));
@@ -123,6 +124,7 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"owner", "owner"},
       {"file", "file"},
       {"edited-beside-file", "ahead of file"},
+      {"write-back-in-s", "written in, s"},
       {"phase", "transfers"},
       {"next-refresh-s", "refresh in, s"},
       {"expires-in-s", "expires in, s"},

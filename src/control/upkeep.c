@@ -19,8 +19,11 @@ enum {
 };
 
 void upkeep_start(struct control *c) {
-  c->upkeep =
-      (struct upkeep){.timers_ns = c->now.mono_ns, .sweep_ns = c->now.mono_ns, .retain_ns = c->now.mono_ns, .keep_ns = UINT64_MAX};
+  c->upkeep = (struct upkeep){.timers_ns = c->now.mono_ns,
+                              .sweep_ns = c->now.mono_ns,
+                              .retain_ns = c->now.mono_ns,
+                              .keep_ns = UINT64_MAX,
+                              .write_ns = UINT64_MAX};
 }
 
 static void later(uint64_t *at_ns, const struct control *c, uint64_t seconds) {
@@ -130,6 +133,7 @@ void upkeep_run(struct control *c) {
     if (MUTATION(KEEP_NEVER)) c->upkeep.keep_ns = UINT64_MAX;
     else keep_again(c);
   }
+  if (c->now.mono_ns >= c->upkeep.write_ns) write_back_run(c);
   if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
   if (c->now.mono_ns >= c->upkeep.retain_ns) retain(c);
   if (c->now.mono_ns >= c->upkeep.timers_ns) write_timers(c);
@@ -139,5 +143,6 @@ uint64_t upkeep_deadline(const struct control *c) {
   const struct upkeep *u = &c->upkeep;
   uint64_t at = u->timers_ns < u->sweep_ns ? u->timers_ns : u->sweep_ns;
   if (u->retain_ns < at) at = u->retain_ns;
+  if (u->write_ns < at) at = u->write_ns;
   return at < u->keep_ns ? at : u->keep_ns;
 }

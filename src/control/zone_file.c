@@ -206,7 +206,7 @@ enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slo
   const char *path = config_zone_file(z->config, &scratch);
   enum err err = ERR_OK;
   /* What was refused last time is said again as long as it is wrong. */
-  bool again = z->trouble || z->file_trouble || !z->snap || (force && z->departed);
+  bool again = z->trouble || z->file_trouble || !z->snap || (force && z->departed) || (slot_writes_back(z) && !source_is_plain(z));
   if (again || source_compare(z, path, &c->source_memo) == SOURCE_CHANGED) err = read_file(c, p, z, force, path, refused, note);
   buf_done(&scratch);
   return err;

@@ -266,6 +266,7 @@ static enum err load(const struct text *text, const struct name *apex, const str
   }
   if (e == ERR_OK) e = check(&l);
   buf_done(&l.soa);
+  l.out.plain = o && o->plain;
   if (e == ERR_OK) *out = l.out;
   else zone_loaded_done(&l.out);
   return e;
@@ -297,7 +298,7 @@ void zone_loaded_done(struct zone_loaded *l) {
   *l = (struct zone_loaded){0};
 }
 
-static int64_t time_ns(struct timespec t) {
+int64_t zone_load_time_ns(struct timespec t) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -306,7 +307,7 @@ bool zone_load_unchanged(const struct zone_source_file *files, size_t count) {
     const struct zone_source_file *f = &files[i];
     struct stat st;
     if (stat(f->path, &st) != 0 || (uint64_t)st.st_size != f->size || st.st_dev != f->device || st.st_ino != f->inode) return false;
-    if (time_ns(st.st_mtim) != f->mtime_ns || time_ns(st.st_ctim) != f->ctime_ns) return false;
+    if (zone_load_time_ns(st.st_mtim) != f->mtime_ns || zone_load_time_ns(st.st_ctim) != f->ctime_ns) return false;
   }
   return true;
 }

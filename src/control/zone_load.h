@@ -10,6 +10,8 @@
 #include "base/hash.h"
 #include "zone/zone.h"
 
+#include <time.h>
+
 struct zone_load_options {
   const char *include_root; /* $INCLUDE stays in this tree; NULL: in that of the file, or not at all if loaded from bytes */
   uint32_t default_ttl;     /* when the file gives none at all; 0: that is an error */
@@ -32,6 +34,7 @@ struct zone_loaded {
   struct zone_snap *snap;         /* one reference; NULL after zone_loaded_take */
   struct digest128 digest;        /* of all that was read, in the order of reading */
   uint64_t bytes;                 /* read in all */
+  bool plain;                     /* it was read as such */
   struct zone_source_file *files; /* as read, the zone's own first; empty if loaded from bytes */
   size_t file_count;
 };
@@ -49,6 +52,8 @@ void zone_loaded_done(struct zone_loaded *l);
 
 /* The digest of what was read so far and one more file: the order of reading counts. Starts from zero. */
 struct digest128 zone_load_digest(struct digest128 so_far, struct digest128 file);
+
+int64_t zone_load_time_ns(struct timespec t);
 
 /* Whether all files are still as they were when they were read, by what the file system says of them alone. */
 bool zone_load_unchanged(const struct zone_source_file *files, size_t count);

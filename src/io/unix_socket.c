@@ -77,7 +77,7 @@ static bool read_some(struct client *c, struct instant now) {
   buf_add(&c->in, bytes, (size_t)n);
   if (c->in.failed) return false;
   const char *end = memchr(c->in.data, '\n', c->in.size);
-  if (!end) return c->in.size <= LIMIT_CONTROL_COMMAND_BYTES;
+  if (!end) return c->in.size <= UNIX_COMMAND_BYTES;
   struct buf line = c->in;
   c->in = (struct buf){0};
   c->commanded = true;

@@ -17,6 +17,8 @@ struct unix_server_events {
   void (*gone)(void *arg, uint64_t token); /* the client of a command hung up */
 };
 
+enum { UNIX_COMMAND_BYTES = 256 << 20 }; /* one command: it may bring a whole zone */
+
 struct unix_server;
 /* Takes the place of a socket that a dead server left; that no living one has it is known by the lock on its directory. */
 MUST_CHECK enum err unix_server_new(struct loop *l, const char *path, const struct unix_server_events *events,

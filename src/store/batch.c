@@ -353,12 +353,20 @@ enum err batch_move_kept(struct store_batch *b, const struct kept *k) {
   return err;
 }
 
-enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {
+static enum err set_column(struct store_batch *b, enum statement st, uint64_t zone, const void *bytes, size_t size) {
   if (b->failed) return b->failed;
   if (!zones_find(b->store, zone)) return ERR_NOT_FOUND;
-  enum err err = DB_RUN(&b->store->db, &b->error, ST_ZONE_SOURCE, DB_BLOB(source, size), DB_INT(zone));
+  enum err err = DB_RUN(&b->store->db, &b->error, st, size ? DB_BLOB(bytes, size) : DB_NULL, DB_INT(zone));
   b->touched = true;
   return err ? poison(b, err) : ERR_OK;
+}
+
+enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {
+  return set_column(b, ST_ZONE_SOURCE, zone, source, size);
+}
+
+enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size) {
+  return set_column(b, ST_ZONE_OPTS, zone, options, size);
 }
 
 /* A live zone besides this one that has its name: made after this one was deleted. */

@@ -244,13 +244,16 @@ static struct store_zone describe(const struct zone_row *row, sqlite3_stmt *st) 
       .image = row->image,
       .source = sqlite3_column_blob(st, 3),
       .source_size = (size_t)sqlite3_column_bytes(st, 3),
+      .options = sqlite3_column_blob(st, 4),
+      .options_size = (size_t)sqlite3_column_bytes(st, 4),
   };
 }
 
-enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error) {
+static enum err each_zone(struct store *s, enum statement statement, struct db_value value,
+                          bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error) {
   if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
   if (s->reading) return store_fail(error, ERR_AGAIN, "the zones are being read already");
-  sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_LIST, DB_INT(0));
+  sqlite3_stmt *st = db_bind(&s->db, statement, &value, 1);
   bool more = true;
   enum err err;
   s->reading = true;
@@ -265,6 +268,15 @@ enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct stor
   s->reading = false;
   db_end(st);
   return err;
+}
+
+enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error) {
+  return each_zone(s, ST_ZONE_LIST, DB_INT(0), f, arg, error);
+}
+
+enum err store_zones_named(struct store *s, const uint8_t *name, size_t size, bool (*f)(void *arg, const struct store_zone *z),
+                           void *arg, struct store_error *error) {
+  return each_zone(s, ST_ZONE_NAMED, DB_BLOB(name, size), f, arg, error);
 }
 
 struct store_stamp store_stamp(const struct store *s) {

@@ -74,12 +74,17 @@ struct store_zone {
   struct store_image image;
   const uint8_t *source; /* what the owner of the zone remembers of where its content came from (file digests); opaque here */
   size_t source_size;
+  const uint8_t *options; /* of a zone that was added at run time: opaque here */
+  size_t options_size;    /* 0: it was not */
 };
 
 /* Every zone, deleted ones included, in no particular order. `false` stops (ERR_REFUSED). The callback may open images and read
  * changes, and must not begin a batch. */
 MUST_CHECK enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg,
                                     struct store_error *error);
+/* The same for all that have or had the name (wire form, lower case), oldest first. */
+MUST_CHECK enum err store_zones_named(struct store *s, const uint8_t *name, size_t size,
+                                      bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error);
 /* Maps the image and opens it (zone/image.h). ERR_CORRUPT: damaged; the zone must come from elsewhere. */
 MUST_CHECK enum err store_open_image(struct store *s, const struct store_image *image, struct zone_snap **out,
                                      struct store_error *error);
@@ -174,6 +179,7 @@ MUST_CHECK enum err store_batch_delta(struct store_batch *b, const struct store_
  * is none any more. */
 MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap);
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
+MUST_CHECK enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size); /* 0: none */
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
 /* Durable on ERR_OK; on failure nothing of it is (and the batch is gone either way). Afterwards store_batch_commit's caller knows
  * the heads: `head` of a zone is *seq_out of its last change, asked by store_head. */
@@ -187,6 +193,14 @@ void store_image_of(const struct store *s, uint64_t zone, struct store_image *ou
 
 /* The zone's seed, to be opened by store_open_image (segment 0: none). */
 void store_seed_of(const struct store *s, uint64_t zone, struct store_image *out);
+
+/* ---- files that are not the store's ---- */
+
+/* Writes the file anew as a whole: beside it, synced, renamed, its directory synced, owner and mode kept, links followed. `still`
+ * is asked last whether it may be replaced. ERR_EXISTS: it said no. ERR_IO: what is there is as it was, or its directory not
+ * synced. */
+MUST_CHECK enum err store_replace_file(struct store *s, const char *path, const void *bytes, size_t n, bool (*still)(void *arg),
+                                       void *arg, struct store_error *error);
 
 /* ---- timers of secondary zones: node-local, not in the log ---- */
 

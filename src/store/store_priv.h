@@ -5,6 +5,7 @@
  *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
  *   segment.c  segment files and their maps           timer.c    the timer file
  *   segment_fault.c  pages that can't be read
+ *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
  *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
  *

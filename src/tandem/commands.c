@@ -14,7 +14,7 @@ const size_t command_count = sizeof commands / sizeof commands[0];
 static const char *const remote_usage = "[-c FILE | --state DIR] [--json] [--timeout SECONDS]";
 
 bool command_is_remote(const struct command *c) {
-  return c->run == cmd_remote;
+  return c->run == cmd_remote || c->run == cmd_import || c->run == cmd_edit;
 }
 
 const struct command *command_by_name(const char *name) {

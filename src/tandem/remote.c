@@ -1,4 +1,5 @@
 /* Commands to the running server: arguments become a JSON object by the words of the command's usage, its answer is printed. */
+#include "tandem/remote.h"
 #include "base/limits.h"
 #include "config/config.h"
 #include "io/unix_socket.h"
@@ -15,14 +16,6 @@
 enum { TIMEOUT_S = 30, TIMEOUT_MOST_S = 24 * 3600, USAGE_WORDS = 16 };
 
 static const char default_config[] = "/etc/tandem/tandem.yaml";
-
-struct remote {
-  const struct command *command;
-  const char *config, *state;
-  bool json;
-  unsigned timeout_ms;
-  json_t *request;
-};
 
 /* ---- arguments ---- */
 
@@ -104,7 +97,14 @@ static bool take_value(struct remote *r, const struct word *w, const char *value
   return ok;
 }
 
-static int parse_arguments(struct remote *r, int argc, char **argv) {
+int remote_begin(struct remote *r, int argc, char **argv) {
+  *r = (struct remote){.command = command_by_name(argv[0]), .timeout_ms = TIMEOUT_S * 1000, .request = json_object()};
+  if (!r->request) return EXIT_REFUSED;
+  char name[32]; /* "zone list" is "zone-list" on the socket */
+  snprintf(name, sizeof name, "%s", argv[0]);
+  for (char *p = name; *p; p++)
+    if (*p == ' ') *p = '-';
+  json_object_set_new(r->request, "command", json_string(name));
   struct word words[USAGE_WORDS];
   size_t count = usage_words(r->command->usage, words), at = 0;
   for (int i = 1; i < argc;) {
@@ -165,10 +165,17 @@ static int find_socket(struct remote *r, struct buf *path) {
 
 struct answer {
   struct remote *remote;
-  bool shown;      /* a line that says how far it is */
-  json_t *last;    /* the object that has "ok" */
-  struct buf data; /* pieces, for --json */
+  bool shown;       /* a line that says how far it is */
+  json_t *last;     /* the object that has "ok" */
+  struct buf data;  /* pieces, for --json */
+  struct buf *keep; /* pieces go here instead of stdout; NULL: they don't */
 };
+
+static void print_text(FILE *to, const char *text) {
+  if (!text || !*text) return;
+  fputs(text, to);
+  if (text[strlen(text) - 1] != '\n') fputc('\n', to);
+}
 
 /* One line of the answer: pieces of output, then the object with "ok". */
 static bool take_line(void *arg, const char *text, size_t n) {
@@ -176,7 +183,8 @@ static bool take_line(void *arg, const char *text, size_t n) {
   json_t *o = json_loadb(text, n, 0, NULL);
   json_t *data = json_object_get(o, "data");
   if (data && json_is_string(data)) {
-    if (a->remote->json) buf_add(&a->data, json_string_value(data), json_string_length(data));
+    if (a->keep) buf_add(a->keep, json_string_value(data), json_string_length(data));
+    else if (a->remote->json) buf_add(&a->data, json_string_value(data), json_string_length(data));
     else fwrite(json_string_value(data), 1, json_string_length(data), stdout);
   }
   const char *progress = json_string_value(json_object_get(o, "progress"));
@@ -184,6 +192,7 @@ static bool take_line(void *arg, const char *text, size_t n) {
     fprintf(stderr, "\r%s: %s ", a->remote->command->name, progress);
     a->shown = true;
   }
+  if (json_object_get(o, "warnings")) print_text(stderr, json_string_value(json_object_get(o, "warnings")));
   if (json_object_get(o, "ok")) {
     if (a->shown) fputc('\n', stderr);
     a->last = o;
@@ -191,12 +200,6 @@ static bool take_line(void *arg, const char *text, size_t n) {
   }
   json_decref(o);
   return true;
-}
-
-static void print_text(FILE *to, const char *text) {
-  if (!text || !*text) return;
-  fputs(text, to);
-  if (text[strlen(text) - 1] != '\n') fputc('\n', to);
 }
 
 static int print_answer(struct answer *a) {
@@ -243,15 +246,21 @@ static int explain(const struct remote *r, const char *path, enum err e) {
   }
 }
 
-static int call(struct remote *r) {
+int remote_ask(struct remote *r, json_t **last, struct buf *data) {
   struct buf path = {0};
   int status = find_socket(r, &path);
   char *request = status ? NULL : json_dumps(r->request, JSON_COMPACT);
   if (!status && (!request || path.failed)) status = EXIT_REFUSED;
   if (!status) {
-    struct answer a = {.remote = r};
+    struct answer a = {.remote = r, .keep = data};
     enum err e = unix_client_call(buf_text(&path), request, strlen(request), r->timeout_ms, take_line, &a);
-    status = e ? explain(r, buf_text(&path), e) : print_answer(&a);
+    if (e) {
+      status = explain(r, buf_text(&path), e);
+    } else if (last) {
+      *last = json_incref(a.last);
+    } else {
+      status = print_answer(&a);
+    }
     json_decref(a.last);
     buf_done(&a.data);
   }
@@ -260,16 +269,19 @@ static int call(struct remote *r) {
   return status;
 }
 
+int remote_print(struct remote *r, json_t *last) {
+  struct answer a = {.remote = r, .last = last};
+  return print_answer(&a);
+}
+
+void remote_done(struct remote *r) {
+  json_decref(r->request);
+}
+
 int cmd_remote(int argc, char **argv) {
-  struct remote r = {.command = command_by_name(argv[0]), .timeout_ms = TIMEOUT_S * 1000, .request = json_object()};
-  if (!r.request) return EXIT_REFUSED;
-  char name[32]; /* "zone list" is "zone-list" on the socket */
-  snprintf(name, sizeof name, "%s", argv[0]);
-  for (char *p = name; *p; p++)
-    if (*p == ' ') *p = '-';
-  json_object_set_new(r.request, "command", json_string(name));
-  int status = parse_arguments(&r, argc, argv);
-  if (!status) status = call(&r);
-  json_decref(r.request);
+  struct remote r;
+  int status = remote_begin(&r, argc, argv);
+  if (!status) status = remote_ask(&r, NULL, NULL);
+  remote_done(&r);
   return status;
 }

@@ -1,10 +1,13 @@
 /* "Who owns a zone": what a file, other writers and both together make of a zone, over reloads and restarts. */
 #include "house.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define A "a.example."
 #define SEEDED "{name: a.example, file: a.zone, editable: true}"
@@ -205,6 +208,248 @@ static void test_a_file_for_what_had_none(void **state) {
   house_done(&h);
 }
 
+/* ---- commands ---- */
+
+static const char *give(struct house *h, bool good, const char *format, ...) PRINTF_LIKE(3, 4);
+static const char *give(struct house *h, bool good, const char *format, ...) {
+  struct buf json = {0};
+  va_list args;
+  char text[1000];
+  uint64_t token = ++h->last_token;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  buf_printf(&json, "{%s}", text);
+  control_command(h->control, token, "tester", buf_text(&json), json.size, fake_net_now(h->net));
+  buf_done(&json);
+  struct house_reply *r = house_reply_of(h, token);
+  if (good != (strstr(r->text, "\"ok\":true") != NULL)) fail_msg("%s", r->text);
+  return r->text;
+}
+
+#define TEXT(serial, records) "\"text\":\"@ 60 SOA ns1 h " serial " 1 1 1 1\\n@ 60 NS ns1\\nns1 60 A 192.0.2.53\\n" records "\""
+#define IMPORT(zone) "\"command\":\"import\",\"zone\":\"" zone "\","
+
+static void test_import(void **state) {
+  struct house h;
+  begin(&h, BY_FILE ", {name: b.example, managed: true}", "");
+  HAS(give(&h, false, IMPORT("a.example") TEXT("1", "")), "only its file changes the zone: ");
+  assert_int_equal(house_serial(&h, "b.example."), NOT_SERVED);
+  HAS(slot_wrong(house_slot(&h, "b.example.")), "no content yet");
+  HAS(give(&h, false, IMPORT("b.example") TEXT("7", "x 60 A 1.2.3\\n")), "4:8: error: invalid address");
+  HAS(give(&h, false, IMPORT("b.example") TEXT("7", "$INCLUDE x\\n")), "$INCLUDE");
+  HAS(give(&h, true, IMPORT("b.example") TEXT("7", "") ",\"dry-run\":true"), "0 records would go and 3 come, serial 7");
+  assert_int_equal(house_serial(&h, "b.example."), NOT_SERVED);
+  HAS(give(&h, true, IMPORT("b.example") TEXT("7", "") ",\"base\":0"), "serial 7 is served");
+  assert_null(slot_wrong(house_slot(&h, "b.example.")));
+  HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"dry-run\":true"),
+      "1 records would go and 2 come, serial 8");
+  HAS(give(&h, false, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"base\":0"), "changed meanwhile");
+  HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"base\":1"), "serial 8 is served");
+  HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n")), "nothing changed");
+  assert_true(house_done_at_once(&h, "reload", "b.example", NULL));
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "b.example."), 8);
+  house_done(&h);
+}
+
+static void config_with_templates(struct house *h, const char *templates, const char *zones) {
+  struct buf text = {0};
+  buf_printf(&text,
+             "server: {listen: ['127.0.0.1@5300'], state: state}\npeers:\n  - {name: p1, address: '192.0.2.1@53'}\n"
+             "templates: {%s}\nzones: [%s]\n",
+             templates, zones);
+  house_file(h, "tandem.yaml", buf_text(&text));
+  buf_done(&text);
+}
+
+#define ADD(zone, template) "\"command\":\"zone-add\",\"zone\":\"" zone "\",\"template\":\"" template "\""
+#define DELETE(zone) "\"command\":\"zone-delete\",\"zone\":\"" zone "\""
+#define TEMPLATES "m: {managed: true}, half: {serial: date}, s: {primaries: [p1]}, f: {file: '%s.zone'}"
+
+static void test_zones_at_run_time(void **state) {
+  struct house h;
+  house_init(&h);
+  house_zone(&h, "a.zone", 1, "");
+  config_with_templates(&h, TEMPLATES, BY_FILE);
+  house_start(&h);
+  HAS(give(&h, false, ADD("a.example", "m")), "the configuration has the zone already");
+  HAS(give(&h, false, ADD("b.example", "none")), "there is no template none");
+  HAS(give(&h, false, ADD("b.example", "half")), "makes no zone by itself: it names neither");
+  HAS(give(&h, false, DELETE("a.example")), "the zone stands in the configuration, at ");
+  HAS(give(&h, true, ADD("b.example", "m")), "b.example: added; it has no content yet");
+  HAS(give(&h, false, ADD("B.example", "m")), "there already");
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "b.example."), NOT_SERVED);
+  give(&h, true, IMPORT("b.example") TEXT("3000000000", ""));
+  assert_int_equal(house_serial(&h, "b.example."), 3000000000);
+  house_zone(&h, "c.example.zone", 5, "");
+  HAS(give(&h, true, ADD("c.example", "f")), "serial 5 is served");
+  give(&h, true, ADD("d.example", "s"));
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "b.example."), 3000000000);
+  assert_int_equal(house_serial(&h, "c.example."), 5);
+  assert_true(slot_is_secondary(house_slot(&h, "d.example.")));
+  /* a reload keeps them, and a template that they need */
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  config_with_templates(&h, "s: {primaries: [p1]}, f: {file: '%s.zone'}", BY_FILE);
+  const char *text;
+  assert_false(house_done_at_once(&h, "reload", NULL, &text));
+  HAS(text, "there is no template m, which the zone b.example has that was added at run time");
+  assert_int_equal(house_serial(&h, "b.example."), 3000000000);
+  config_with_templates(&h, TEMPLATES, BY_FILE);
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  /* deleted, gone over restarts, and back again with what it had */
+  HAS(give(&h, true, DELETE("b.example")), "deleted");
+  assert_null(house_slot(&h, "b.example."));
+  house_restart(&h);
+  assert_null(house_slot(&h, "b.example."));
+  HAS(give(&h, true, ADD("b.example", "m")), "it is back with what it had, serial 3000000000");
+  /* the configuration takes one over, and lets go of it */
+  config_with_templates(&h, TEMPLATES, BY_FILE ", {name: b.example, managed: true}");
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  assert_false(house_slot(&h, "b.example.")->run_time);
+  HAS(give(&h, false, DELETE("b.example")), "stands in the configuration");
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "b.example."), 3000000000);
+  config_with_templates(&h, TEMPLATES, BY_FILE);
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  assert_null(house_slot(&h, "b.example."));
+  house_restart(&h);
+  assert_null(house_slot(&h, "b.example."));
+  assert_int_equal(house_serial(&h, "c.example."), 5);
+  house_done(&h);
+}
+
+/* A template that is gone at a start keeps the zone from being served, and not from being kept. */
+static void test_template_gone_at_start(void **state) {
+  struct house h;
+  house_init(&h);
+  house_zone(&h, "a.zone", 1, "");
+  config_with_templates(&h, TEMPLATES, BY_FILE);
+  house_start(&h);
+  give(&h, true, ADD("b.example", "m"));
+  give(&h, true, IMPORT("b.example") TEXT("7", ""));
+  house_config(&h, BY_FILE);
+  house_restart(&h);
+  assert_null(house_slot(&h, "b.example."));
+  config_with_templates(&h, TEMPLATES, BY_FILE);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, "b.example."), 7);
+  house_done(&h);
+}
+
+/* ---- write-back ---- */
+
+#define WRITTEN "{name: a.example, file: a.zone, editable: true, write-back: 5}"
+
+static void read_zone_file(struct house *h, struct buf *out) {
+  char path[TEST_PATH_BYTES], bytes[4096];
+  snprintf(path, sizeof path, "%.60s/a.zone", h->dir.root);
+  FILE *f = fopen(path, "re");
+  assert_non_null(f);
+  buf_clear(out);
+  buf_add(out, bytes, fread(bytes, 1, sizeof bytes, f));
+  fclose(f);
+}
+
+static void test_write_back(void **state) {
+  struct house h;
+  struct buf text = {0};
+  char path[TEST_PATH_BYTES], real[TEST_PATH_BYTES];
+  struct stat st;
+  begin(&h, WRITTEN, "www 60 IN A 192.0.2.1\n");
+  snprintf(path, sizeof path, "%.60s/a.zone", h.dir.root);
+  snprintf(real, sizeof real, "%.60s/real", h.dir.root);
+  assert_int_equal(rename(path, real) || symlink("real", path) || chmod(real, 0640), 0);
+  edit(&h, "dyn", 0, 9);
+  house_run_ms(&h, 3000);
+  edit(&h, "dyn", 9, 8); /* is written with the first one */
+  read_zone_file(&h, &text);
+  assert_null(strstr(buf_text(&text), "dyn"));
+  house_run_ms(&h, 2100);
+  read_zone_file(&h, &text);
+  HAS(buf_text(&text), "dyn.a.example. 60 IN A 192.0.2.8\n");
+  HAS(buf_text(&text), "SOA ns1.a.example. h.a.example. 3 ");
+  assert_true(lstat(path, &st) == 0 && S_ISLNK(st.st_mode));
+  assert_true(stat(real, &st) == 0 && (st.st_mode & 0777) == 0640);
+  assert_false(house_slot(&h, A)->departed);
+  HAS(reload(&h, false, true), "nothing changed");
+  house_restart(&h);
+  assert_int_equal(house_slot(&h, A)->version, 3);
+  edit(&h, "dyn", 8, 7); /* what is not written when the server ends is written after its next start */
+  house_restart(&h);
+  assert_true(house_slot(&h, A)->departed);
+  house_run_ms(&h, 5100);
+  assert_false(house_slot(&h, A)->departed);
+  buf_done(&text);
+  house_done(&h);
+}
+
+static void test_write_back_of_a_file_changed_by_hand(void **state) {
+  struct house h;
+  struct buf text = {0};
+  begin(&h, WRITTEN, "www 60 IN A 192.0.2.1\n");
+  edit(&h, "dyn", 0, 9);
+  house_zone(&h, "a.zone", 1, "www 60 IN A 192.0.2.2\n");
+  house_run_ms(&h, 5100);
+  read_zone_file(&h, &text);
+  assert_null(strstr(buf_text(&text), "dyn"));
+  HAS(slot_wrong(house_slot(&h, A)), "was changed by hand");
+  HAS(slot_wrong(house_slot(&h, A)), "tandem reload");
+  edit(&h, "dyn", 0, 8); /* it stays said, and the file as it is */
+  house_run_ms(&h, 5100);
+  HAS(slot_wrong(house_slot(&h, A)), "was changed by hand");
+  reload(&h, false, true);
+  assert_null(slot_wrong(house_slot(&h, A)));
+  house_run_ms(&h, 5100);
+  read_zone_file(&h, &text);
+  HAS(buf_text(&text), "www.a.example. 60 IN A 192.0.2.2\n");
+  HAS(buf_text(&text), "dyn.a.example. 60 IN A 192.0.2.9\n");
+  buf_done(&text);
+  house_done(&h);
+}
+
+/* A crash behind the rename leaves a file that the log does not know yet, and that is as the log is. */
+static void test_write_back_that_the_store_missed(void **state) {
+  struct house h;
+  begin(&h, WRITTEN, "");
+  edit(&h, "dyn", 0, 9);
+  house_run_ms(&h, 4900);
+  faults = (struct faults){
+      .mode = FAULT_FROM_THEN_ON, .at = 6 /* created, written, synced, renamed, directory synced */, .error = ENOSPC};
+  house_run_ms(&h, 5100);
+  HAS(slot_wrong(house_slot(&h, A)), "can't be written back: no space left for log.db");
+  assert_true(house_slot(&h, A)->departed);
+  faults = (struct faults){0};
+  house_restart(&h);
+  expect(&h, "dyn", "9");
+  assert_int_equal(house_slot(&h, A)->version, 2);
+  assert_false(house_slot(&h, A)->departed);
+  assert_null(slot_wrong(house_slot(&h, A)));
+  house_done(&h);
+}
+
+static void test_write_back_wants_plain_files(void **state) {
+  struct house h;
+  const char *text;
+  begin(&h, SEEDED, "$GENERATE 1-3 h$ A 192.0.2.$\n");
+  house_config(&h, WRITTEN);
+  assert_false(house_done_at_once(&h, "reload", NULL, &text));
+  HAS(text, "a.zone:4:1: error: a file with $GENERATE can't be written back [generate]");
+  expect(&h, "h2", "2");
+  house_restart(&h);
+  HAS(slot_wrong(house_slot(&h, A)), "$GENERATE");
+  house_zone(&h, "a.zone", 1, "$INCLUDE more\n");
+  HAS(reload(&h, false, false), "a file with $INCLUDE can't be written back [include]");
+  house_config(&h, SEEDED);
+  house_file(&h, "more", "x 60 IN A 192.0.2.1\n");
+  reload(&h, false, false); /* the configuration is not in force yet */
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  expect(&h, "x", "1");
+  house_done(&h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_both_sides_go_on),
@@ -212,6 +457,13 @@ int main(void) {
       cmocka_unit_test(test_merge_that_makes_a_bad_zone),
       cmocka_unit_test(test_owner_changes),
       cmocka_unit_test(test_a_file_for_what_had_none),
+      cmocka_unit_test(test_import),
+      cmocka_unit_test(test_zones_at_run_time),
+      cmocka_unit_test(test_template_gone_at_start),
+      cmocka_unit_test(test_write_back),
+      cmocka_unit_test(test_write_back_of_a_file_changed_by_hand),
+      cmocka_unit_test(test_write_back_that_the_store_missed),
+      cmocka_unit_test(test_write_back_wants_plain_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
