@@ -70,18 +70,11 @@ void zone_remove(struct control *c, struct zone_slot *z) {
   registry_remove(&c->registry, z);
 }
 
-static bool same_addresses(const struct xfr_primary *a, const struct xfr_primary *b) {
-  bool same = a->address_count == b->address_count;
-  for (unsigned i = 0; same && i < a->address_count; i++)
-    same = addr_equal(&a->address[i], &b->address[i]);
-  return same;
-}
-
-/* Whether those who are notified are the same, at the same addresses. */
+/* Whether those who are notified are the same, at the same addresses, with the same keys. */
 static bool same_peers(const struct zone_plan *a, const struct zone_plan *b) {
   bool same = a->notify_count == b->notify_count;
   for (unsigned i = 0; same && i < a->notify_count; i++)
-    same = strcmp(a->notify[i].name, b->notify[i].name) == 0 && same_addresses(&a->notify[i], &b->notify[i]);
+    same = xfr_primary_equal(&a->notify[i], &b->notify[i]);
   return same;
 }
 
@@ -108,9 +101,10 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
   struct zone_plan old = *z->plan;
   z->config = cz;
   z->plan = epoch_plan(c->epoch, cz->options);
+  bool others = !same_peers(&old, z->plan); /* a key may have another secret under its old name */
   if (was_secondary != slot_is_secondary(z)) change_role(c, z);
-  if (!same) { /* peers, addresses and keys may be others: whoever is one now is told, if he may not know */
-    bool tell = z->snap && !z->expired && (was_pending || !same_peers(&old, z->plan));
+  if (!same || others) { /* whoever is a peer now is told, if he may not know */
+    bool tell = z->snap && !z->expired && (was_pending || others);
     notifier_remove(c->notifier, z->id);
     waiters_wake(c, z->id, WAIT_NOTIFY, false, "the configuration changed; the peers it names now are told");
     if (tell) transfers_notify(c, z);

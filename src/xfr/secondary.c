@@ -100,7 +100,7 @@ static bool keys_equal(const struct tsig_key *a, const struct tsig_key *b) {
          bytes_equal_secret(a->secret, b->secret, a->secret_size);
 }
 
-static bool primaries_equal(const struct xfr_primary *a, const struct xfr_primary *b) {
+bool xfr_primary_equal(const struct xfr_primary *a, const struct xfr_primary *b) {
   if (a->address_count != b->address_count || !addr_equal(&a->source4, &b->source4) || !addr_equal(&a->source6, &b->source6) ||
       strncmp(a->name, b->name, sizeof a->name) != 0 || !keys_equal(a->key, b->key))
     return false;
@@ -113,7 +113,7 @@ static bool same_primaries(const struct secondary_options *a, const struct secon
   if (a->primaries == b->primaries && a->primary_count == b->primary_count) return true;
   if (a->primary_count != b->primary_count) return false;
   for (unsigned i = 0; i < a->primary_count; i++)
-    if (!primaries_equal(&a->primaries[i], &b->primaries[i])) return false;
+    if (!xfr_primary_equal(&a->primaries[i], &b->primaries[i])) return false;
   return true;
 }
 

@@ -30,6 +30,8 @@ struct xfr_primary {
   const struct tsig_key *key;   /* signs; NULL: unsigned */
 };
 
+bool xfr_primary_equal(const struct xfr_primary *a, const struct xfr_primary *b); /* in all, the key's secret included */
+
 struct secondary_options {
   /* Owned by the caller, shared by zones; lives until the next secondary_configure of the zone has returned. */
   const struct xfr_primary *primaries;

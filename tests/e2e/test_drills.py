@@ -225,6 +225,20 @@ def test_keys_and_peers_change_over_on_reload(lab):
     third.wait_answer("example.com", serial=3)
 
 
+def test_who_refused_our_key_is_told_again_with_another(lab):
+    primary, secondary = two(lab)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    configure_two(primary, secondary, ["example.com."], secret=OTHER_SECRET)
+    primary.file("zone0", simple_zone("example.com.", 2))
+    primary.reload()
+    wait_until(lambda: "BADSIG" in primary.log() and primary.status("example.com")["notify-pending"] == 0, what="the NOTIFY to be refused")
+    configure_two(primary, secondary, ["example.com."])
+    primary.reload()
+    secondary.wait_answer("example.com", serial=2, timeout=10)
+
+
 def test_unchanged_reload_asks_no_primary(lab):
     primary, secondary = two(lab, secondary_extra={"refresh-min": "3600"})
     primary.start()
