@@ -8,16 +8,19 @@
 
 #include <stdlib.h>
 
-enum { STEP_ROWS = 500, SLACK = 8 /* a zone may have an eighth more before a pass comes for it */ };
+enum {
+  STEP_ROWS = 500,
+  SLACK = 16 /* a pass comes for a zone when this part of what it may have is left, and leaves it twice as much */
+};
 
 /* Beside what was set for changes, the images of two versions may stay. */
 static uint64_t most_bytes(const struct store *s, const struct zone_row *row) {
-  return s->retain.keep.zone_bytes + 2 * row->image.size_bytes;
+  return s->retain.keep.zone_bytes - s->retain.keep.zone_bytes / SLACK + 2 * row->image.size_bytes;
 }
 
 void retain_grown(struct store *s, const struct zone_row *row) {
   uint64_t most = most_bytes(s, row);
-  if (s->retain.keep.zone_bytes && row->history_bytes > most + most / SLACK) s->retain.over = true;
+  if (s->retain.keep.zone_bytes && row->history_bytes > most) s->retain.over = true;
 }
 
 bool store_retain_is_due(const struct store *s) {
@@ -63,7 +66,7 @@ static bool goes(struct store *s, const struct look *l, int64_t now_s) {
       l->version + keep->least > row->version)
     return false;
   bool old = keep->age_s && l->at_s < now_s - (int64_t)keep->age_s;
-  if (!old && row->history_bytes <= most_bytes(s, row)) return false;
+  if (!old && row->history_bytes <= most_bytes(s, row) - keep->zone_bytes / SLACK) return false;
   row->first_version++;
   row->history_bytes -= l->bytes < row->history_bytes ? l->bytes : row->history_bytes;
   return true;
