@@ -2,7 +2,6 @@
  * thing it started is done. */
 #include "base/log.h"
 #include "control/commands_priv.h"
-#include "control/zone_export.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +79,7 @@ void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer) {
 }
 
 void control_command_gone(struct control *c, uint64_t token) {
+  jobs_gone(c, token);
   for (struct waiter **at = &c->waiters; *at;) {
     struct waiter *w = *at;
     if (w->token != token) {
@@ -222,7 +222,45 @@ static void cmd_notify(struct control *c, uint64_t token, const json_t *args) {
   }
 }
 
+struct listing {
+  struct control *control;
+  json_t *zones;
+  struct buf text;
+};
+
+static bool list_deleted(void *arg, const struct store_zone *s) {
+  struct listing *l = arg;
+  char name[NAME_TEXT_BYTES], at[TIME_TEXT_BYTES], until[TIME_TEXT_BYTES];
+  struct name n;
+  struct rd r = rd_make(s->name, s->name_size);
+  if (s->state != STORE_ZONE_DELETED || name_read_plain(&r, &n) || registry_find(&l->control->registry, s->name, s->name_size))
+    return true;
+  name_text(&n, name);
+  if (n.size > 1) name[strlen(name) - 1] = 0;
+  time_text(s->deleted_at_s, at);
+  time_text(s->deleted_at_s + (int64_t)l->control->epoch->config->history.deleted_s, until);
+  json_array_append_new(l->zones,
+                        json_pack("{s:s,s:s,s:s,s:s,s:I,s:I}", "name", name, "state", "deleted", "deleted-at", at, "kept-until",
+                                  until, "version", (json_int_t)s->version, "serial", (json_int_t)s->serial));
+  buf_printf(&l->text, "%s\tdeleted %s\tkept until %s\t%u\n", name, at, until, s->serial);
+  return true;
+}
+
+static void list_deleted_zones(struct control *c, uint64_t token) {
+  struct listing l = {.control = c, .zones = json_array()};
+  struct store_error why;
+  enum err err = store_each_zone(c->store, list_deleted, &l, &why);
+  if (err) reply_error(c, token, why.what, "");
+  else reply_json(c, token, json_pack("{s:b,s:O,s:s}", "ok", 1, "zones", l.zones, "text", buf_text(&l.text)));
+  json_decref(l.zones);
+  buf_done(&l.text);
+}
+
 static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args) {
+  if (json_is_true(json_object_get(args, "deleted"))) {
+    list_deleted_zones(c, token);
+    return;
+  }
   json_t *list = json_array();
   struct buf text = {0};
   struct zone_slot *z;
@@ -240,30 +278,6 @@ static void cmd_zone_list(struct control *c, uint64_t token, const json_t *args)
   }
   reply_json(c, token, json_pack("{s:b,s:o,s:s}", "ok", 1, "zones", list, "text", buf_text(&text)));
   buf_done(&text);
-}
-
-struct export_sink {
-  struct control *control;
-  uint64_t token;
-};
-
-static bool export_piece(void *arg, const char *text, size_t n) {
-  struct export_sink *s = arg;
-  reply_json(s->control, s->token, json_pack("{s:s%}", "data", text, n));
-  return true;
-}
-
-static void cmd_export(struct control *c, uint64_t token, const json_t *args) {
-  struct zone_slot *z = command_zone(c, token, args);
-  if (!z) return;
-  if (!z->snap) {
-    reply_error(c, token, "the zone has no content to export", "`tandem status ZONE` says why");
-    return;
-  }
-  struct export_sink sink = {c, token};
-  enum err err = zone_export(z->snap, export_piece, &sink);
-  if (err) reply_error(c, token, err_text(err), "");
-  else reply_ok(c, token, "");
 }
 
 static void cmd_stop(struct control *c, uint64_t token, const json_t *args) {
@@ -291,10 +305,21 @@ static const struct {
   command_run *run;
   bool logged; /* changes something */
 } commands[] = {
-    {"status", cmd_status, false},      {"reload", cmd_reload, true},         {"retransfer", cmd_retransfer, true},
-    {"notify", cmd_notify, true},       {"zone-list", cmd_zone_list, false},  {"export", cmd_export, false},
-    {"rebuild", rebuild_command, true}, {"backup", backup_command, true},     {"stop", cmd_stop, true},
-    {"import", command_import, true},   {"zone-add", command_zone_add, true}, {"zone-delete", command_zone_delete, true},
+    {"status", cmd_status, false},
+    {"reload", cmd_reload, true},
+    {"retransfer", cmd_retransfer, true},
+    {"notify", cmd_notify, true},
+    {"zone-list", cmd_zone_list, false},
+    {"export", cmd_export, false},
+    {"history", cmd_history, false},
+    {"diff", cmd_diff, false},
+    {"rollback", cmd_rollback, true},
+    {"rebuild", rebuild_command, true},
+    {"backup", backup_command, true},
+    {"import", command_import, true},
+    {"zone-add", command_zone_add, true},
+    {"zone-delete", command_zone_delete, true},
+    {"stop", cmd_stop, true},
     {"swap", cmd_swap, true},
 };
 

@@ -23,4 +23,6 @@ bool command_may_write(struct control *c, uint64_t token, const struct zone_slot
 command_run command_import;                        /* commands_content.c */
 command_run command_zone_add, command_zone_delete; /* run_time.c */
 
+command_run cmd_history, cmd_diff, cmd_export, cmd_rollback; /* commands_history.c */
+
 #endif

@@ -37,6 +37,7 @@ enum err control_new(struct config *config, const char *config_path, struct stor
 void control_free(struct control *c) {
   if (!c) return;
   struct store_error why;
+  jobs_end(c, "the server ends");
   if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   while (c->waiters)
     control_command_gone(c, c->waiters->token);
@@ -62,6 +63,7 @@ void control_freeze(struct control *c, struct instant now) {
   struct store_error why;
   c->now = now;
   control_updates_settle(c, now);
+  jobs_end(c, "the server is being replaced");
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   c->stamp = store_stamp(c->store);
@@ -155,6 +157,7 @@ void control_run(struct control *c, struct instant now) {
   if (c->updates.first) updates_commit(c);
   forwarder_run(c->forwarder, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  jobs_run(c);
   upkeep_run(c);
 }
 
@@ -162,8 +165,9 @@ uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
   if (c->arrival_count || c->updates.first || rebuilds_ended(c)) return 0;
   uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
-  uint64_t f = forwarder_deadline(c->forwarder), m = mend_deadline(c);
+  uint64_t f = forwarder_deadline(c->forwarder), m = mend_deadline(c), j = jobs_deadline(c);
   if (m < at) at = m;
+  if (j < at) at = j;
   if (f < at) at = f;
   if (a < at) at = a;
   return b < at ? b : at;

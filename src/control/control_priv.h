@@ -183,6 +183,8 @@ MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 
 enum waiter_kind { WAIT_TRANSFER, WAIT_REFRESH, WAIT_NOTIFY };
 
+struct job;
+
 struct waiter { /* a command that is answered when a thing is done */
   struct waiter *next;
   uint64_t token;
@@ -229,6 +231,8 @@ struct control {
   struct secondaries *secondaries;
   struct notifier *notifier;
   struct waiter *waiters;
+  struct job *jobs; /* commands_history.c: the next one to go on first */
+  uint64_t jobs_wait_ns;
   struct arrival *arrivals;
   size_t arrival_count, arrival_capacity;
   struct update_list updates; /* that wait for the next batch */
@@ -323,6 +327,12 @@ void rebuilds_free(struct control *c);
 
 void backup_command(struct control *c, uint64_t token, const json_t *args);
 void backup_free(struct control *c); /* its thread has ended */
+
+/* Commands that go on step by step (commands_history.c). */
+void jobs_run(struct control *c);
+uint64_t jobs_deadline(const struct control *c);
+void jobs_gone(struct control *c, uint64_t token); /* the client hung up */
+void jobs_end(struct control *c, const char *why);
 
 void waiters_wake(struct control *c, uint32_t zone_id, enum waiter_kind kind, bool ok, const char *text);
 void waiters_drop(struct control *c, uint32_t zone_id, const char *why);       /* whatever they wait for will not come */

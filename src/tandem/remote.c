@@ -167,7 +167,8 @@ struct answer {
   struct remote *remote;
   bool shown;       /* a line that says how far it is */
   json_t *last;     /* the object that has "ok" */
-  struct buf data;  /* pieces, for --json */
+  json_t *parts;    /* for --json: what the lines before have; lists grow from line to line */
+  struct buf data;  /* pieces of text, for --json */
   struct buf *keep; /* pieces go here instead of stdout; NULL: they don't */
 };
 
@@ -175,6 +176,17 @@ static void print_text(FILE *to, const char *text) {
   if (!text || !*text) return;
   fputs(text, to);
   if (text[strlen(text) - 1] != '\n') fputc('\n', to);
+}
+
+static void add_parts(json_t *parts, json_t *line) {
+  const char *key;
+  json_t *value;
+  json_object_foreach(line, key, value) {
+    json_t *there = json_object_get(parts, key);
+    if (strcmp(key, "data") == 0 || strcmp(key, "progress") == 0) continue;
+    if (json_is_array(there) && json_is_array(value)) json_array_extend(there, value);
+    else json_object_set(parts, key, value);
+  }
 }
 
 /* One line of the answer: pieces of output, then the object with "ok". */
@@ -198,6 +210,7 @@ static bool take_line(void *arg, const char *text, size_t n) {
     a->last = o;
     return false;
   }
+  if (a->remote->json) add_parts(a->parts, o);
   json_decref(o);
   return true;
 }
@@ -209,6 +222,7 @@ static int print_answer(struct answer *a) {
   const char *hint = json_string_value(json_object_get(a->last, "hint"));
   if (a->remote->json) {
     json_object_del(a->last, "text");
+    json_object_update(a->last, a->parts);
     if (a->data.size) json_object_set_new(a->last, "data", json_stringn(buf_text(&a->data), a->data.size));
     json_dumpf(a->last, stdout, JSON_INDENT(2));
     fputc('\n', stdout);
@@ -249,10 +263,11 @@ static int explain(const struct remote *r, const char *path, enum err e) {
 int remote_ask(struct remote *r, json_t **last, struct buf *data) {
   struct buf path = {0};
   int status = find_socket(r, &path);
+  if (r->json) json_object_set_new(r->request, "json", json_true());
   char *request = status ? NULL : json_dumps(r->request, JSON_COMPACT);
   if (!status && (!request || path.failed)) status = EXIT_REFUSED;
   if (!status) {
-    struct answer a = {.remote = r, .keep = data};
+    struct answer a = {.remote = r, .parts = json_object(), .keep = data};
     enum err e = unix_client_call(buf_text(&path), request, strlen(request), r->timeout_ms, take_line, &a);
     if (e) {
       status = explain(r, buf_text(&path), e);
@@ -262,6 +277,7 @@ int remote_ask(struct remote *r, json_t **last, struct buf *data) {
       status = print_answer(&a);
     }
     json_decref(a.last);
+    json_decref(a.parts);
     buf_done(&a.data);
   }
   free(request);

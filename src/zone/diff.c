@@ -2,8 +2,10 @@
  * and equal nodes are skipped with all below them, so a diff costs what changed and the way to it.
  *
  * Either top may be a branch. The one nearer to the root is opened first, because the other may be the very same as something
- * below it; two leaves are compared by key. */
+ * below it; two leaves are compared by key. Between two turns the walk may rest: it is kept in a zone_differ then. */
 #include "zone/snap_priv.h"
+
+#include <stdlib.h>
 
 struct diff {
   const struct zone_snap *from, *to;
@@ -109,34 +111,78 @@ static unsigned top_position(const struct trie_node *n) {
   return n && node_is_branch(n) ? word_position(node_word(n)) : UINT_MAX;
 }
 
-static void diff_tries(struct diff *d, const struct trie_node *from, const struct trie_node *to) {
+static const struct trie_node nothing;
+
+struct zone_differ {
+  struct diff d;
   struct trie_iter a, b;
-  trie_iter_start(&a, d->from->table, from);
-  trie_iter_start(&b, d->to->table, to);
-  while (!d->stopped) {
-    const struct trie_node *top_a = trie_iter_top(&a), *top_b = trie_iter_top(&b);
-    if (!top_a && !top_b) return;
-    if (d->shared && top_a && top_b && top_a->ref == top_b->ref && node_word(top_a) == node_word(top_b)) {
-      trie_iter_skip(&a);
-      trie_iter_skip(&b);
-      continue;
-    }
-    unsigned position_a = top_position(top_a), position_b = top_position(top_b);
-    if (position_a == UINT_MAX && position_b == UINT_MAX) {
-      diff_leaves(d, &a, &b);
-      continue;
-    }
-    if (position_a <= position_b) trie_iter_expand(&a);
-    if (position_b <= position_a) trie_iter_expand(&b);
+  bool in_nsec3, done;
+};
+
+/* One pair of tops: skipped, opened, or told. */
+static void differ_turn(struct zone_differ *x) {
+  struct diff *d = &x->d;
+  const struct trie_node *top_a = trie_iter_top(&x->a), *top_b = trie_iter_top(&x->b);
+  if (!top_a && !top_b) {
+    x->done = x->in_nsec3;
+    if (x->done) return;
+    x->in_nsec3 = true;
+    trie_iter_start(&x->a, d->from ? d->from->table : d->to->table, d->from ? &d->from->nsec3 : &nothing);
+    trie_iter_start(&x->b, d->to->table, &d->to->nsec3);
+    return;
   }
+  if (d->shared && top_a && top_b && top_a->ref == top_b->ref && node_word(top_a) == node_word(top_b)) {
+    trie_iter_skip(&x->a);
+    trie_iter_skip(&x->b);
+    return;
+  }
+  unsigned position_a = top_position(top_a), position_b = top_position(top_b);
+  if (position_a == UINT_MAX && position_b == UINT_MAX) {
+    diff_leaves(d, &x->a, &x->b);
+    return;
+  }
+  if (position_a <= position_b) trie_iter_expand(&x->a);
+  if (position_b <= position_a) trie_iter_expand(&x->b);
+}
+
+static enum err differ_start(struct zone_differ *x, const struct zone_snap *from, const struct zone_snap *to) {
+  if (from && !name_equal(from->line->apex, to->line->apex)) return ERR_RANGE;
+  x->d = (struct diff){.from = from, .to = to, .shared = from && from->line == to->line};
+  x->in_nsec3 = x->done = false;
+  trie_iter_start(&x->a, from ? from->table : to->table, from ? &from->names : &nothing);
+  trie_iter_start(&x->b, to->table, &to->names);
+  return ERR_OK;
+}
+
+enum err zone_differ_new(const struct zone_snap *from, const struct zone_snap *to, struct zone_differ **out) {
+  struct zone_differ *x = malloc(sizeof *x);
+  if (!x) return ERR_MEMORY;
+  enum err err = differ_start(x, from, to);
+  if (err) {
+    free(x);
+    return err;
+  }
+  *out = x;
+  return ERR_OK;
+}
+
+bool zone_differ_step(struct zone_differ *x, const struct zone_diff *calls, size_t turns) {
+  x->d.calls = calls;
+  for (size_t i = 0; i < turns && !x->done && !x->d.stopped; i++)
+    differ_turn(x);
+  return !x->done && !x->d.stopped;
+}
+
+void zone_differ_free(struct zone_differ *x) {
+  free(x);
 }
 
 enum err zone_diff(const struct zone_snap *from, const struct zone_snap *to, const struct zone_diff *calls) {
-  if (!name_equal(from->line->apex, to->line->apex)) return ERR_RANGE;
-  struct diff d = {.from = from, .to = to, .calls = calls, .shared = from->line == to->line};
-  diff_tries(&d, &from->names, &to->names);
-  if (!d.stopped) diff_tries(&d, &from->nsec3, &to->nsec3);
-  return ERR_OK;
+  struct zone_differ x;
+  enum err err = differ_start(&x, from, to);
+  while (!err && zone_differ_step(&x, calls, SIZE_MAX)) {
+  }
+  return err;
 }
 
 static bool differs(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {

@@ -186,6 +186,12 @@ struct zone_diff {
   void *arg;
 };
 MUST_CHECK enum err zone_diff(const struct zone_snap *from, const struct zone_snap *to, const struct zone_diff *d);
+/* The same in steps of so many turns, each about a node of the trie or an owner; `from` NULL: nothing. The caller keeps references
+ * on both while it lasts. False: it is done, or a callback said so. */
+struct zone_differ;
+MUST_CHECK enum err zone_differ_new(const struct zone_snap *from, const struct zone_snap *to, struct zone_differ **out);
+bool zone_differ_step(struct zone_differ *x, const struct zone_diff *calls, size_t turns);
+void zone_differ_free(struct zone_differ *x);                                  /* NULL is fine */
 bool zone_shares_memory(const struct zone_snap *a, const struct zone_snap *b); /* one was made from the other by edits */
 bool zone_equal(const struct zone_snap *a, const struct zone_snap *b);         /* the case of names does not count */
 

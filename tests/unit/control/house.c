@@ -25,6 +25,7 @@ static void reply(void *arg, uint64_t token, const char *json, size_t n) {
   struct house_reply *r = house_reply_of(arg, token);
   r->count++;
   snprintf(r->text, sizeof r->text, "%.*s", (int)n, json);
+  buf_add(&((struct house *)arg)->said, json, n);
 }
 
 static void server_status(void *arg, struct buf *json_members) {
@@ -89,6 +90,7 @@ void house_done(struct house *h) {
   fake_primary_done(&h->p1);
   fake_primary_done(&h->p2);
   fake_net_free(h->net);
+  buf_done(&h->said);
   zone_grace_barrier();
   test_directory_done(&h->dir);
 }
@@ -157,13 +159,20 @@ struct house_reply *house_reply_of(struct house *h, uint64_t token) {
   return &h->replies[token];
 }
 
-uint64_t house_command(struct house *h, const char *command, const char *zone) {
-  char json[512];
-  uint64_t token = ++h->last_token;
-  if (zone) snprintf(json, sizeof json, "{\"command\":\"%s\",\"zone\":\"%s\"}", command, zone);
-  else snprintf(json, sizeof json, "{\"command\":\"%s\"}", command);
+uint64_t house_ask(struct house *h, const char *json) {
+  uint64_t token = h->last_token % (HOUSE_REPLIES - 1) + 1;
+  h->last_token = token;
+  h->replies[token] = (struct house_reply){0};
+  buf_clear(&h->said);
   control_command(h->control, token, "tester", json, strlen(json), fake_net_now(h->net));
   return token;
+}
+
+uint64_t house_command(struct house *h, const char *command, const char *zone) {
+  char json[512];
+  if (zone) snprintf(json, sizeof json, "{\"command\":\"%s\",\"zone\":\"%s\"}", command, zone);
+  else snprintf(json, sizeof json, "{\"command\":\"%s\"}", command);
+  return house_ask(h, json);
 }
 
 bool house_done_at_once(struct house *h, const char *command, const char *zone, const char **text) {

@@ -22,6 +22,7 @@ struct house {
   struct control *control;
   struct house_reply replies[HOUSE_REPLIES]; /* by token */
   uint64_t last_token;
+  struct buf said; /* all that was replied since the last command */
   unsigned stops, reconfigured;
   bool refuse_sockets;                                                                           /* reconfigure says no */
   void (*on_updated)(struct house *h, struct control_update *u, const uint8_t *bytes, size_t n); /* the answer to an UPDATE */
@@ -39,6 +40,7 @@ void house_stop(struct house *h);    /* cleanly */
 void house_restart(struct house *h); /* stop and start */
 void house_run_ms(struct house *h, uint64_t ms);
 
+uint64_t house_ask(struct house *h, const char *json);
 /* Gives a command such as "reload" or "retransfer", with a zone or NULL; the token is the reply's place. */
 uint64_t house_command(struct house *h, const char *command, const char *zone);
 struct house_reply *house_reply_of(struct house *h, uint64_t token);
