@@ -2,6 +2,7 @@
  * thing it started is done. */
 #include "base/log.h"
 #include "control/commands_priv.h"
+#include "xfr/barrier.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,6 +81,7 @@ void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer) {
 
 void control_command_gone(struct control *c, uint64_t token) {
   jobs_gone(c, token);
+  barrier_forget(c->barrier, token);
   for (struct waiter **at = &c->waiters; *at;) {
     struct waiter *w = *at;
     if (w->token != token) {
@@ -309,6 +311,7 @@ static const struct {
     {"reload", cmd_reload, true},
     {"retransfer", cmd_retransfer, true},
     {"notify", cmd_notify, true},
+    {"wait", cmd_wait, false},
     {"zone-list", cmd_zone_list, false},
     {"export", cmd_export, false},
     {"history", cmd_history, false},

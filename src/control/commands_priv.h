@@ -24,5 +24,6 @@ command_run command_import;                        /* commands_content.c */
 command_run command_zone_add, command_zone_delete; /* run_time.c */
 
 command_run cmd_history, cmd_diff, cmd_export, cmd_rollback; /* commands_history.c */
+command_run cmd_wait;                                        /* commands_wait.c */
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "control/control_priv.h"
+#include "xfr/barrier.h"
 #include "xfr/forward.h"
 
 #include <stdlib.h>
@@ -21,6 +22,8 @@ enum err control_new(struct config *config, const char *config_path, struct stor
   enum err err = zone_set_new(&c->zones);
   if (!err) err = secondaries_new(&c->net, &secondary, &c->secondaries);
   if (!err) err = notifier_new(&c->net, &notify, &c->notifier);
+  struct barrier_events barrier = wait_events(c);
+  if (!err) err = barrier_new(&c->net, &barrier, &c->barrier);
   updates_events(c, &forward);
   if (!err) err = forwarder_new(&c->net, &forward, &c->forwarder);
   if (!err) err = epoch_new(config_ref(config), &c->epoch);
@@ -48,6 +51,7 @@ void control_free(struct control *c) {
   rebuilds_free(c);
   forwarder_free(c->forwarder);
   notifier_free(c->notifier);
+  barrier_free(c->barrier);
   secondaries_free(c->secondaries);
   zone_set_free(c->zones);
   zone_grace_barrier();
@@ -115,17 +119,19 @@ void control_notified(struct control *c, const struct name *apex, const struct a
   secondary_notified(c->secondaries, z->id, from, serial_known, serial, now);
 }
 
-/* The notifier's tokens have bit 63 set, the secondaries' have not. */
+/* A token says whose it is. */
 void control_udp_input(struct control *c, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
   if (c->frozen) return;
   c->now = now;
-  if (!secondaries_udp_input(c->secondaries, token, bytes, n, now)) notifier_udp_input(c->notifier, token, bytes, n, now);
+  if (!secondaries_udp_input(c->secondaries, token, bytes, n, now) && !notifier_udp_input(c->notifier, token, bytes, n, now))
+    barrier_udp_input(c->barrier, token, bytes, n, now);
 }
 
 void control_udp_error(struct control *c, uint64_t token, struct instant now) {
   if (c->frozen) return;
   c->now = now;
-  if (!secondaries_udp_error(c->secondaries, token, now)) notifier_udp_error(c->notifier, token, now);
+  if (!secondaries_udp_error(c->secondaries, token, now) && !notifier_udp_error(c->notifier, token, now))
+    barrier_udp_error(c->barrier, token, now);
 }
 
 void control_stream_open(struct control *c, uint64_t token, struct instant now) {
@@ -154,6 +160,7 @@ void control_run(struct control *c, struct instant now) {
   secondaries_run(c->secondaries, now);
   notifier_run(c->notifier, now);
   rebuilds_run(c);
+  barrier_run(c->barrier, now);
   if (c->updates.first) updates_commit(c);
   forwarder_run(c->forwarder, now);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
@@ -164,11 +171,17 @@ void control_run(struct control *c, struct instant now) {
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
   if (c->arrival_count || c->updates.first || rebuilds_ended(c)) return 0;
-  uint64_t at = upkeep_deadline(c), a = secondaries_deadline(c->secondaries), b = notifier_deadline(c->notifier);
-  uint64_t f = forwarder_deadline(c->forwarder), m = mend_deadline(c), j = jobs_deadline(c);
-  if (m < at) at = m;
-  if (j < at) at = j;
-  if (f < at) at = f;
-  if (a < at) at = a;
-  return b < at ? b : at;
+  const uint64_t all[] = {
+      upkeep_deadline(c),
+      mend_deadline(c),
+      jobs_deadline(c),
+      secondaries_deadline(c->secondaries),
+      notifier_deadline(c->notifier),
+      barrier_deadline(c->barrier),
+      forwarder_deadline(c->forwarder),
+  };
+  uint64_t at = UINT64_MAX;
+  for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+    if (all[i] < at) at = all[i];
+  return at;
 }

@@ -184,6 +184,7 @@ MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 enum waiter_kind { WAIT_TRANSFER, WAIT_REFRESH, WAIT_NOTIFY };
 
 struct job;
+struct barrier;
 
 struct waiter { /* a command that is answered when a thing is done */
   struct waiter *next;
@@ -230,6 +231,7 @@ struct control {
   struct registry registry;
   struct secondaries *secondaries;
   struct notifier *notifier;
+  struct barrier *barrier;
   struct waiter *waiters;
   struct job *jobs; /* commands_history.c: the next one to go on first */
   uint64_t jobs_wait_ns;
@@ -328,6 +330,8 @@ void rebuilds_free(struct control *c);
 void backup_command(struct control *c, uint64_t token, const json_t *args);
 void backup_free(struct control *c); /* its thread has ended */
 
+struct barrier_events;
+struct barrier_events wait_events(struct control *c); /* commands_wait.c */
 /* Commands that go on step by step (commands_history.c). */
 void jobs_run(struct control *c);
 uint64_t jobs_deadline(const struct control *c);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_S = 30, TIMEOUT_MOST_S = 24 * 3600, USAGE_WORDS = 16 };
+enum { TIMEOUT_S = 30, SAID_LATE_MS = 2000 /* the server says itself who is late */, TIMEOUT_MOST_S = 24 * 3600, USAGE_WORDS = 16 };
 
 static const char default_config[] = "/etc/tandem/tandem.yaml";
 
@@ -234,6 +234,7 @@ static int print_answer(struct answer *a) {
     fprintf(stderr, "tandem %s: %s%s%s\n", a->remote->command->name, error ? error : "refused", hint && *hint ? "; " : "",
             hint ? hint : "");
   }
+  if (json_is_true(json_object_get(a->last, "timed-out"))) return EXIT_TIMED_OUT;
   return fflush(stdout) == 0 && ok ? EXIT_DONE : EXIT_REFUSED;
 }
 
@@ -263,12 +264,14 @@ static int explain(const struct remote *r, const char *path, enum err e) {
 int remote_ask(struct remote *r, json_t **last, struct buf *data) {
   struct buf path = {0};
   int status = find_socket(r, &path);
+  json_object_set_new(r->request, "timeout-ms", json_integer(r->timeout_ms));
   if (r->json) json_object_set_new(r->request, "json", json_true());
   char *request = status ? NULL : json_dumps(r->request, JSON_COMPACT);
   if (!status && (!request || path.failed)) status = EXIT_REFUSED;
   if (!status) {
+    unsigned late_ms = strcmp(r->command->name, "wait") == 0 ? SAID_LATE_MS : 0;
     struct answer a = {.remote = r, .parts = json_object(), .keep = data};
-    enum err e = unix_client_call(buf_text(&path), request, strlen(request), r->timeout_ms, take_line, &a);
+    enum err e = unix_client_call(buf_text(&path), request, strlen(request), r->timeout_ms + late_ms, take_line, &a);
     if (e) {
       status = explain(r, buf_text(&path), e);
     } else if (last) {

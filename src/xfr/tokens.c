@@ -9,10 +9,10 @@ struct token_slot {
   uint32_t next_free; /* 1-based */
 };
 
-enum { GENERATION_MASK = 0x3fffffff };
+enum { GENERATION_MASK = 0x1fffffff };
 
 static uint64_t token_of(const struct tokens *t, uint32_t slot) {
-  return t->machine << 62 | (uint64_t)t->slots[slot].generation << 32 | (slot + 1);
+  return t->machine << 61 | (uint64_t)t->slots[slot].generation << 32 | (slot + 1);
 }
 
 static enum err grow(struct tokens *t) {

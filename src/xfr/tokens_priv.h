@@ -1,6 +1,6 @@
 /* Tokens of exchanges and streams: a slot's number and how often it was used, so that a late event of a dead one finds nobody.
  *
- *   63..62   61..32       31..0
+ *   63..61   60..32       31..0
  *   machine  generation   slot + 1
  *
  * Thread: the owner's. */
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOKENS_SECONDARIES, TOKENS_FORWARDER, TOKENS_NOTIFIER, TOKENS_CHANNELS }; /* bits 63 and 62 */
+enum { TOKENS_SECONDARIES, TOKENS_FORWARDER, TOKENS_CHANNELS, TOKENS_BARRIER, TOKENS_NOTIFIER }; /* bits 63 to 61 */
 
 struct tokens {
   struct token_slot *slots;
