@@ -115,6 +115,7 @@ static void write_transfers(struct metrics_writer *w, const struct front_counts 
   metric_value(w, f->secondary.transfers_failed, "failed");
   metric_single(w, METRIC_TRANSFERS_IN_CHANGES, f->secondary.transfers_changes);
   metric_single(w, METRIC_TRANSFERS_IN_FELL_BACK, f->secondary.transfers_fell_back);
+  metric_single(w, METRIC_DIGEST_REFUSED, f->secondary.digest_refused);
   metric_single(w, METRIC_ZONEMD_REFUSED, f->secondary.zonemd_refused);
   metric_begin(w, METRIC_TRANSFERS_OUT);
   metric_value(w, c->transfers_done, "done");

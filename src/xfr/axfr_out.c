@@ -1,6 +1,7 @@
 #include "xfr/axfr_out.h"
 
 #include "base/serial.h"
+#include "xfr/digest_option.h"
 
 #include <stdlib.h>
 
@@ -30,7 +31,7 @@ struct axfr_out {
   bool soa_only; /* IXFR of somebody who has our serial */
   uint32_t client_serial;
   struct ixfr_chain *chain; /* the changes to send; NULL: the zone */
-  bool has_edns;
+  bool has_edns, wants_digest;
   uint16_t id, flags, qtype;
   struct name qname; /* as it was asked */
   /* The SOA, in the snapshot. */
@@ -86,6 +87,7 @@ enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req,
   a->soa_only = req->qtype == RR_IXFR && !serial_gt(zone_serial(snap), serial);
   a->client_serial = serial;
   a->has_edns = req->edns.present;
+  a->wants_digest = digest_option_asked(req);
   a->id = req->id;
   a->flags = (uint16_t)(FLAG_QR | FLAG_AA | (req->flags & FLAG_RD));
   a->qname = req->qname;
@@ -263,9 +265,11 @@ enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int
   bool first = a->count.messages == 0;
   size_t limits[] = {MESSAGE_BYTES, LIMIT_MESSAGE_BYTES}; /* the second for a record that is too big for the first */
   struct message_writer w;
+  uint8_t option[DIGEST_OPTION_BYTES];
+  size_t option_size = first && a->wants_digest ? digest_option_write(a->snap, option) : 0;
   for (unsigned i = 0; i < 2; i++) {
     message_start(&w, buffer, limits[i] < capacity ? limits[i] : capacity, a->id, a->flags);
-    w.reserve = tsig_reserve(&a->tsig) + (first && a->has_edns ? OPT_BYTES : 0);
+    w.reserve = tsig_reserve(&a->tsig) + (first && a->has_edns ? OPT_BYTES + option_size : 0);
     if (first && !message_put_question(&w, &a->qname, a->qtype, CLASS_IN)) return ERR_SPACE;
     a->trail.node = NULL;
     if (first && name_identical(&a->qname, zone_apex(a->snap))) trail_begin(a, zone_apex_node(a->snap), MESSAGE_HEADER_BYTES);
@@ -274,7 +278,7 @@ enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int
   }
   if (zone_is_damaged(a->snap)) return ERR_CORRUPT;
   if (!w.counts[SECTION_ANSWER]) return ERR_SPACE;
-  if (first && a->has_edns && !message_put_opt(&w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, NULL, 0)) return ERR_SPACE;
+  if (first && a->has_edns && !message_put_opt(&w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, option, option_size)) return ERR_SPACE;
   uint64_t records = w.counts[SECTION_ANSWER];
   size_t n = message_finish(&w, RCODE_NOERROR);
   enum err e = tsig_sign_response(&a->tsig, first, buffer, &n, capacity, now_s);

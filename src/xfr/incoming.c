@@ -9,7 +9,8 @@
 
 enum {
   SOA_RR_BYTES_MAX = LIMIT_NAME_BYTES + 10 + 2 * LIMIT_NAME_BYTES + 20,
-  REQUEST_BYTES = MESSAGE_HEADER_BYTES + LIMIT_NAME_BYTES + 4 + SOA_RR_BYTES_MAX + TSIG_RR_BYTES_MAX
+  OPT_BYTES = 11 + 4, /* with the empty option */
+  REQUEST_BYTES = MESSAGE_HEADER_BYTES + LIMIT_NAME_BYTES + 4 + SOA_RR_BYTES_MAX + OPT_BYTES + TSIG_RR_BYTES_MAX
 };
 
 struct incoming {
@@ -24,6 +25,7 @@ struct incoming {
   enum incoming_kind kind;
   bool has_error; /* was answered with an rcode */
   uint16_t id;
+  struct digest_option digest;
   struct soa_rr first; /* size 0: nothing came yet */
   struct ixfr_in changes;
   uint16_t request_size;
@@ -40,11 +42,18 @@ static bool put_our_soa(struct message_writer *w, const struct incoming *in) {
   return message_put_rr(w, SECTION_AUTHORITY, NULL, RR_SOA, CLASS_IN, set.ttl, rdata, size);
 }
 
+/* Only with a request for changes: whoever chokes on it is asked for the whole zone next, without. */
+static bool put_digest_option(struct message_writer *w) {
+  static const uint8_t ask[4] = {EDNS_ZONE_DIGEST >> 8, EDNS_ZONE_DIGEST & 255, 0, 0};
+  return message_put_opt(w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, ask, sizeof ask);
+}
+
 static enum err write_request(struct incoming *in, const struct tsig_key *key, int64_t now_s) {
   struct message_writer w;
   message_start(&w, in->request, sizeof in->request, in->id, 0);
+  w.reserve = OPT_BYTES;
   if (!message_put_question(&w, &in->apex, in->base ? RR_IXFR : RR_AXFR, CLASS_IN)) return ERR_SPACE;
-  if (in->base && !put_our_soa(&w, in)) return ERR_SPACE;
+  if (in->base && (!put_our_soa(&w, in) || !put_digest_option(&w))) return ERR_SPACE;
   size_t size = message_finish(&w, 0);
   enum err e = key ? tsig_sign_request(&in->tsig, key, in->request, &size, sizeof in->request, now_s) : ERR_OK;
   in->request_size = (uint16_t)size;
@@ -94,6 +103,10 @@ struct incoming_count incoming_count(const struct incoming *in) {
 bool incoming_serial(const struct incoming *in, uint32_t *serial) {
   if (in->first.size) *serial = soa_rr_serial(&in->first);
   return in->first.size != 0;
+}
+
+const struct digest_option *incoming_digest(const struct incoming *in) {
+  return &in->digest;
 }
 
 const struct zone_snap *incoming_base(const struct incoming *in) {
@@ -241,6 +254,17 @@ static bool take_records(struct incoming *in, const struct message *m, struct rd
   return true;
 }
 
+/* What stands behind the records of the first message that answers a request for changes. */
+static bool take_options(struct incoming *in, const struct message *m, struct rd *body) {
+  bool good = true;
+  for (unsigned i = 0; good && i < m->counts[SECTION_AUTHORITY] + m->counts[SECTION_ADDITIONAL]; i++) {
+    struct message_rr rr;
+    good = !message_rr(m, body, &rr) && (rr.type != RR_OPT || digest_option_read(rr.rdata, &in->digest));
+  }
+  if (!good) xfr_what_set(&in->what, "sent message 1, which is malformed behind its records");
+  return good;
+}
+
 static bool take_message(struct incoming *in, const uint8_t *bytes, size_t size, int64_t now_s) {
   struct xfr_exchange x = {XFR_TRANSFER, in->id, in->base ? RR_IXFR : RR_AXFR, &in->apex, &in->tsig};
   struct message m;
@@ -257,8 +281,10 @@ static bool take_message(struct incoming *in, const uint8_t *bytes, size_t size,
     xfr_explain_rcode(&x, &m, message_rcode(&m), now_s, &in->what);
     return false;
   }
-  return take_records(in, &m, &body) &&
-         ((MUTATION(TSIG_LAST) && in->state == INCOMING_DONE) || xfr_verify(&x, &m, in->state == INCOMING_DONE, now_s, &in->what));
+  if (!take_records(in, &m, &body)) return false;
+  if (in->base && in->count.messages == 1 && !take_options(in, &m, &body)) return false;
+  return (MUTATION(TSIG_LAST) && in->state == INCOMING_DONE) ||
+         xfr_verify(&x, &m, in->state == INCOMING_DONE, now_s, &in->what);
 }
 
 enum incoming_state incoming_message(struct incoming *in, const uint8_t *bytes, size_t size, int64_t now_s) {

@@ -12,7 +12,7 @@
 #ifndef XFR_INCOMING_PRIV_H
 #define XFR_INCOMING_PRIV_H
 
-#include "xfr/exchange_priv.h"
+#include "xfr/digest_option.h"
 #include "zone/zone.h"
 
 struct incoming;
@@ -44,6 +44,7 @@ const char *incoming_what(const struct incoming *in); /* of FAILED: ends a sente
 struct incoming_count incoming_count(const struct incoming *in);
 bool incoming_serial(const struct incoming *in, uint32_t *serial); /* once the first SOA was there */
 const struct zone_snap *incoming_base(const struct incoming *in);  /* NULL: the whole zone was asked for */
+const struct digest_option *incoming_digest(const struct incoming *in);
 enum incoming_kind incoming_kind(const struct incoming *in);
 /* All of the answer is here, whether it is of use or not: an error is one message. */
 bool incoming_is_answered(const struct incoming *in);

@@ -162,6 +162,13 @@ static bool digest_fits(const struct incoming *in, const struct zone_snap *zone,
   return false;
 }
 
+/* Changes are compared with the digest that the primary has, if it is one of us. What it sends as a whole is taken: there is
+ * nothing better to be had from it. */
+static bool changes_fit(const struct incoming *in, const struct zone_snap *zone, struct xfr_what *what) {
+  bool comparable = incoming_kind(in) == INCOMING_CHANGES && incoming_count(in).dropped == 0;
+  return !comparable || digest_option_fits(incoming_digest(in), incoming_base(in), zone, what);
+}
+
 /* The version, if it can be kept and is what it says to be. */
 static bool finish(struct secondaries *s, struct secondary *z, struct zone_snap **out, struct xfr_what *what) {
   const struct incoming *in = z->exchange->incoming;
@@ -170,8 +177,10 @@ static bool finish(struct secondaries *s, struct secondary *z, struct zone_snap 
     xfr_what_set(what, "sent a zone that can't be kept (%s)", err_text(e));
     return false;
   }
-  if (z->options->o.zonemd_ignore || MUTATION(ZONEMD) || digest_fits(in, *out, what)) return true;
-  s->counts.zonemd_refused++;
+  bool same = changes_fit(in, *out, what);
+  if (same && (z->options->o.zonemd_ignore || MUTATION(ZONEMD) || digest_fits(in, *out, what))) return true;
+  s->counts.digest_refused += !same;
+  s->counts.zonemd_refused += same;
   zone_snap_unref(*out);
   return false;
 }

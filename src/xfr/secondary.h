@@ -95,6 +95,7 @@ struct secondary_counts {           /* of all zones since the start */
   uint64_t connections;                             /* opened for them and for SOA queries over TCP */
   uint64_t transfers_changes, transfers_fell_back;  /* IXFR that brought changes; those that had to be asked for as a whole */
   uint64_t zonemd_refused;                          /* versions that their own digest belied */
+  uint64_t digest_refused;                          /* changes that led to another zone than the primary has */
   uint64_t notifies, notifies_known, notifies_busy; /* known: a serial we have; busy: remembered until what is under way ends */
   uint64_t expired;
 };

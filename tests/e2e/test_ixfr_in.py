@@ -2,10 +2,12 @@
 random changes, and the same content on both sides after each step."""
 import random
 import re
+import shutil
+import urllib.request
 
 import pytest
 
-from harness import KEY, SECRET, Bind, Knot, Nsd, Pdns, keyring, soa, wait_until
+from harness import KEY, SECRET, Bind, Knot, Nsd, Pdns, free_port, keyring, simple_zone, soa, wait_until
 
 ORIGIN = "example.com."
 ROUNDS, CHANGES = 20, 50
@@ -162,3 +164,32 @@ def test_signed_zone_with_digest(lab):
         assert t.axfr(ORIGIN, keyring()) == peer.axfr(ORIGIN, keyring())
     assert any(" ZONEMD " in r for r in t.axfr(ORIGIN, keyring()))
     assert "transfer-in-fell-back" not in t.log() and "transfer-in-failed" not in t.log()
+
+
+def test_copies_that_went_apart_are_healed_between_two_of_us(lab):
+    """A primary that lost its state and begins again with the same serial and other content: its changes fit, and lead elsewhere."""
+    t, s = lab.tandem("primary"), lab.tandem("secondary")
+    many = "".join(f"n{i}.apart.example. 300 IN A 192.0.2.1\n" for i in range(50))
+    t.file("zone", simple_zone("apart.example.", 1, many + "was.apart.example. 300 IN A 192.0.2.1\n"))
+    t.configure({"peers": [{"name": "s", "address": s.at}],
+                 "zones": [{"name": "apart.example", "role": "primary", "file": "zone", "transfer": ["any"], "notify": ["s"]}]})
+    s.configure({"metrics": {"listen": f"127.0.0.1@{free_port()}"}, "peers": [{"name": "p", "address": t.at}],
+                 "zones": [{"name": "apart.example", "role": "secondary", "primaries": ["p"], "refresh-min": "1h"}]})
+    t.start()
+    s.start()
+    s.wait_answer("apart.example.", serial=1)
+    t.stop()
+    shutil.rmtree(t.dir / "state")
+    t.file("zone", simple_zone("apart.example.", 1, many + "is.apart.example. 300 IN A 192.0.2.2\n"))
+    t.start()
+    t.file("zone", simple_zone("apart.example.", 2, many + "is.apart.example. 300 IN A 192.0.2.2\nnew.apart.example. 300 IN A 192.0.2.3\n"))
+    t.run("reload", "apart.example", check=0)
+    s.wait_answer("apart.example.", serial=2)
+    wait_until(lambda: s.status("apart.example")["durable"])
+    assert sorted(s.run("export", "apart.example").stdout.splitlines()) == sorted(t.run("export", "apart.example").stdout.splitlines())
+    assert s.status("apart.example")["digest"] == t.status("apart.example")["digest"]
+    why = s.status("apart.example")["last-transfer"]["whole-because"]
+    assert "sent changes that lead to another zone (serial 2) than it has" in why
+    assert "transfer-in-fell-back" in s.log()
+    with urllib.request.urlopen("http://" + s.config["metrics"]["listen"].replace("@", ":") + "/metrics") as page:
+        assert "tandem_transfer_digest_refused_total 1\n" in page.read().decode()

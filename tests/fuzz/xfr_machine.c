@@ -63,7 +63,7 @@ static void sent(struct open *at, const uint8_t *bytes, size_t n) {
 }
 
 static struct open *begin(struct world *w, uint64_t token, bool is_stream) {
-  check(token >> 62 == (is_stream ? 3 : 0) && token != 0 && w->open_count < OPEN_MAX && !find(w, token));
+  check(token >> 61 == (is_stream ? 2 : 0) && token != 0 && w->open_count < OPEN_MAX && !find(w, token));
   struct open *o = &w->open[w->open_count++];
   *o = (struct open){.token = token, .is_stream = is_stream};
   return o;

@@ -1,5 +1,7 @@
 #include "fake_primary.h"
 
+#include "xfr/digest_option.h"
+
 #include "base/hash.h"
 #include "xfr/list_priv.h"
 
@@ -264,6 +266,9 @@ static void send_changes(struct fake_primary *p, struct query *q, size_t from, u
     w.reserve = 500;
     if (number == 0 && !message_echo_question(&w, &q->req)) abort();
     fake_ixfr_write(&x, &next, p->ixfr_most ? p->ixfr_most : SIZE_MAX, &w);
+    uint8_t option[DIGEST_OPTION_BYTES];
+    size_t option_size = number == 0 && digest_option_asked(&q->req) ? digest_option_write(q->zone->snap, option) : 0;
+    if (option_size && !message_put_opt(&w, 1232, 0, 0, option, option_size)) abort();
     size_t size = message_finish(&w, 0);
     if (tsig_sign_response(&q->tsig, number == 0, out, &size, sizeof out, clock_of(p))) abort();
     if (p->habit && !p->habit(p->habit_arg, p, token, number, out, &size)) break;

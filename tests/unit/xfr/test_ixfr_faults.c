@@ -1,8 +1,10 @@
-/* A thousand faults in the answers to IXFR, one at a time, and what becomes of the zone. Three ways to be protected:
+/* Faults in the answers to IXFR, one at a time, and what becomes of the zone. Four ways to be protected, a thousand faults in the
+ * last:
  *
  *   plain     nothing but the checks of the difference sequences
  *   ZONEMD    the zone carries its digest
  *   TSIG      the transfer is signed, and the fault happens on the way
+ *   DIGEST    both sides are Tandems: the primary says the digest of what its changes lead to
  *
  * A fault that makes a valid change of another kind (a record left out of a change, one put in, an address that is another one)
  * can't be told from the right one in plain: there it is counted, and only there may the copy differ. Never may a fault of another
@@ -10,10 +12,11 @@
 #include "testing_secondary.h"
 
 #include "xfr/list_priv.h"
+#include "zone/content.h"
 
 #include <stdio.h>
 
-enum protection { PLAIN, ZONEMD, TSIG };
+enum protection { PLAIN, ZONEMD, TSIG, DIGEST };
 
 enum fault {
   /* of records */
@@ -139,8 +142,10 @@ static bool on_the_way(void *arg, struct fake_primary *p, uint64_t token, unsign
 static void next(struct injector *j, unsigned versions) {
   for (unsigned i = 0; i < versions; i++) {
     j->serial++;
-    fake_primary_serve(&j->s.p1, ZONE,
-                       next_version(served(j), j->serial, 1 + (unsigned)pick(j, 6), j->protection == ZONEMD, &j->random));
+    struct zone_snap *snap = next_version(served(j), j->serial, 1 + (unsigned)pick(j, 6), j->protection == ZONEMD, &j->random);
+    struct digest128 digest;
+    if (j->protection == DIGEST && !zone_content_whole(snap, &digest)) zone_content_set(snap, digest);
+    fake_primary_serve(&j->s.p1, ZONE, snap);
   }
 }
 
@@ -207,6 +212,7 @@ static void inject(enum protection protection, unsigned count, unsigned differ_m
   printf("%u faults: %u times the whole zone was taken, %u copies that differed\n", j.faults, j.fell_back, j.differ);
   assert_true(j.fell_back >= count / 3);
   assert_true(j.differ <= differ_most);
+  assert_int_equal(secondaries_counts(j.s.o.machine).digest_refused > count / 10, protection == DIGEST);
   stage_done(&j.s);
 }
 
@@ -222,7 +228,12 @@ static void test_tsig(void **state) {
   inject(TSIG, 250, 0);
 }
 
+static void test_digest(void **state) {
+  inject(DIGEST, 1000, 0);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_zonemd), cmocka_unit_test(test_tsig)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_plain), cmocka_unit_test(test_zonemd), cmocka_unit_test(test_tsig),
+                                     cmocka_unit_test(test_digest)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
