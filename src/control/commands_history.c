@@ -512,9 +512,10 @@ static bool may_roll_back(struct control *c, uint64_t token, const struct zone_s
   if (slot_is_secondary(z)) {
     why = "the zone is secondary here: its primary says what it is";
     snprintf(hint, sizeof hint, "roll it back at the primary (%s)", z->plan->primary_count ? z->plan->primaries[0].name : "none");
-  } else if (!z->plan->policy.update.count && config_zone_file(z->config, &path)[0]) {
+  } else if (!config_zone_has_writers(z->config->options)) {
     why = "the zone is its file: the next reload would undo this";
-    snprintf(hint, sizeof hint, "put the old content into %.300s (`tandem export ZONE --at ...`) and reload", buf_text(&path));
+    snprintf(hint, sizeof hint, "put the old content into %.300s (`tandem export ZONE --at ...`) and reload",
+             config_zone_file(z->config, &path));
   } else if (!z->snap) {
     why = "the zone has no content now";
     snprintf(hint, sizeof hint, "`tandem status ZONE` says why");

@@ -3,6 +3,7 @@
 #include "base/mutation.h"
 #include "control/pipeline_priv.h"
 #include "control/serial.h"
+#include "zone/content.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->author = NULL;
   z->stored_serial = zone_serial(n->snap);
   z->restored = false;
+  z->has_content = zone_content(n->snap, &z->content);
 }
 
 /* The slot's content is this. */

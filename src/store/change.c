@@ -114,14 +114,17 @@ static enum err corrupt(struct store_error *error, uint64_t zone, uint64_t seq, 
                     what);
 }
 
-/* Gathers the seqs of versions over `after`, newest first, and the sum that the oldest of them is chained to. */
+/* Gathers the seqs of versions over `after`, newest first, and the sum that the oldest of them is chained to; not `*known`: it went
+ * with what retention cut, of which only `after` itself may be missing here. */
 static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs,
-                        struct digest128 *before, struct store_error *error) {
+                        struct digest128 *before, bool *known, struct store_error *error) {
   uint64_t version = 0; /* of the changeset before in this walk: one newer */
   for (uint64_t seq = head; seq;) {
     struct link link;
     enum err err = read_link(&s->db, seq, &link, error);
     if (err) return err;
+    *known = link.found;
+    if (!link.found && version == after + 1) return ERR_OK;
     if (!link.found) return corrupt(error, zone, seq, "is missing in the log");
     if (link.zone != zone || link.prev >= seq || (version && link.version + 1 != version))
       return corrupt(error, zone, seq, "is out of the zone's chain");
@@ -134,6 +137,7 @@ static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t 
     seq = link.prev;
   }
   *before = (struct digest128){0};
+  *known = true;
   return ERR_OK;
 }
 
@@ -193,6 +197,7 @@ static enum err read_change(struct db *db, uint64_t zone, uint64_t seq, const st
   if (!err) {
     bool has_sum = sum_get(sqlite3_column_blob(st, 11), (size_t)sqlite3_column_bytes(st, 11), &stored);
     copy_row(st, seq, r);
+    r->sum = stored;
     if (r->bytes.failed || (has_sum && before && !change_sum(&r->change, *before, &r->sum)))
       err = store_fail(error, ERR_MEMORY, "out of memory for a change");
     else if (!has_sum || (before && !sum_equal(stored, r->sum)))
@@ -214,12 +219,14 @@ enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64
   struct id_list seqs = {0};
   struct row_copy r = {0};
   struct digest128 before;
+  bool known = true;
   if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
-  enum err err = collect(s, zone, head, after, &seqs, &before, error);
+  enum err err = collect(s, zone, head, after, &seqs, &before, &known, error);
   for (size_t i = seqs.count; !err && i > 0; i--) {
-    err = read_change(&s->db, zone, seqs.list[i - 1], &before, &r, error);
+    err = read_change(&s->db, zone, seqs.list[i - 1], known ? &before : NULL, &r, error);
     if (err) break;
     before = r.sum;
+    known = true;
     hide_place(&r.change);
     err = f(arg, &r.change);
     if (err) store_fail(error, err, "%s", err_text(err));

@@ -236,6 +236,22 @@ static void test_seeds(void **state) {
   test_directory_done(&d);
 }
 
+static void run_sql(struct store *s, const char *sql) {
+  assert_int_equal(sqlite3_exec(s->db.connection, sql, NULL, NULL, NULL), SQLITE_OK);
+}
+
+static enum err count_change(void *arg, const struct store_change *c) {
+  ++*(int *)arg;
+  return ERR_OK;
+}
+
+/* How many changes lead on from a version, as a start reads them; -1: they are damaged. */
+static int forward(struct store *s, uint64_t zone, uint64_t after) {
+  int count = 0;
+  enum err err = store_each_change(s, zone, store_head(s, zone), after, count_change, &count, NULL);
+  return err ? -1 : count;
+}
+
 static void retain(struct store *s, const struct store_retention *keep, int64_t now_s) {
   struct store_error why;
   bool more = true;
@@ -263,6 +279,11 @@ static void test_age_and_the_least(void **state) {
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);
   assert_int_equal(w.count, 20); /* the image has version 1: all behind it is needed, and what they are chained to */
   assert_int_equal(store_each_change(s, a, store_head(s, a), 1, nothing, NULL, &why), ERR_OK);
+  run_sql(s, "DELETE FROM changeset WHERE gen = 1"); /* as it is with an image that is only kept */
+  assert_int_equal(forward(s, a, 1), 19);
+  run_sql(s, "UPDATE changeset SET body = x'00' WHERE gen = 3");
+  assert_int_equal(forward(s, a, 1), -1); /* though the sum of the first one can't be checked */
+  run_sql(s, "UPDATE changeset SET body = CAST('delta' AS BLOB) WHERE gen = 3");
   compact(s, a, "a.example.", 20);
   retain(s, &keep, long_after_s);
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);
