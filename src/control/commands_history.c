@@ -504,28 +504,12 @@ void cmd_diff(struct control *c, uint64_t token, const json_t *args) {
 
 /* ---- rollback ---- */
 
-/* Where the truth about the zone is not the log, nothing can be taken back here (contract.md, "Who owns a zone"). */
+/* What is signed elsewhere would need a new signature for its new serial. */
 static bool may_roll_back(struct control *c, uint64_t token, const struct zone_slot *z) {
-  char hint[400] = "";
-  const char *why = NULL;
-  struct buf path = {0};
-  if (slot_is_secondary(z)) {
-    why = "the zone is secondary here: its primary says what it is";
-    snprintf(hint, sizeof hint, "roll it back at the primary (%s)", z->plan->primary_count ? z->plan->primaries[0].name : "none");
-  } else if (!config_zone_has_writers(z->config->options)) {
-    why = "the zone is its file: the next reload would undo this";
-    snprintf(hint, sizeof hint, "put the old content into %.300s (`tandem export ZONE --at ...`) and reload",
-             config_zone_file(z->config, &path));
-  } else if (!z->snap) {
-    why = "the zone has no content now";
-    snprintf(hint, sizeof hint, "`tandem status ZONE` says why");
-  } else if (zone_is_signed(z->snap)) {
-    why = "the zone is signed elsewhere: a higher serial would need a new signature";
-    snprintf(hint, sizeof hint, "roll it back where it is signed");
-  }
-  buf_done(&path);
-  if (why) reply_error(c, token, why, hint);
-  return !why;
+  if (!command_may_write(c, token, z)) return false;
+  if (!z->snap) reply_error(c, token, "the zone has no content now", "`tandem status ZONE` says why");
+  else if (zone_is_signed(z->snap)) reply_error(c, token, "the zone is signed elsewhere", "roll it back where it is signed");
+  return z->snap && !zone_is_signed(z->snap);
 }
 
 /* On top of what is served now, with a serial of its own. */

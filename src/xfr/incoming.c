@@ -283,8 +283,7 @@ static bool take_message(struct incoming *in, const uint8_t *bytes, size_t size,
   }
   if (!take_records(in, &m, &body)) return false;
   if (in->base && in->count.messages == 1 && !take_options(in, &m, &body)) return false;
-  return (MUTATION(TSIG_LAST) && in->state == INCOMING_DONE) ||
-         xfr_verify(&x, &m, in->state == INCOMING_DONE, now_s, &in->what);
+  return (MUTATION(TSIG_LAST) && in->state == INCOMING_DONE) || xfr_verify(&x, &m, in->state == INCOMING_DONE, now_s, &in->what);
 }
 
 enum incoming_state incoming_message(struct incoming *in, const uint8_t *bytes, size_t size, int64_t now_s) {

@@ -74,7 +74,7 @@ def test_who_and_why(lab):
     assert rows[1]["author"] == getpass.getuser() and rows[1]["comment"] == "ticket 7"
     assert rows[0]["author"].endswith("/zone") and rows[0]["comment"] == ""
     r = t.run("rollback", ZONE, "v2", check=1)
-    assert "the zone is its file" in r.stderr and "/zone" in r.stderr
+    assert "only its file changes the zone" in r.stderr and "/zone" in r.stderr
 
 
 def test_long_answers_do_not_stop_the_server(lab):

@@ -244,11 +244,10 @@ static void test_who_may_not_roll_back(void **state) {
   house_config(&l.h, "{name: a.example, role: primary, file: a.zone}, {name: b.example, role: secondary, primaries: [p1]}");
   house_start(&l.h);
   const char *said = ASK(&l, "\"rollback\",\"version\":\"v1\"");
-  assert_says(said, "the zone is its file");
+  assert_says(said, "only its file changes the zone");
   assert_says(said, "a.zone");
   said = ask(&l, "{\"command\":\"rollback\",\"zone\":\"b.example\",\"version\":\"v1\"}");
-  assert_says(said, "the zone is secondary here");
-  assert_says(said, "(p1)");
+  assert_says(said, "the zone is a secondary");
   house_done(&l.h);
 }
 
