@@ -167,6 +167,8 @@ static size_t handle_messages(struct stream_conn *c, const uint8_t *bytes, size_
       break;
     }
     c->replied = false;
+    c->asked = true;
+    if (s->stopping) c->no_input = true;
     stream_count(&s->messages);
     s->handler.message(s->handler.arg, c, bytes + at + 2, size, now);
     c->touched = true;
@@ -324,6 +326,6 @@ void conn_late(struct stream_conn *c, const uint8_t *bytes, size_t n, struct ins
 
 void conn_finish(struct stream_conn *c, struct instant now) {
   if (!c->no_input && !blocked(c)) read_some(c, now);
-  c->no_input = true;
+  if (c->asked) c->no_input = true;
   settle(c, now);
 }

@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { FIRST_QUESTION_MS = 1000 /* for one that connected to a server about to stop */ };
+
 static void unlink_conn(struct stream_conn *c) {
   struct conn_list *l = &c->server->lists[c->list];
   if (c->prev) c->prev->next = c->next;
@@ -89,6 +91,7 @@ void conn_keep(struct stream_conn *c, size_t more, struct instant now) {
 static uint64_t budget_ns(const struct stream_server *s, enum stream_list list) {
   const struct stream_options *o = &s->options;
   uint32_t ms = list == STREAM_IDLE ? o->idle_ms : list == STREAM_READING ? o->message_ms : o->write_ms;
+  if (s->stopping && list == STREAM_IDLE && ms > FIRST_QUESTION_MS) ms = FIRST_QUESTION_MS;
   return ms * NS_PER_MS;
 }
 

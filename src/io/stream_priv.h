@@ -49,6 +49,7 @@ struct stream_conn {
   bool hung_up;     /* what was read is not looked at either */
   bool failed;      /* to be closed, whatever is still to be sent */
   bool replied;     /* the message in hand was answered */
+  bool asked;       /* a whole message came */
   uint8_t *in;      /* octets not yet handled; NULL: none */
   uint32_t in_size, in_capacity;
   uint8_t *out; /* octets the system would not take yet; NULL: none */
@@ -114,7 +115,8 @@ static inline void stream_count(_Atomic uint64_t *counter) {
 
 /* stream_conn.c */
 void conn_ready(void *arg, unsigned events, struct instant now);
-/* Reads once and answers, then lets it end: for a server that stops. */
+/* For a server that stops: reads once and answers, then lets it end. A client that has asked nothing yet, since it connected just
+ * now, gets a moment to do so. */
 void conn_finish(struct stream_conn *c, struct instant now);
 /* The answer to a message that was deferred; the connection may be gone afterwards. */
 void conn_late(struct stream_conn *c, const uint8_t *bytes, size_t n, struct instant now);

@@ -205,9 +205,15 @@ void store_manifest_lines(const struct store_manifest *m, const char *path, stru
 
 /* ---- the files ---- */
 
-static enum err differs(const struct store_manifest *m, const struct store_manifest_file *f, const char *how,
-                        struct store_error *error) {
-  return store_fail(error, ERR_CORRUPT, "%.90s/%.90s %s: this backup can't be trusted", m->dir, f->path, how);
+/* The path inside the backup; of a long one its end, which has the file's name. */
+static const char *shown(const struct store_manifest_file *f) {
+  enum { MOST_BYTES = 170 };
+  size_t n = strlen(f->path);
+  return n > MOST_BYTES ? f->path + n - MOST_BYTES : f->path;
+}
+
+static enum err differs(const struct store_manifest_file *f, const char *how, struct store_error *error) {
+  return store_fail(error, ERR_CORRUPT, "%s %s: this backup can't be trusted", shown(f), how);
 }
 
 static enum err verify_one(const struct store_manifest *m, const struct store_manifest_file *f, const struct store_watch *watch,
@@ -215,14 +221,14 @@ static enum err verify_one(const struct store_manifest *m, const struct store_ma
   uint8_t sum[BACKUP_SUM_BYTES];
   uint64_t size = 0;
   int fd = openat(m->fd, f->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno == ENOENT) return differs(m, f, "is missing", error);
+  if (fd < 0 && errno == ENOENT) return differs(f, "is missing", error);
   enum err err = fd < 0 ? ERR_IO : copy_sum(fd, watch, total, &size, sum);
-  if (err == ERR_IO) store_fail(error, err, "%.100s/%.100s can't be read: %m", m->dir, f->path);
-  else if (err) store_fail(error, err, "%.100s/%.100s: %s", m->dir, f->path, err_text(err));
+  if (err == ERR_IO) store_fail(error, err, "%s can't be read: %m", shown(f));
+  else if (err) store_fail(error, err, "%s: %s", shown(f), err_text(err));
   if (fd >= 0) close(fd);
   if (err) return err;
-  if (size != f->size) return differs(m, f, size < f->size ? "is cut short" : "is longer than it was", error);
-  if (memcmp(sum, f->sum, sizeof sum) != 0) return differs(m, f, "is damaged or was edited", error);
+  if (size != f->size) return differs(f, size < f->size ? "is cut short" : "is longer than it was", error);
+  if (memcmp(sum, f->sum, sizeof sum) != 0) return differs(f, "is damaged or was edited", error);
   return ERR_OK;
 }
 

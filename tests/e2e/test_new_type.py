@@ -20,7 +20,7 @@ def scratch_binary(tmp_path_factory):
         shutil.copytree(src, copy / name) if src.is_dir() else shutil.copy(src, copy / name)
     table = copy / "src/wire/rr_table.def"
     table.write_text(table.read_text() + ROW)
-    subprocess.run(["meson", "setup", "build", "--buildtype=plain", "-Dtests=false"], cwd=copy, check=True, capture_output=True)
+    subprocess.run(["meson", "setup", "build", "--buildtype=plain", "-Dtests=false", "-Dsimulator=false"], cwd=copy, check=True, capture_output=True)
     subprocess.run(["ninja", "-C", "build", "src/tandem/tandem"], cwd=copy, check=True, capture_output=True)
     return str(copy / "build/src/tandem/tandem")
 

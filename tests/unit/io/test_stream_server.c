@@ -1,5 +1,7 @@
 #include "io_test.h"
 
+#include <pthread.h>
+
 #include "io/stream_priv.h"
 
 #include <fcntl.h>
@@ -478,6 +480,28 @@ static void what_has_arrived_is_answered_before_the_end(void **state) {
   close(listener);
 }
 
+static void *stop_on(void *arg) {
+  stream_server_stop(server, 5000);
+  return NULL;
+}
+
+/* It can't know yet that the server stops. */
+static void who_has_just_connected_may_ask(void **state) {
+  pthread_t thread;
+  start(&stream_defaults);
+  int old = client(), fresh = client();
+  ask_and_expect(old, "before");
+  assert_int_equal(pthread_create(&thread, NULL, stop_on, NULL), 0);
+  assert_true(test_closes(old));
+  ask(fresh, "just now");
+  expect_message(fresh, "just now", 8);
+  assert_true(test_closes(fresh));
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  close(old);
+  close(fresh);
+  close(listener);
+}
+
 static void end_does_not_wait_for_ever(void **state) {
   start(&stream_defaults);
   int fd = client();
@@ -512,6 +536,7 @@ int main(void) {
       cmocka_unit_test(slow_crowds_do_not_matter),
       cmocka_unit_test(listeners_change_and_connections_stay),
       cmocka_unit_test(what_has_arrived_is_answered_before_the_end),
+      cmocka_unit_test(who_has_just_connected_may_ask),
       cmocka_unit_test(end_does_not_wait_for_ever),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
