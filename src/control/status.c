@@ -154,12 +154,17 @@ static json_int_t count_state(const struct control_figures *f, enum zone_state s
 enum { TROUBLES_SHOWN = 100 };
 
 /* Where memory goes; what the process has in all is known to whoever runs it. */
-static json_t *memory_json(const struct control_figures *f, json_t *of_process) {
+static json_t *memory_json(const struct control *c, const struct control_figures *f, json_t *of_process) {
   json_t *o = json_copy(of_process);
+  struct zone_memory m;
+  control_memory(c, &m);
   json_t *resident = json_object_get(o, "resident-bytes");
   if (resident && f->records)
     json_object_set_new(o, "bytes-a-record", json_integer(json_integer_value(resident) / (json_int_t)f->records));
   json_object_set_new(o, "zones-bytes", json_integer((json_int_t)f->zone_memory_bytes));
+  json_object_set_new(o, "zones-records-bytes", json_integer((json_int_t)m.records));
+  json_object_set_new(o, "zones-trie-bytes", json_integer((json_int_t)m.trie));
+  json_object_set_new(o, "zones-free-bytes", json_integer((json_int_t)m.free));
   json_object_set_new(o, "images-bytes", json_integer((json_int_t)f->zone_mapped_bytes));
   json_object_set_new(o, "zone-table-bytes", json_integer((json_int_t)f->zone_table_bytes));
   if (f->store_known) json_object_set_new(o, "log-bytes", json_integer((json_int_t)f->store.memory_bytes));
@@ -181,12 +186,6 @@ json_t *status_server_json(struct control *c) {
                         count_state(&f, ZONE_READY), "not-loaded", count_state(&f, ZONE_NOT_LOADED), "expired",
                         count_state(&f, ZONE_EXPIRED), "not-durable", (json_int_t)f.not_durable, "records", (json_int_t)f.records,
                         "zone-memory-bytes", (json_int_t)(f.zone_memory_bytes + f.zone_mapped_bytes), "troubles", troubles);
-  struct zone_memory m;
-  control_memory(c, &m);
-  json_object_set_new(o, "zone-memory",
-                      json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "image-bytes", (json_int_t)m.image, "ram-bytes", (json_int_t)m.ram,
-                                "free-bytes", (json_int_t)m.free, "record-bytes", (json_int_t)m.records, "trie-bytes",
-                                (json_int_t)m.trie, "other-bytes", (json_int_t)m.other));
   const struct store_usage *u = &f.store;
   if (f.store_known)
     json_object_set_new(o, "store",
@@ -199,7 +198,7 @@ json_t *status_server_json(struct control *c) {
   buf_add_byte(&more, '}');
   json_t *counters = json_loadb((const char *)more.data, more.size, 0, NULL);
   if (counters) {
-    json_object_set_new(o, "memory", memory_json(&f, json_object_get(counters, "memory")));
+    json_object_set_new(o, "memory", memory_json(c, &f, json_object_get(counters, "memory")));
     json_object_del(counters, "memory");
     json_object_set_new(o, "counters", counters);
   }
@@ -217,6 +216,9 @@ static void memory_text(json_t *memory, struct buf *out) {
       {"mapped-bytes", "of it files, mapped"},
       {"bytes-a-record", "for each record"},
       {"zones-bytes", "zones"},
+      {"zones-records-bytes", "records of zones, images too"},
+      {"zones-trie-bytes", "tries of zones, images too"},
+      {"zones-free-bytes", "free for further changes"},
       {"images-bytes", "mapped images, resident or not"},
       {"zone-table-bytes", "table of zones"},
       {"log-bytes", "the log's cache"},

@@ -72,7 +72,9 @@ def test_where_memory_goes(lab):
     primary.file("zone", simple_zone("example.com.", 8, "".join(f"h{i} 60 IN A 192.0.2.1\n" for i in range(20000))))
     primary.reload()
     m = primary.status()["memory"]
-    assert set(m) == {"resident-bytes", "mapped-bytes", "bytes-a-record", "zones-bytes", "images-bytes", "zone-table-bytes", "log-bytes", "queues-bytes"}
+    assert set(m) == {"resident-bytes", "mapped-bytes", "bytes-a-record", "zones-bytes", "zones-records-bytes", "zones-trie-bytes",
+                      "zones-free-bytes", "images-bytes", "zone-table-bytes", "log-bytes", "queues-bytes"}
+    assert 20000 * 16 < m["zones-records-bytes"] + m["zones-trie-bytes"] <= m["zones-bytes"]
     assert m["zones-bytes"] > 20000 * 16 and m["images-bytes"] == 0 and 0 < m["zone-table-bytes"] < m["resident-bytes"]
     assert m["bytes-a-record"] == m["resident-bytes"] // 20004
     primary.stop()
