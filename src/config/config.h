@@ -126,6 +126,7 @@ struct config_zone_options {
   struct grants update;   /* who may change what by UPDATE; of a secondary: whose updates are forwarded */
   struct acl soa_to;      /* peers it notifies, and whoever may transfer: may always ask for the SOA */
   enum config_zonemd zonemd;
+  bool generate_zonemd;
   bool managed;          /* lives in the store */
   bool editable;         /* edits besides those of `update` */
   uint64_t write_back_s; /* edits go to the file after so long; CONFIG_NEVER_S */

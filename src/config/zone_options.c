@@ -115,10 +115,10 @@ static void set_digest(struct loader *l, struct config_zone_options *o) {
   digest_acl(out, &o->answer_to);
   digest_grants(out, &o->update);
   digest_acl(out, &o->soa_to);
-  uint32_t rest[] = {(uint32_t)o->role, (uint32_t)o->serial,      (uint32_t)o->check,  o->hidden,
-                     o->drop_strangers, o->require_tls,           o->refresh_min_ms,   o->refresh_max_ms,
-                     o->retry_min_ms,   o->retry_max_ms,          (uint32_t)o->zonemd, o->managed,
-                     o->editable,       (uint32_t)o->write_back_s};
+  uint32_t rest[] = {
+      (uint32_t)o->role, (uint32_t)o->serial,       (uint32_t)o->check, o->hidden,       o->drop_strangers,   o->require_tls,
+      o->refresh_min_ms, o->refresh_max_ms,         o->retry_min_ms,    o->retry_max_ms, (uint32_t)o->zonemd, o->managed,
+      o->editable,       (uint32_t)o->write_back_s, o->generate_zonemd};
   buf_add(out, rest, sizeof rest);
   if (out->failed) l->exhausted = true;
   o->digest = hash128(out->data, out->size);

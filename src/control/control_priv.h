@@ -176,6 +176,14 @@ MUST_CHECK enum err pipeline_keep(struct pipeline *p, struct zone_slot *z);
 MUST_CHECK enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
 void pipeline_abort(struct pipeline *p);
 
+/* ---- zonemd_keep.c ---- */
+
+bool zonemd_is_ours(const struct zone_slot *z, const struct zone_snap *snap); /* its ZONEMD is to be generated */
+/* `*snap` gets the ZONEMD of `head` (NULL: none), or one that fits it: a reference is exchanged for one. On failure it is as it
+ * was. */
+MUST_CHECK enum err zonemd_adopt(const struct zone_snap *head, const struct zone_snap **snap);
+MUST_CHECK enum err zonemd_renew(const struct zone_snap **snap);
+
 /* Makes readers see the slot as it is now. */
 MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 

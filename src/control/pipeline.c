@@ -219,9 +219,11 @@ enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone
                       struct instant now, struct buf *note) {
   bool same = false, durable = z->durable || z->queued;
   const struct zone_snap *head = pipeline_head(p, z);
-  enum err err = ERR_OK;
-  if (info->fresh_serial) err = serial_refresh(z, head, &snap, now, &same, note);
-  else same = head && zone_equal(head, snap);
+  bool digests = zonemd_is_ours(z, snap);
+  enum err err = digests ? zonemd_adopt(head, &snap) : ERR_OK;
+  if (!err && info->fresh_serial) err = serial_refresh(z, head, &snap, now, &same, note);
+  else if (!err) same = head && zone_equal(head, snap);
+  if (!err && digests && !same) err = zonemd_renew(&snap);
   if (err || (same && durable && !info->source && !info->seed && !info->seed_gone)) {
     zone_snap_unref(snap);
     return err;
