@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/serial.h"
+#include "zone/content.h"
 #include "zone/delta.h"
 
 #include <assert.h>
@@ -78,13 +79,19 @@ enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap
   return zone_edit_finish(e, out);
 }
 
+/* Whether it is not the zone's last version, by the digest that the log has of that. */
+static bool is_other(const struct zone_slot *z, const struct zone_snap *snap) {
+  struct digest128 digest;
+  return z->has_content && !zone_content_whole(snap, &digest) && !zone_content_equal(digest, z->content);
+}
+
 enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap, struct instant now,
                         bool *same, struct buf *note) {
   uint32_t last = head ? zone_serial(head) : z->stored_serial, floor = serial_floor(z, last), own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!head && (z->head == 0 || own == last || serial_gt(own, floor))) return ERR_OK;
+  if (!head && (z->head == 0 || (own == last && !is_other(z, *snap)) || serial_gt(own, floor))) return ERR_OK;
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;

@@ -96,8 +96,8 @@ static void bend(void *arg, struct fake_primary *p, struct fake_ixfr *x) {
   size_t at = sim_below(x->count);
   seen_count("odd primary: wrong changes");
   struct fake_rr rr = x->rrs[1];
-  if (what == 0) { /* from another version */
-    put_u32(x->rrs[1].rdata + x->rrs[1].size - 20, get_u32(rr.rdata + rr.size - 20) - 1);
+  if (what == 0) { /* from another version, of a serial that nobody ever had */
+    put_u32(x->rrs[1].rdata + x->rrs[1].size - 20, get_u32(rr.rdata + rr.size - 20) ^ 0x40000000);
   } else if (what == 1) { /* removes what is not there, in place of what is */
     for (size_t i = 2; i < x->count && x->rrs[i].type != RR_SOA; i++)
       if (x->rrs[i].type == RR_A) x->rrs[i].rdata[0] ^= 0x80;
@@ -211,6 +211,7 @@ static void bad(void) {
     odd.cut_at = sim_chance(400) ? (unsigned)sim_below(3) : UINT32_MAX;
     odd.flip_at = (unsigned)sim_below(4);
     p->ixfr_most = sim_between(1, 20);
+    if (odd.plain) p->ixfr_most = 0; /* the SOA at the end of a message is the last one */
     p->pace_ns = sim_chance(500) ? sim_between(1000000, 900000000) : 0;
     break;
   }

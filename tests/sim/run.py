@@ -2,7 +2,7 @@
 """Runs the simulator and proves it; ends with "N passed, M failed".
 
   replay     one seed twice: the trace has to be the same
-  seeds      as many as fit into --seconds; each that a checker stops is a failure
+  seeds      as many as fit into --seconds, from --seed on; each that a checker stops is a failure. Without --seed they are fresh ones
   known      the seeds of seeds.txt that once found a bug
   mutations  each row of src/base/mutations.def, switched on alone, must be caught within 2,000 seeds. The seed that seeds.txt names is
              tried first, then those from 1 on (servers that change make other traces of the same seed)

@@ -2,6 +2,7 @@
 #include "base/serial.h"
 #include "control/serial.h"
 #include "control/zone_load.h"
+#include "zone/content.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -75,8 +76,30 @@ static void test_refresh(void **state) {
   check_refresh(0xffffffff, 0xffffffff, "a 60 IN A 192.0.2.2\n", false, 0, true);
 }
 
+/* The log can't be read any more, but knows the last version's serial and digest: a file of the same serial may be another version.
+ */
+static void test_last_version_not_there(void **state) {
+  struct name apex;
+  assert_int_equal(name_from_text("example.com.", 12, NULL, &apex, NULL, NULL), ERR_OK);
+  struct config_zone_options o = {.serial = CONFIG_SERIAL_KEEP};
+  struct config_zone cz = {.name = apex.octets, .options = &o};
+  struct zone_slot z = {.config = &cz, .head = 9, .stored_serial = 5, .has_content = true};
+  for (int other = 0; other < 2; other++) {
+    const struct zone_snap *was = load(5, ""), *next = load(5, other ? "x 60 IN A 192.0.2.9\n" : "");
+    struct buf note = {0};
+    bool same;
+    assert_int_equal(zone_content_whole(was, &z.content), ERR_OK);
+    assert_int_equal(serial_refresh(&z, NULL, &next, (struct instant){0, 1795382400}, &same, &note), ERR_OK);
+    assert_false(same);
+    assert_int_equal(zone_serial(next), other ? 6 : 5);
+    zone_snap_unref(was);
+    zone_snap_unref(next);
+    buf_done(&note);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_next_is_always_higher), cmocka_unit_test(test_policies),
-                                     cmocka_unit_test(test_refresh)};
+                                     cmocka_unit_test(test_refresh), cmocka_unit_test(test_last_version_not_there)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
