@@ -84,11 +84,11 @@ def values(server):
 
 
 def check(load, server, least_serial):
-    """Each name has its last acknowledged value, or the one that was on its way when the end came."""
+    """Each name has its last acknowledged value, or the one that was on its way when the end came (and may come yet)."""
     serial, found = values(server)
     for i in range(NAMES):
         assert load.acknowledged[i] <= found[i] <= load.sent[i], (i, load.acknowledged[i], found[i], load.sent[i])
-        load.acknowledged[i] = load.sent[i] = found[i]
+        load.acknowledged[i] = found[i]
     assert serial >= least_serial, "the serial went back"
     return serial
 
@@ -108,11 +108,7 @@ def test_no_acknowledged_update_is_lost(lab, soak):
         victim = s if number % 8 == 7 else p
         load.run(rng.choice([0.002, 0.01, 0.03, 0.06]) * rng.random(), victim.kill)
         victim.start()
-        if victim is s:
-            while load.acknowledged != load.sent:  # those under way when the load ended
-                serial = check(load, p, serial)
-        else:
-            serial = check(load, p, serial)
+        serial = check(load, p, serial)
     assert load.answers > NAMES
     wait_until(lambda: s.serial(ZONE) == p.serial(ZONE), what="the secondary to follow")
     assert p.axfr(ZONE) == s.axfr(ZONE)
@@ -146,8 +142,6 @@ def rounds(load, primary, secondary, count):
         load.run(0.03 + 0.1 * rng.random(), victim.kill)
         victim.start()
         primary.wait_answer(ZONE)
-        while victim is secondary and load.acknowledged != load.sent:
-            serial = check(load, primary, serial)
         serial = check(load, primary, serial)
     assert load.answers > NAMES
 
