@@ -84,7 +84,7 @@ def simulator(soak):
     """The same seeds each time, so that nothing fails by chance; fresh ones in the long form."""
     if not make("sim-built"):
         return 0, 1
-    which = ["--seconds", "3600"] if soak else ["--seed", "1", "--seconds", "100"]
+    which = ["--seconds", "3600"] if soak else ["--seed", "1", "--seeds", "1500"]
     return counted([sys.executable, "tests/sim/run.py", "--jobs", str(JOBS), *which])
 
 

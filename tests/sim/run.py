@@ -2,7 +2,8 @@
 """Runs the simulator and proves it; ends with "N passed, M failed".
 
   replay     one seed twice: the trace has to be the same
-  seeds      as many as fit into --seconds, from --seed on; each that a checker stops is a failure. Without --seed they are fresh ones
+  seeds      --seeds of them from --seed on, or as many fresh ones as fit into --seconds; each that a checker stops is a failure, but
+             for those that seeds.txt calls open: bugs that were found and are not mended yet
   known      the seeds of seeds.txt that once found a bug
   mutations  each row of src/base/mutations.def, switched on alone, must be caught within 2,000 seeds. The seed that seeds.txt names is
              tried first, then those from 1 on (servers that change make other traces of the same seed)
@@ -33,17 +34,22 @@ def replay(options):
 
 def seeds(options):
     seed = options.seed or int(time.time()) % 1000000 * 1000
-    r = subprocess.run([SOUND, "--seed", str(seed), "--seconds", str(options.seconds), "--jobs", str(options.jobs), "--quiet"],
-                       capture_output=True, text=True)
-    for line in r.stderr.splitlines():
-        if line.startswith("seed "):
+    much = ["--seeds", str(options.seeds)] if options.seed else ["--seconds", str(options.seconds)]
+    r = subprocess.run([SOUND, "--seed", str(seed), *much, "--jobs", str(options.jobs), "--quiet"], capture_output=True, text=True)
+    open_seeds = {number for number, mutation, _ in known_rows() if mutation == "open"}
+    stopped = [line for line in r.stderr.splitlines() if re.match(r"seed \d+ at", line)]
+    fresh = [line for line in stopped if int(line.split()[1]) not in open_seeds]
+    for line in stopped:
+        if line in fresh:
             yield say(False, line)
+        else:
+            print(f"open: {line}")
     print(r.stdout, end="", flush=True)
-    yield say(r.returncode == 0, f"seeds from {seed} on")
+    yield say(r.returncode == 0 or (bool(stopped) and not fresh), f"seeds from {seed} on")
 
 
 def known_rows():
-    """Lines of "seed mutation why"; a mutation of "-" is a bug that was found and mended."""
+    """Lines of "seed mutation why"; a mutation of "-" is a bug that was found and mended, "open" one that is not yet."""
     lines = ((line + " caught").split(None, 2) for line in (ROOT / "tests/sim/seeds.txt").read_text().splitlines() if line and line[0] != "#")
     return [(int(seed), mutation, why.removesuffix(" caught")) for seed, mutation, why in lines]
 
@@ -80,7 +86,8 @@ def main():
     args = argparse.ArgumentParser()
     args.add_argument("--only", help="names of parts, with commas")
     args.add_argument("--seed", type=int)
-    args.add_argument("--seconds", type=int, default=100)
+    args.add_argument("--seeds", type=int, default=1500, help="how many, with --seed")
+    args.add_argument("--seconds", type=int, default=100, help="how long, without")
     args.add_argument("--jobs", type=int, default=2)
     args.add_argument("--mutation")
     options = args.parse_args()
