@@ -46,7 +46,6 @@ enum {
   LIMIT_STREAM_CLIENTS = 256,                /* connections of our own at once */
   LIMIT_STREAM_CLIENT_QUEUE_BYTES = 1 << 20, /* queued to be sent on one of them */
   LIMIT_CONTROL_CLIENTS = 64,                /* connections to the control socket */
-  LIMIT_CONTROL_COMMAND_BYTES = 1 << 20,     /* one command */
   LIMIT_CONTROL_REPLY_BYTES = 1 << 30,       /* of a reply that waits for its client */
   LIMIT_LISTENERS_COUNTED = 64,              /* listen addresses with counters of their own; further ones share the last */
   LIMIT_HTTP_CONNECTIONS = 32,               /* HTTP connections at once; a further one pushes the oldest out */
