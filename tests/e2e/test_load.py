@@ -21,7 +21,7 @@ def test_good_and_broken_files(tmp_path):
             assert r.answer[0][0].serial == i + 1
     said = re.findall(r"zone-refused.*?(zone\d+)\.test\.zone:1", t.log())
     assert said == [f"zone{i}" for i in sorted(broken)]  # in the order of the configuration
-    assert t.json("status")["zone-memory"]["record-bytes"] > 0
+    assert t.json("status")["memory"]["zones-records-bytes"] > 0
     for i in broken:
         t.file(f"{names[i]}.zone", simple_zone(names[i] + ".", 9))
     assert t.stop() == 0
