@@ -14,7 +14,7 @@ from harness import BINARY, KEY, SECRET, keyring, simple_zone, wait_until
 
 ZONE = "z.example."
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
-PEERS = {"tandem": None, "bind": harness.Bind, "knot": harness.Knot, "nsd": harness.Nsd}
+PEERS = {"tandem": None, "bind": harness.Bind, "knot": harness.Knot, "nsd": harness.Nsd, "pdns": harness.Pdns}
 
 
 def update(server, name, text):
@@ -30,6 +30,9 @@ def primary_config(secondary, **more):
 
 def let_us_transfer(secondary):
     """In the configuration that the harness wrote: a secondary of theirs gives its zone to nobody."""
+    if secondary.name == "pdns":
+        secondary.util("activate-tsig-key", ZONE, KEY, "primary")
+        return
     if secondary.name == "bind":
         path, old, new = "named.conf", "masterfile-format text;", f"masterfile-format text; allow-transfer {{ key {KEY}; }};"
     elif secondary.name == "knot":

@@ -163,12 +163,15 @@ def allow_updates(server):
     if server.name == "bind":
         path = server.dir / "named.conf"
         path.write_text(path.read_text().replace("allow-transfer { any; }", "allow-update { any; }; allow-transfer { any; }"))
+    elif server.name == "pdns":
+        path = server.dir / "pdns.conf"
+        path.write_text(path.read_text() + f"dnsupdate=yes\nallow-dnsupdate-from={harness.ANYWHERE}\n")
     else:
         path = server.dir / "knot.conf"
         path.write_text(path.read_text().replace("action: transfer", "action: [transfer, update]"))
 
 
-@pytest.mark.parametrize("kind", [harness.Bind, harness.Knot])
+@pytest.mark.parametrize("kind", [harness.Bind, harness.Knot, harness.Pdns])
 def test_primary_of_another_kind(lab, soak, kind):
     s = lab.tandem("secondary")
     p = lab.add(kind, "primary", {ZONE: simple_zone(ZONE, refresh=1, retry=1)}, s)
