@@ -34,8 +34,7 @@ bool access_listener(const struct answer_job *job) {
   return true;
 }
 
-/* What a name outside all our zones gets. */
-static void outside(const struct server *s, struct answer_job *job) {
+void access_outside(const struct server *s, struct answer_job *job) {
   const struct request *req = &job->request;
   bool plain = req->opcode == OPCODE_QUERY && !is_transfer(req->qtype);
   reply_rcode(s, job, plain ? RCODE_REFUSED : RCODE_NOTAUTH, EDE_NOT_AUTHORITATIVE, "");
@@ -45,7 +44,7 @@ static void outside(const struct server *s, struct answer_job *job) {
 static void stranger(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
   reply_zone(job, entry);
   if (entry->policy->drop_strangers) reply_none(job, ANSWER_DROP);
-  else outside(s, job);
+  else access_outside(s, job);
 }
 
 /* A zone that takes no updates from anybody says why. */
@@ -112,7 +111,7 @@ static bool choose_visible(const struct server *s, struct query *q) {
 bool access_choose(const struct server *s, struct query *q) {
   struct answer_job *job = q->job;
   if (!q->entry) {
-    outside(s, job);
+    access_outside(s, job);
     return false;
   }
   if (job->request.qtype == RR_DS) choose_parent(s, q);
@@ -127,7 +126,7 @@ bool access_choose(const struct server *s, struct query *q) {
 static void not_an_apex(const struct server *s, const struct query *q) {
   const struct zone_entry *above = zone_set_find(s->zones, q->key, q->lookup.key_size);
   if (above && above->policy->drop_strangers && !access_sees(above, q->job)) stranger(s, q->job, above);
-  else outside(s, q->job);
+  else access_outside(s, q->job);
 }
 
 /* Finds the zone whose apex was asked and whether `allowed` lets the client in; makes the response if it does not. */

@@ -127,6 +127,8 @@ static inline bool access_zone_ready(const struct zone_entry *entry, struct inst
 bool access_listener(const struct answer_job *job);
 /* The zone that answers a QUERY, from the one with the longest apex. When none does, the response is made and false returned. */
 bool access_choose(const struct server *s, struct query *q);
+/* What a name outside all our zones gets. */
+void access_outside(const struct server *s, struct answer_job *job);
 void access_transfer(const struct server *s, struct query *q);
 void access_notify(const struct server *s, struct query *q);
 void access_update(const struct server *s, struct query *q);

@@ -82,8 +82,8 @@ static enum verdict judge(const struct server *s, struct query *q) {
   if ((job->client.queries_only || job->client.transfers_only) && !access_listener(job))
     return done_with(s, job, RCODE_REFUSED, EDE_PROHIBITED);
   if (req->qclass == CLASS_IN) return judge_opcode(s, q);
-  if (req->qclass != CLASS_CH || req->opcode != OPCODE_QUERY) return done_with(s, job, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
-  chaos(s, job);
+  if (req->qclass != CLASS_CH || req->opcode != OPCODE_QUERY) access_outside(s, job);
+  else chaos(s, job);
   return VERDICT_DONE;
 }
 

@@ -232,12 +232,34 @@ static enum err apply_one(struct apply *a, const struct update_rr *rr) {
   return rr->type == RR_ANY ? delete_name(a) : delete_set(a, rr->type);
 }
 
+/* Whether a DS of its owner may stand where nothing is delegated now. */
+static bool may_orphan(const struct update_rr *rr) {
+  return rr->class == CLASS_IN ? rr->type == RR_DS : rr->type == RR_NS;
+}
+
+/* RFC 4035 §2.4: a DS stands at a delegation. One that comes without its NS, or stays behind, goes. */
+static enum err drop_orphans(struct apply *a) {
+  struct name done = {.size = 0};
+  struct kept_set ns;
+  enum err e = ERR_OK;
+  for (size_t i = 0; !e && i < a->u->change_count; i++) {
+    if (!may_orphan(&a->u->changes[i])) continue;
+    turn_to(a, a->u->changes[i].owner);
+    if (done.size && name_equal(&done, &a->at.owner)) continue;
+    done = a->at.owner;
+    e = find_set(a, RR_NS, &ns);
+    if (!e && ns.count == 0) e = delete_set(a, RR_DS);
+  }
+  return e;
+}
+
 enum err update_apply(struct update *u, uint32_t serial) {
   struct apply a = {.u = u};
   struct zone_snap *snap = NULL;
   enum err e = zone_edit_begin(u->base, NULL, &a.made.edit);
   for (size_t i = 0; !e && i < (MUTATION(HALF_UPDATE) ? 1 : u->change_count); i++)
     e = apply_one(&a, &u->changes[i]);
+  if (!e) e = drop_orphans(&a);
   if (!e) e = update_finish(u, &a.made, serial, &snap);
   zone_edit_abort(a.made.edit);
   if (e) return e;

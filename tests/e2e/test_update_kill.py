@@ -6,7 +6,7 @@ import time
 
 import dns.exception
 import dns.name
-import dns.rdata
+import dns.rcode
 import pytest
 
 import harness
@@ -32,6 +32,7 @@ class Load:
 
     def __init__(self, server):
         self.to = (server.host, server.port)
+        self.may_fail = server.name == "pdns"  # SERVFAIL while another of its threads has locked its database
         self.acknowledged = [0] * NAMES
         self.sent = [0] * NAMES
         self.socket = None
@@ -47,8 +48,10 @@ class Load:
             answer = self.socket.recv(512)
         except (BlockingIOError, ConnectionRefusedError, TimeoutError):
             return None
-        i = answer[1]
-        assert answer[3] & 15 == 0, f"rcode {answer[3] & 15}"
+        i, rcode = answer[1], answer[3] & 15
+        if rcode == dns.rcode.SERVFAIL and self.may_fail:
+            return i
+        assert rcode == 0, f"rcode {rcode}"
         self.acknowledged[i] = self.sent[i]
         self.answers += 1
         return i
