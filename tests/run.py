@@ -36,14 +36,18 @@ def compilers():
     return passed, failed
 
 
-def units():
+def units(soak):
     r = run(["meson", "test", "-C", "build/asan", "--print-errorlogs", "--no-rebuild", f"--num-processes={JOBS}"],
             env={**os.environ, "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
     log = ROOT / "build/asan/meson-logs/testlog.json"
     results = [json.loads(line)["result"] for line in log.read_text().splitlines()] if log.exists() else []
     passed = results.count("OK") + results.count("EXPECTEDFAIL")
     failed = len(results) - passed - results.count("SKIP")
-    return passed, failed or int(r.returncode != 0)
+    failed = failed or int(r.returncode != 0)
+    if soak:  # a zone that changes every second, for the whole day
+        ok = run(["build/asan/tests/unit/control/test_day", "86400"]).returncode == 0
+        passed, failed = passed + ok, failed + (not ok)
+    return passed, failed
 
 
 def counted(args):
@@ -101,7 +105,7 @@ def main():
     stages = {
         "lint": lint,
         "compilers": compilers,
-        "units and corpora": units,
+        "units and corpora": lambda: units(options.soak),
         "instructions": instructions,
         "simulator": lambda: simulator(options.soak),
         "end to end": lambda: end_to_end(options.soak),

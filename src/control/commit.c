@@ -27,8 +27,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->departed = n->departed;
   write_back_due(p->control, z);
   if (!n->content) return;
-  free(z->author);
-  z->author = NULL;
+  slot_author(z, NULL, NULL);
   z->stored_serial = zone_serial(n->snap);
   z->restored = false;
   z->has_content = zone_content(n->snap, &z->content);
@@ -42,10 +41,9 @@ static void take_content(struct pending *n, bool durable, struct instant now) {
   n->snap = NULL;
   z->durable = durable;
   if (!durable) { /* for when the store takes it */
-    free(z->author);
-    z->author = n->author;
+    slot_author(z, n->author, n->comment);
     z->door = n->door;
-    n->author = NULL;
+    n->author = n->comment = NULL;
   }
   if (n->served) return;
   z->since_s = now.wall_s;

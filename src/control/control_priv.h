@@ -87,7 +87,7 @@ struct zone_slot {
   char *trouble;            /* what is wrong with the zone now, in words; NULL: nothing */
   uint64_t write_ns;        /* when it is written back to its file; 0: not now */
   char *file_trouble;       /* the same of its file; stays whatever else happens to the zone */
-  char *author;             /* whose version this is that the store has not yet; NULL: nobody's in particular */
+  char *author, *comment;   /* whose version this is that the store has not yet, and why; NULL: nobody's in particular */
   enum store_door door;     /* the way it came */
 };
 
@@ -112,8 +112,9 @@ void slot_name(const struct zone_slot *z, struct name *out);
 const char *slot_name_text(const struct zone_slot *z, char out[NAME_TEXT_BYTES]); /* without the final dot, but "." */
 void slot_trouble(struct zone_slot *z, const char *text);                         /* NULL: none */
 void slot_file_trouble(struct zone_slot *z, const char *text);
-const char *slot_wrong(const struct zone_slot *z);     /* what is wrong with it in any way; NULL: nothing */
-enum zone_state slot_state(const struct zone_slot *z); /* figures.c */
+void slot_author(struct zone_slot *z, char *author, char *comment); /* takes both over; NULL: none */
+const char *slot_wrong(const struct zone_slot *z);                  /* what is wrong with it in any way; NULL: nothing */
+enum zone_state slot_state(const struct zone_slot *z);              /* figures.c */
 static inline bool slot_is_secondary(const struct zone_slot *z) {
   return z->config->options->role == CONFIG_SECONDARY;
 }

@@ -24,6 +24,7 @@ void pipeline_free(struct pipeline *p) {
     zone_snap_unref(p->list[i].snap);
     free(p->list[i].source);
     free(p->list[i].author);
+    free(p->list[i].comment);
   }
   free(p->list);
   free(p);
@@ -199,7 +200,9 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
                       struct instant now) {
   n->door = info->door;
   n->author = info->author ? strdup(info->author) : NULL;
-  if (info->author && !n->author && !p->broken) p->broken = ERR_MEMORY;
+  n->comment = info->comment ? strdup(info->comment) : NULL;
+  bool copied = (n->author || !info->author) && (n->comment || !info->comment);
+  if (!copied && !p->broken) p->broken = ERR_MEMORY;
   have_row(p, n);
   if (n->content) {
     n->version++;
@@ -251,7 +254,7 @@ enum err pipeline_keep(struct pipeline *p, struct zone_slot *z) {
   n->snap = zone_snap_ref(z->snap);
   n->content = n->served = true;
   static const struct buf no_file;
-  struct change_info info = {.door = z->door, .author = z->author};
+  struct change_info info = {.door = z->door, .author = z->author, .comment = z->comment};
   if (z->door == DOOR_TRANSFER && z->source_size) info.source = &no_file;
   return queue(p, n, &before, &info, (struct instant){.wall_s = z->since_s});
 }

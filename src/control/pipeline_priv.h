@@ -22,7 +22,7 @@ struct pending {
   uint64_t new_image_bytes; /* written for this change */
   /* for when it can't be kept */
   enum store_door door;
-  char *author;
+  char *author, *comment;
   uint8_t *source;
   size_t source_size;
 };

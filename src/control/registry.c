@@ -77,7 +77,7 @@ static void slot_free(struct zone_slot *z) {
   free(z->source);
   free(z->trouble);
   free(z->file_trouble);
-  free(z->author);
+  slot_author(z, NULL, NULL);
   free(z);
 }
 
@@ -132,6 +132,13 @@ void slot_trouble(struct zone_slot *z, const char *text) {
 void slot_file_trouble(struct zone_slot *z, const char *text) {
   free(z->file_trouble);
   z->file_trouble = text ? strdup(text) : NULL;
+}
+
+void slot_author(struct zone_slot *z, char *author, char *comment) {
+  free(z->author);
+  free(z->comment);
+  z->author = author;
+  z->comment = comment;
 }
 
 const char *slot_wrong(const struct zone_slot *z) {

@@ -50,7 +50,8 @@ uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int
   case CONFIG_SERIAL_UNSET:
     break;
   }
-  return serial_gt(want, last) ? want : last + 1;
+  if (!serial_gt(want, last)) want = last + 1;
+  return serial_gt(own, last) && serial_gt(own, want) ? own : want;
 }
 
 uint32_t serial_floor(const struct zone_slot *z, uint32_t last) {

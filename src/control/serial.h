@@ -15,7 +15,8 @@ MUST_CHECK enum err serial_refresh(const struct zone_slot *z, const struct zone_
 enum { SERIAL_RESTORED_STEP = 1 << 24 };
 /* What the zone's next serial has to be above, when `last` is that of the content it builds on. */
 uint32_t serial_floor(const struct zone_slot *z, uint32_t last);
-/* The serial that policy gives after `last`; `own` is what the content itself says. Always higher than `last`. */
+/* The serial that policy gives after `last`; `own` is what the content itself says, and stands if it is higher than that. Always
+ * higher than `last`. */
 uint32_t serial_next(enum config_serial policy, uint32_t last, uint32_t own, int64_t now_s);
 /* The same content with another serial. */
 MUST_CHECK enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap **out);

@@ -19,11 +19,11 @@ void write_back_due(struct control *c, struct zone_slot *z) {
   if (z->departed && !z->write_ns && slot_writes_back(z)) schedule(c, z, z->config->options->write_back_s);
 }
 
-static void failed(struct zone_slot *z, const char *format, const char *what) {
+static void failed(struct zone_slot *z, enum log_event event, const char *format, const char *what) {
   struct buf text = {0};
   char name[NAME_TEXT_BYTES];
   buf_printf(&text, format, what);
-  log_event(EV_ZONE_WARNING, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("what", buf_text(&text)));
+  log_event(event, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("what", buf_text(&text)));
   slot_file_trouble(z, buf_text(&text));
   buf_done(&text);
 }
@@ -78,15 +78,18 @@ static void write_zone(struct control *c, struct zone_slot *z) {
   if (!err) err = store_replace_file(c->store, t.path, text.data, text.size, is_as_read, &t, &why);
   if (!err) err = keep(c, z, t.path, &text, &why); /* if that fails, the next start finds a file that is as the log is */
   if (err == ERR_EXISTS) {
-    failed(z,
+    failed(z, EV_WRITE_BACK_REFUSED,
            "the file %.200s was changed by hand, and the zone otherwise: nothing is written back until `tandem reload ZONE` has "
            "merged the two",
            t.path);
   } else if (err) {
     uint64_t again_s = z->config->options->write_back_s;
-    failed(z, "the zone can't be written back: %.200s", why.what[0] ? why.what : err_text(err));
+    failed(z, EV_WRITE_BACK_FAILED, "the zone can't be written back: %.200s", why.what[0] ? why.what : err_text(err));
     schedule(c, z, again_s > AGAIN_S ? again_s : AGAIN_S);
   } else {
+    char name[NAME_TEXT_BYTES];
+    log_event(EV_WRITE_BACK_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("serial", zone_serial(z->snap)),
+              LOG_NUMBER("version", z->version), LOG_TEXT("file", t.path));
     slot_file_trouble(z, NULL);
   }
   buf_done(&path);

@@ -5,7 +5,7 @@ import subprocess
 import dns.update
 import dns.rcode
 
-from harness import BINARY, SECRET, simple_zone
+from harness import BINARY, SECRET, simple_zone, wait_until
 from test_update import ALL, ZONE, primary, rcode, texts
 
 WWW = "www 60 IN TXT one\n"
@@ -126,3 +126,14 @@ def test_only_its_file_changes_a_zone(lab):
     t.file("zone0", simple_zone(ZONE, extra="x 60 TXT x\n"))
     assert "raised to 2; raise it in the file" in t.reload().stdout
     t.stop()
+
+
+def test_write_back_is_told(lab):
+    t = primary(lab, extra=WWW, **{"write-back": "1"})
+    assert rcode(t, text_update("dyn", "x")) == "NOERROR"
+    wait_until(lambda: "write-back-done zone=dyn.example" in t.log(), what="the file to be written")
+    assert f"dyn.{ZONE} 60 IN TXT" in (t.dir / "zone0").read_text()
+    t.file("zone0", simple_zone(ZONE, extra="www 60 IN TXT by-hand\n"))
+    assert rcode(t, text_update("dyn", "y")) == "NOERROR"
+    wait_until(lambda: "write-back-refused zone=dyn.example" in t.log(), what="the file to be left alone")
+    assert "by-hand" in (t.dir / "zone0").read_text()

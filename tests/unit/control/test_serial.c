@@ -26,11 +26,31 @@ static void test_policies(void **state) {
   int64_t now_s = 1795382400; /* 2026-11-22T21:20:00Z */
   assert_int_equal(serial_next(CONFIG_SERIAL_KEEP, 5, 9, now_s), 9);
   assert_int_equal(serial_next(CONFIG_SERIAL_KEEP, 5, 5, now_s), 6);
-  assert_int_equal(serial_next(CONFIG_SERIAL_INCREMENT, 5, 9, now_s), 6);
+  assert_int_equal(serial_next(CONFIG_SERIAL_INCREMENT, 5, 5, now_s), 6);
+  assert_int_equal(serial_next(CONFIG_SERIAL_INCREMENT, 5, 9, now_s), 9); /* a person wants it so */
+  assert_int_equal(serial_next(CONFIG_SERIAL_DATE, 5, 2026112250, now_s), 2026112250);
+  assert_int_equal(serial_next(CONFIG_SERIAL_DATE, 5, 2026112150, now_s), 2026112200);
   assert_int_equal(serial_next(CONFIG_SERIAL_UNIXTIME, 5, 9, now_s), 1795382400);
   assert_int_equal(serial_next(CONFIG_SERIAL_UNIXTIME, 1795382400, 9, now_s), 1795382401);
   assert_int_equal(serial_next(CONFIG_SERIAL_DATE, 5, 9, now_s), 2026112200);
   assert_int_equal(serial_next(CONFIG_SERIAL_DATE, 2026112207, 9, now_s), 2026112208);
+}
+
+/* 150 changes on each of three days and then one a day: higher each time, and the date again once it has caught up. */
+static void test_more_changes_than_a_date_holds(void **state) {
+  enum { DAY_S = 86400, BUSY_DAYS = 3, CHANGES = 150 };
+  uint32_t serial = 7;
+  for (int day = 0; day < 8; day++) {
+    int64_t now_s = 1795132800 + day * DAY_S; /* 2026-11-20 */
+    uint32_t date = 2026112000 + 100 * (uint32_t)day;
+    for (int i = 0; i < (day < BUSY_DAYS ? CHANGES : 1); i++) {
+      uint32_t next = serial_next(CONFIG_SERIAL_DATE, serial, serial, now_s + i);
+      if (day) assert_int_equal(next, date > serial ? date : serial + 1);
+      assert_true(serial_gt(next, serial));
+      serial = next;
+    }
+  }
+  assert_int_equal(serial, 2026112700);
 }
 
 static struct zone_snap *load(uint32_t serial, const char *extra) {
@@ -100,6 +120,7 @@ static void test_last_version_not_there(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_next_is_always_higher), cmocka_unit_test(test_policies),
-                                     cmocka_unit_test(test_refresh), cmocka_unit_test(test_last_version_not_there)};
+                                     cmocka_unit_test(test_more_changes_than_a_date_holds), cmocka_unit_test(test_refresh),
+                                     cmocka_unit_test(test_last_version_not_there)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

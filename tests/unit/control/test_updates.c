@@ -194,6 +194,36 @@ static void test_one_that_waited_too_long_is_not_made(void **state) {
   house_done(&h);
 }
 
+/* More changes than a day has numbers, and the next day before the date has caught up. */
+static void test_serials_by_date_go_on(void **state) {
+  enum { DAYS = 2, DAY_MS = 86400000 };
+  struct house h;
+  uint32_t last = 1;
+  char owner[40];
+  house_init(&h);
+  house_zone(&h, "a.zone", 1, "");
+  house_config(&h, "{name: a.example, file: a.zone, update: [192.0.2.0/24], serial: date}");
+  h.on_updated = on_updated;
+  house_start(&h);
+  for (unsigned n = 0; n < 2 * DAYS * UPDATES; n++) {
+    if (n == DAYS * UPDATES) house_run_ms(&h, DAY_MS);
+    snprintf(owner, sizeof owner, "n%u.a.example.", n);
+    give(&h, n % UPDATES, "a.example.", owner, true);
+    house_run_ms(&h, 10);
+    assert_rcode(n % UPDATES, RCODE_NOERROR);
+    uint32_t serial = house_serial(&h, "a.example.");
+    if (n == 0) assert_true(serial > 2000000000 && serial % 100 == 0); /* YYYYMMDD00 */
+    else assert_int_equal(serial, last + 1);
+    last = serial;
+  }
+  house_run_ms(&h, 4 * (uint64_t)DAY_MS);
+  give(&h, 0, "a.example.", "last.a.example.", true);
+  house_run_ms(&h, 10);
+  assert_true(house_serial(&h, "a.example.") > last + 1);
+  assert_int_equal(house_serial(&h, "a.example.") % 100, 0);
+  house_done(&h);
+}
+
 static void test_a_reload_may_come_in_between(void **state) {
   struct house h;
   begin(&h);
@@ -237,6 +267,7 @@ int main(void) {
       cmocka_unit_test(test_each_is_judged_on_the_ones_before),
       cmocka_unit_test(test_what_the_store_does_not_take_has_not_happened),
       cmocka_unit_test(test_one_that_waited_too_long_is_not_made),
+      cmocka_unit_test(test_serials_by_date_go_on),
       cmocka_unit_test(test_a_reload_may_come_in_between),
       cmocka_unit_test(test_settling_answers_all_at_once),
   };
