@@ -163,18 +163,20 @@ void control_run(struct control *c, struct instant now) {
   barrier_run(c->barrier, now);
   if (c->updates.first) updates_commit(c);
   forwarder_run(c->forwarder, now);
-  if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  if (transfers_deadline(c) <= now.mono_ns && transfers_commit(c))
+    log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   jobs_run(c);
   upkeep_run(c);
 }
 
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
-  if (c->arrival_count || c->updates.first || rebuilds_ended(c)) return 0;
+  if (c->updates.first || rebuilds_ended(c)) return 0;
   const uint64_t all[] = {
       upkeep_deadline(c),
       mend_deadline(c),
       jobs_deadline(c),
+      transfers_deadline(c),
       secondaries_deadline(c->secondaries),
       notifier_deadline(c->notifier),
       barrier_deadline(c->barrier),

@@ -246,6 +246,7 @@ struct control {
   uint64_t jobs_wait_ns;
   struct arrival *arrivals;
   size_t arrival_count, arrival_capacity;
+  uint64_t arrivals_ns;       /* so long they may wait for others */
   struct update_list updates; /* that wait for the next batch */
   struct forwarder *forwarder;
   struct rebuild *rebuilds;
@@ -263,6 +264,7 @@ struct control {
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify);
 MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one batch */
+uint64_t transfers_deadline(const struct control *c);    /* of that */
 /* (Re)starts refresh of a secondary zone with what the slot has. */
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */

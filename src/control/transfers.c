@@ -14,7 +14,20 @@ static struct zone_slot *slot_of(struct control *c, uint32_t zone_id) {
 
 /* ---- secondary zones ---- */
 
-/* Only queued here: all that arrive in one turn of the loop share one sync. */
+enum {
+  HOLD_BUSY = 8,       /* while so many transfers are on their way, what has arrived waits for more to share its sync with, ... */
+  HOLD_MOST = 1000,    /* unless it is as much, ... */
+  HOLD_MS = 100,       /* for so long, ... */
+  HOLD_SERVED_MS = 10, /* or so long if a NOTIFY brought it for a zone that is served */
+};
+
+uint64_t transfers_deadline(const struct control *c) {
+  if (!c->arrival_count) return UINT64_MAX;
+  bool more = c->arrival_count < HOLD_MOST && secondaries_transferring(c->secondaries) >= HOLD_BUSY;
+  return more ? c->arrivals_ns : 0;
+}
+
+/* Only queued here: all that arrive about the same time share one sync. */
 static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
   struct control *c = arg;
   if (rebuild_transferred(c, zone_id, snap)) return;
@@ -29,6 +42,10 @@ static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, 
     c->arrivals = list;
     c->arrival_capacity = capacity;
   }
+  const struct zone_slot *z = slot_of(c, zone_id);
+  uint64_t hold_ms = info->told && z && z->snap && !z->expired ? HOLD_SERVED_MS : HOLD_MS,
+           until_ns = c->now.mono_ns + hold_ms * NS_PER_MS;
+  if (!c->arrival_count || until_ns < c->arrivals_ns) c->arrivals_ns = until_ns;
   c->arrivals[c->arrival_count++] = (struct arrival){zone_id, snap, *info};
 }
 

@@ -287,6 +287,10 @@ void secondary_remove(struct secondaries *s, uint32_t zone_id) {
   if (z) zone_free(s, z);
 }
 
+size_t secondaries_transferring(const struct secondaries *s) {
+  return s->streams.in_flight;
+}
+
 /* ---- what starts ---- */
 
 static void pump(struct secondaries *s, struct instant now) {

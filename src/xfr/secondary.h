@@ -47,6 +47,7 @@ struct transfer_info {
   char peer[64];
   struct addr from;
   bool incremental, is_signed;
+  bool told;            /* a NOTIFY led to it */
   bool has_serial_from; /* we had content */
   uint32_t serial_from, serial_to;
   uint64_t bytes, messages, records, dropped; /* dropped: records out of the zone */
@@ -123,6 +124,7 @@ void secondary_retransfer(struct secondaries *s, uint32_t zone_id, struct instan
 void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant now);
 bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out);
 struct secondary_counts secondaries_counts(const struct secondaries *s);
+size_t secondaries_transferring(const struct secondaries *s); /* transfers on their way */
 
 /* What came from the network, by token. A token that is not one of ours is ignored and false is returned. */
 bool secondaries_udp_input(struct secondaries *s, uint64_t token, const uint8_t *bytes, size_t n, struct instant now);

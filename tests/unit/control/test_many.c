@@ -1,0 +1,101 @@
+/* Many secondary zones: what arrives about the same time shares a sync, and a zone alone waits for nobody. */
+#include "house.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { ZONES = 400 };
+
+static const char *zone_text(unsigned i, char out[32]) {
+  snprintf(out, 32, "z%u.example.", i);
+  return out;
+}
+
+static void serve(struct house *h, const char *zone, uint32_t serial) {
+  fake_primary_serve(&h->p1, zone, make_zone(zone, serial, 3600, 600, 86400, 2));
+}
+
+/* So many zones, all of p1; `count` of them it has. */
+static void begin(struct house *h, unsigned zones, unsigned count) {
+  struct buf text = {0};
+  char name[32];
+  house_init(h);
+  *fake_net_faults(h->net) = (struct fake_faults){.latency_least_ns = NS_PER_MS / 2, .latency_most_ns = NS_PER_MS};
+  for (unsigned i = 0; i < zones; i++) {
+    if (i < count) serve(h, zone_text(i, name), 1);
+    buf_printf(&text, "%s{name: z%u.example, role: secondary, primaries: [p1]}", i ? ", " : "", i);
+  }
+  house_config(h, buf_text(&text));
+  buf_done(&text);
+  house_start(h);
+}
+
+static unsigned served(struct house *h) {
+  char name[32];
+  unsigned n = 0;
+  for (unsigned i = 0; i < ZONES; i++)
+    n += house_serial(h, zone_text(i, name)) != NOT_SERVED;
+  return n;
+}
+
+static bool all_served(void *arg) {
+  return served(arg) == ZONES;
+}
+
+static void notify(struct house *h, const char *zone, uint32_t serial) {
+  struct name apex = name_of(zone);
+  control_notified(h->control, &apex, &h->p1.host.addr, true, serial, fake_net_now(h->net));
+}
+
+static void test_arrivals_share_a_sync(void **state) {
+  struct house h;
+  begin(&h, ZONES, ZONES);
+  assert_true(fake_net_run_until(h.net, 20 * NS_PER_S, all_served, &h));
+  assert_true(h.control->upkeep.batches > 0);
+  assert_true(h.control->upkeep.batches <= ZONES / 20);
+  assert_int_equal(h.control->figures.transfers_in, ZONES);
+  house_done(&h);
+}
+
+/* The round trips of SOA query, connection and transfer, and nothing else. */
+static void test_one_waits_for_nobody(void **state) {
+  struct house h;
+  begin(&h, 1, 1);
+  house_run_ms(&h, 1000);
+  assert_int_equal(house_serial(&h, "z0.example."), 1);
+  for (uint32_t serial = 2; serial < 5; serial++) {
+    serve(&h, "z0.example.", serial);
+    notify(&h, "z0.example.", serial);
+    house_run_ms(&h, 7);
+    assert_int_equal(house_serial(&h, "z0.example."), serial);
+  }
+  house_done(&h);
+}
+
+/* While others come by the hundred, a zone that is served gets its next version after milliseconds all the same. */
+static void test_a_change_among_many(void **state) {
+  struct house h;
+  begin(&h, ZONES, 1);
+  house_run_ms(&h, 1500); /* between two rounds of those that are refused */
+  assert_int_equal(served(&h), 1);
+  char name[32];
+  for (unsigned i = 1; i < ZONES; i++)
+    serve(&h, zone_text(i, name), 1);
+  serve(&h, "z0.example.", 2);
+  notify(&h, "z0.example.", 2);
+  for (unsigned i = 1; i < ZONES; i++)
+    notify(&h, zone_text(i, name), 1);
+  house_run_ms(&h, 25);
+  assert_int_equal(house_serial(&h, "z0.example."), 2);
+  assert_true(served(&h) < ZONES);
+  house_done(&h);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_arrivals_share_a_sync),
+      cmocka_unit_test(test_one_waits_for_nobody),
+      cmocka_unit_test(test_a_change_among_many),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
