@@ -98,7 +98,20 @@ void db_end(sqlite3_stmt *st) {
   sqlite3_clear_bindings(st);
 }
 
+/* An error of the disk in any statement, a reading one too, makes SQLite take the open transaction back. What came then would be
+ * committed one by one, and be half of a batch. */
+enum err db_in_transaction(struct db *db, struct store_error *error) {
+  if (!sqlite3_get_autocommit(db->connection) || MUTATION(TAKEN_BACK)) return ERR_OK;
+  return store_fail(error, ERR_IO,
+                    "log.db could not be read in the middle of a change, which was taken back: check the disk of the "
+                    "state directory");
+}
+
 enum err db_run(struct db *db, struct store_error *error, enum statement id, const struct db_value *values, size_t count) {
+  if (id != ST_BEGIN) {
+    enum err err = db_in_transaction(db, error);
+    if (err) return err;
+  }
   sqlite3_stmt *st = db_bind(db, id, values, count);
   bool row = false;
   enum err err = db_step(db, st, &row, error);
@@ -117,15 +130,6 @@ enum err db_number(struct db *db, struct store_error *error, enum statement id, 
 
 void db_rollback(struct db *db) {
   if (db->connection && !sqlite3_get_autocommit(db->connection)) sqlite3_exec(db->connection, "ROLLBACK", NULL, NULL, NULL);
-}
-
-/* That the WAL is empty now has to be durable, too: frames behind which one is lost would be replayed over what is newer. */
-enum err db_settle(struct db *db, struct store_error *error) {
-  sqlite3_file *wal = NULL;
-  int rc = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-  return rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
 }
 
 /* ---- opening ---- */
@@ -200,6 +204,7 @@ static enum err set_up(struct db *db, int64_t schema, struct store_error *error)
                   error);
   }
   if (!err && MUTATION(COMMIT_SYNC)) err = execute(db, "PRAGMA synchronous = NORMAL", error);
+  if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(db, error);
   if (!err) err = migrate(db, schema, error);
   return err;
 }

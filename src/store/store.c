@@ -70,12 +70,10 @@ static bool is_named(const struct segment *segment) {
 static enum err load(struct store *s, struct store_error *error) {
   if (faccessat(s->dir_fd, RESTORE_MARK, F_OK, 0) == 0)
     return store_fail(error, ERR_CORRUPT, "the state directory is half restored: `tandem restore` was interrupted; run it again");
-  enum err err = make_database(s, error);
+  enum err err = segment_scan(s, error); /* before anything is written: they may be a newer version's */
+  if (!err) err = make_database(s, error);
   if (!err) err = db_open(&s->db, s->dir, s->env.vfs, error);
   if (!err) err = zones_load(s, error);
-  if (!err) err = segment_scan(s, error);
-  /* All of it is ours to change now, and the process before may have gone on after a sync that failed. */
-  if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(&s->db, error);
   if (!err && s->env.ops->sync_dir(s->dir_fd)) err = store_fail(error, ERR_IO, "the state directory can't be synced: %m");
   if (err) return err;
   file_remove_temporary(s->env.ops, s->dir_fd);
@@ -173,15 +171,13 @@ static enum err look_up(struct store *s, uint64_t seq, bool *there, struct store
   return err;
 }
 
-/* A sync that failed is never tried again on the same file: the kernel may have dropped the pages and call the next one good. But a
- * WAL frame that was written may be read back by whoever opens the database next. So: a fresh connection, everything visible copied
- * into the database file and synced there, and then a look. A second failure means that nobody knows: no more changes until a
- * restart has read the log. */
+/* A sync that failed is never tried again on the same pages: the kernel may have dropped them and call the next one good. But a
+ * WAL frame that was written may be read back by whoever opens the database next. So: a fresh connection, which makes everything
+ * visible durable, and then a look. A second failure means that nobody knows: no more changes until a restart has read the log. */
 static enum err settle(struct store *s, uint64_t seq, bool *there, struct store_error *error) {
   db_rollback(&s->db);
   db_close(&s->db);
   enum err err = db_open(&s->db, s->dir, s->env.vfs, error);
-  if (!err) err = db_settle(&s->db, error);
   if (!err) err = look_up(s, seq, there, error);
   if (err) {
     s->uncertain = true;
@@ -197,15 +193,17 @@ static bool is_clean_failure(int rc) {
 }
 
 enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error) {
+  enum err err = db_in_transaction(&s->db, error);
+  if (err) return err;
   if (!seq) {
     char tick[24];
     snprintf(tick, sizeof tick, "%llu", (unsigned long long)s->tick + 1);
-    enum err err = DB_RUN(&s->db, error, ST_META_SET, DB_TEXT(tick), DB_TEXT("tick"));
+    err = DB_RUN(&s->db, error, ST_META_SET, DB_TEXT(tick), DB_TEXT("tick"));
     if (err) return err;
   }
   sqlite3_stmt *st = s->db.statements[ST_COMMIT];
   int rc = sqlite3_step(st);
-  enum err err = rc == SQLITE_DONE ? ERR_OK : db_fail(&s->db, rc, error);
+  err = rc == SQLITE_DONE ? ERR_OK : db_fail(&s->db, rc, error);
   db_end(st);
   if (err && MUTATION(FAILED_COMMIT)) err = ERR_OK;
   if (err && is_clean_failure(rc)) {

@@ -4,7 +4,7 @@
  *   db.c       SQLite: connection, schema, statements change.c   changesets: written, chained, read back
  *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
  *   segment.c  segment files and their maps           timer.c    the timer file
- *   segment_fault.c  pages that can't be read
+ *   segment_fault.c  pages that can't be read         settle.c   what is visible made durable
  *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
  *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
@@ -96,22 +96,23 @@ struct db {
   sqlite3_stmt *statements[ST_COUNT];
 };
 
-/* Opens and migrates. `dir` is absolute. ERR_VERSION before anything is written. */
+/* Opens, makes all that is visible durable, whatever an earlier sync said, and migrates. `dir` is absolute. ERR_VERSION before
+ * anything is written. */
 MUST_CHECK enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error);
 void db_close(struct db *db);
 /* Binds and returns the statement, to be stepped by db_step and ended by db_end. */
 sqlite3_stmt *db_bind(struct db *db, enum statement st, const struct db_value *values, size_t count);
 MUST_CHECK enum err db_step(struct db *db, sqlite3_stmt *st, bool *row, struct store_error *error);
 void db_end(sqlite3_stmt *st);
-/* A statement without result. */
+/* A statement without result, inside a transaction. */
 MUST_CHECK enum err db_run(struct db *db, struct store_error *error, enum statement st, const struct db_value *values,
                            size_t count);
 /* The first column of the first row; 0 if there is none or it is NULL. */
 MUST_CHECK enum err db_number(struct db *db, struct store_error *error, enum statement st, uint64_t *out);
 /* Takes back an open transaction; harmless without one. */
 void db_rollback(struct db *db);
-/* Makes all that is visible durable, whatever an earlier sync said: into the database file. */
-MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
+/* ERR_IO: an error has ended the open transaction. */
+MUST_CHECK enum err db_in_transaction(struct db *db, struct store_error *error);
 /* The code and words for what the connection said last. */
 enum err db_fail(struct db *db, int rc, struct store_error *error);
 
@@ -122,6 +123,11 @@ enum err db_fail(struct db *db, int rc, struct store_error *error);
 
 /* A second connection, for changesets alone. */
 MUST_CHECK enum err db_open_reader(struct db *db, const char *dir, const char *vfs, struct store_error *error);
+
+/* ---- settle.c ---- */
+
+/* Makes all that is visible durable, whatever an earlier sync said: into the database file. Before anything else is written. */
+MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
 
 /* ---- segment.c ---- */
 

@@ -243,6 +243,7 @@ static int vfs_close(sqlite3_file *f) {
 }
 
 static int vfs_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at) {
+  if (faults.unreadable) return SQLITE_IOERR_READ;
   return real_of(f)->pMethods->xRead(real_of(f), to, n, at);
 }
 

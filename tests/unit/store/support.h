@@ -46,7 +46,8 @@ enum fault_mode { FAULT_NONE, FAULT_ONCE, FAULT_FROM_THEN_ON, FAULT_CRASH };
 struct faults {
   unsigned count, at;
   enum fault_mode mode;
-  int error; /* errno: EIO or ENOSPC */
+  int error;       /* errno: EIO or ENOSPC */
+  bool unreadable; /* SQLite can't read either; not counted */
   /* A letter a call. Ours: create, write, sync, rename, sync of a directory = d, remove = x. SQLite's: Write, Sync, Truncate,
    * Xdelete. */
   char trace[512];

@@ -339,6 +339,51 @@ static void a_crash_in_a_sweep(void **state) {
   texts_done(&t);
 }
 
+static enum err ignore_change(void *arg, const struct store_change *c) {
+  return ERR_OK;
+}
+
+/* SQLite ends the transaction when a page can't be read, though nobody was writing: nothing of the batch may be there, and nothing
+ * that comes after may be committed alone. */
+static void a_read_that_fails_ends_the_batch(void **state) {
+  struct test_directory d;
+  struct store_error error = {""};
+  struct texts t = {0};
+  struct store_batch *b;
+  char body[20000];
+  memset(body, 'x', sizeof body);
+  body[sizeof body - 1] = 0;
+  prepare(&d);
+  struct store *s = test_open(&d);
+  test_delta(s, 1, 3, body);
+  test_delta(s, 1, 4, "y");
+  store_close(s);
+  s = open_faulty(&d); /* has read little of it */
+  struct store_change one = test_change(2, 2, "one"), two = test_change(3, 2, "two");
+  assert_int_equal(store_batch_begin(s, &b), ERR_OK);
+  assert_int_equal(store_batch_delta(b, &one), ERR_OK);
+  faults = (struct faults){.unreadable = true};
+  assert_int_equal(store_each_change(s, 1, store_head(s, 1), 2, ignore_change, NULL, &error), ERR_IO);
+  no_faults();
+  assert_int_equal(store_batch_delta(b, &two), ERR_IO);
+  assert_int_equal(store_batch_commit(b, &error), ERR_IO);
+  assert_non_null(strstr(error.what, "taken back"));
+  assert_int_equal(faults.count, 0);
+  test_describe(s, &t.before);
+  assert_int_equal(store_batch_begin(s, &b), ERR_OK);
+  assert_int_equal(store_batch_delta(b, &one), ERR_OK);
+  assert_int_equal(store_batch_delta(b, &two), ERR_OK);
+  assert_int_equal(store_batch_commit(b, &error), ERR_OK);
+  test_describe(s, &t.after);
+  store_close(s);
+  s = test_open(&d);
+  assert_says(s, &t, &t.after, 0, "after a restart");
+  assert_null(strstr(buf_text(&t.before), ": one"));
+  store_close(s);
+  texts_done(&t);
+  test_directory_done(&d);
+}
+
 /* Timers: a failed flush keeps the old file, and the next one writes the new. */
 static void a_failing_flush_of_timers(void **state) {
   struct test_directory d;
@@ -395,6 +440,7 @@ int main(void) {
       cmocka_unit_test(a_crash_in_deltas),
       cmocka_unit_test(a_crash_while_a_store_is_made),
       cmocka_unit_test(a_crash_in_a_sweep),
+      cmocka_unit_test(a_read_that_fails_ends_the_batch),
       cmocka_unit_test(a_failing_flush_of_timers),
       cmocka_unit_test(a_full_disk_is_told_in_words),
   };
