@@ -64,6 +64,7 @@ enum {
   LIMIT_TRANSFER_IN_S = 7200,                /* one incoming transfer, from the first octet to the last */
   LIMIT_TRANSFER_STALL_BYTES = 4096,         /* an incoming transfer must bring as much in every transfer timeout */
   LIMIT_TRANSFER_CONNECT_MS = 10000,         /* to open the connection for one */
+  LIMIT_NOTIFY_DIRECT_MS = 1000,             /* for the first of the changes that a NOTIFY promised, before the SOA is asked for */
   LIMIT_IXFR_SECOND_MS = 5000,               /* for more after an IXFR was answered with a newer SOA alone */
   LIMIT_IXFR_AVOID_LEAST_S = 60,             /* a primary whose IXFR was of no use is asked for AXFR so long, then doubling ... */
   LIMIT_IXFR_AVOID_MOST_S = 86400,           /* ... up to so long */

@@ -206,6 +206,7 @@ struct waiter { /* a command that is answered when a thing is done */
 struct arrival { /* a transferred version that waits for the next batch */
   uint32_t zone_id;
   struct zone_snap *snap;
+  const struct zone_snap *before; /* what it replaces, while the batch is made; NULL: nothing */
   struct transfer_info info;
 };
 

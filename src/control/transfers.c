@@ -46,7 +46,7 @@ static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, 
   uint64_t hold_ms = info->told && z && z->snap && !z->expired ? HOLD_SERVED_MS : HOLD_MS,
            until_ns = c->now.mono_ns + hold_ms * NS_PER_MS;
   if (!c->arrival_count || until_ns < c->arrivals_ns) c->arrivals_ns = until_ns;
-  c->arrivals[c->arrival_count++] = (struct arrival){zone_id, snap, *info};
+  c->arrivals[c->arrival_count++] = (struct arrival){zone_id, snap, NULL, *info};
 }
 
 static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
@@ -217,9 +217,15 @@ static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
   if (a->info.dropped)
     log_event(EV_TRANSFER_IN_DROPPED, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer),
               LOG_NUMBER("records", a->info.dropped), LOG_TEXT("why", "outside the zone"));
-  uint64_t conflicts = cname_conflicts(z->snap, a->snap);
+}
+
+/* When it is served already: nobody has to wait for the look. */
+static void warn_of_conflicts(const struct zone_slot *z, const struct arrival *a) {
+  char name[NAME_TEXT_BYTES];
+  uint64_t conflicts = cname_conflicts(a->before, a->snap);
   if (conflicts)
-    log_event(EV_ZONE_WARNING, LOG_TEXT("zone", name), LOG_TEXT("peer", a->info.peer), LOG_NUMBER("names", conflicts),
+    log_event(EV_ZONE_WARNING, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", a->info.peer),
+              LOG_NUMBER("names", conflicts),
               LOG_TEXT("what", "names with a CNAME and other data: the CNAME answers; mend it at the primary"));
 }
 
@@ -229,6 +235,7 @@ static void arrival_done(struct control *c, const struct arrival *a, enum err er
   c->figures.transfers_in += !err;
   secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
   waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
+  if (!err) warn_of_conflicts(z, a);
 }
 
 enum err transfers_commit(struct control *c) {
@@ -243,20 +250,21 @@ enum err transfers_commit(struct control *c) {
   enum err *each = err ? NULL : calloc(count, sizeof *each);
   for (size_t i = 0; i < count; i++) {
     struct zone_slot *z = slot_of(c, list[i].zone_id);
-    if (!each || !z) {
-      zone_snap_unref(list[i].snap);
-      continue;
-    }
+    if (!each || !z) continue;
     log_transfer(z, &list[i]);
+    list[i].before = z->snap ? zone_snap_ref(z->snap) : NULL;
     static const struct buf no_file;
     struct change_info info = {.door = DOOR_TRANSFER, .author = list[i].info.peer, .source = z->source_size ? &no_file : NULL};
-    each[i] = pipeline_add(p, z, list[i].snap, &info, c->now, &note);
+    each[i] = pipeline_add(p, z, zone_snap_ref(list[i].snap), &info, c->now, &note);
   }
   /* A store that fails is no reason to keep a newer version from being served: it is, and the slot says "not durable". */
   if (!err && pipeline_commit(p, c->now, &changed, &why))
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "transferred zones are served from memory only until the store works again"));
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     arrival_done(c, &list[i], each ? each[i] : ERR_MEMORY, "out of memory");
+    zone_snap_unref(list[i].before);
+    zone_snap_unref(list[i].snap);
+  }
   free(each);
   free(list);
   buf_done(&note);

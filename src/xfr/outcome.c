@@ -38,9 +38,13 @@ void transfer_forget(struct secondary *z) {
 }
 
 /* Changes lead forward only (RFC 1982), so a version to go back to, or one to be had in any case, comes as a whole. */
+bool transfer_is_of_changes(const struct secondaries *s, const struct secondary *z, struct instant now) {
+  bool forward = z->has_content && !z->force && serial_gt(z->promised_serial, z->soa.serial);
+  return s->events.content && forward && !gives_no_changes(z, now);
+}
+
 struct zone_snap *transfer_base(struct secondaries *s, const struct secondary *z, struct instant now) {
-  if (!s->events.content || !z->has_content || z->force || !serial_gt(z->promised_serial, z->soa.serial)) return NULL;
-  if (gives_no_changes(z, now)) return NULL;
+  if (!transfer_is_of_changes(s, z, now)) return NULL;
   struct zone_snap *base = s->events.content(s->events.arg, z->id);
   if (!base || zone_serial(base) == z->soa.serial) return base;
   zone_snap_unref(base);
@@ -72,6 +76,10 @@ static void fall_back(struct secondaries *s, struct secondary *z, const char *wh
 }
 
 void transfer_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
+  if (z->direct && z->exchange) {
+    direct_failed(s, z);
+    return;
+  }
   if (asked_for_changes(z)) {
     fall_back(s, z, what, now);
     return;

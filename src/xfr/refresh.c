@@ -81,6 +81,16 @@ uint16_t target_at_hand(const struct secondary *z) {
   return (uint16_t)((z->first_target + z->tried) % z->options->target_count);
 }
 
+/* A NOTIFY that names a newer serial tells what the SOA query would, so the changes are asked for at once. It may be a lie: one
+ * that brought nothing makes the next ones be looked into first, and without content that changes lead from it would cost a whole
+ * zone. */
+static bool goes_direct(const struct secondaries *s, struct secondary *z, struct instant now) {
+  if (!z->notify_round || !z->told || z->tried || z->notify_target == NO_TARGET || z->fruitless) return false;
+  if (!z->has_content || z->expired || z->lives_less) return false;
+  z->promised_serial = z->told_serial;
+  return transfer_is_of_changes(s, z, now);
+}
+
 static void ask(struct secondaries *s, struct secondary *z, struct instant now) {
   if (z->tried >= z->options->target_count) {
     round_end(s, z, z->current || z->lower, now);
@@ -94,7 +104,18 @@ static void ask(struct secondaries *s, struct secondary *z, struct instant now) 
     return;
   }
   z->phase = SECONDARY_WAITING_SLOT;
+  z->direct = goes_direct(s, z, now);
+  if (z->direct) lane_wait(&s->streams, &r->streams, &z->wait, z->urgent);
+  else lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
+  secondary_reschedule(s, z);
+}
+
+void direct_failed(struct secondaries *s, struct secondary *z) {
+  struct remote *r = z->exchange->lane->remote;
+  z->direct = false;
+  z->phase = SECONDARY_WAITING_SLOT;
   lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
+  exchange_free(s, z);
   secondary_reschedule(s, z);
 }
 
@@ -353,6 +374,7 @@ void soa_input(struct secondaries *s, struct secondary *z, const uint8_t *bytes,
   enum soa_verdict verdict = soa_query_judge(&x->query, &apex, bytes, n, now.wall_s, &answer, &what);
   if (verdict != SOA_STRANGE) x->lane->remote->silent = 0;
   if (verdict == SOA_GIVEN) {
+    z->lives_less = answer.has_expire && answer.expire_s < answer.soa.expire_s;
     if (is_wanted(z, answer.soa.serial)) newer(s, z, &answer, now);
     else current(s, z, &answer, now);
   } else if (verdict == SOA_NO_EDNS) {

@@ -5,6 +5,8 @@
  *     ^          |no answer, error: next primary, then retry timer        |broken: next primary, then retry timer     |
  *     +----------+------------------------------------------------------+------------------------------------------+
  *
+ * A NOTIFY that names a newer serial leads to the transfer at once, without the SOA query: see goes_direct in refresh.c.
+ *
  * A round asks one address of one primary after the other until one has something newer or none is left; several primaries that say
  * our content is current are all asked, for one of them may know better. Nothing is allocated for a zone that rests.
  * The questions of all zones that go to one address over TCP share a few connections (channels_priv.h).

@@ -96,6 +96,8 @@ struct secondary {
   bool urgent : 1;       /* not behind ordinary refreshes */
   bool notify_round : 1; /* begun by a NOTIFY */
   bool told : 1;         /* that NOTIFY named a serial */
+  bool direct : 1;       /* changes are asked for on that NOTIFY's word, and the primary has not said yet that it is true */
+  bool lives_less : 1;   /* its EDNS EXPIRE was lower than the SOA's expire when it was asked last: it is a secondary itself */
   bool force : 1;        /* retransfer: take whatever serial */
   bool current : 1;      /* in this round a primary said that our content is */
   bool lower : 1;        /* in this round a primary was behind us */
@@ -138,6 +140,8 @@ uint16_t target_at_hand(const struct secondary *z);
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
 void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
 uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now);
+/* What a NOTIFY promised did not come: the same target is asked for its SOA after all. */
+void direct_failed(struct secondaries *s, struct secondary *z);
 void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now);
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now);
 void soa_on_stream(struct secondaries *s, struct secondary *z, struct instant now); /* also once more, on another channel */
@@ -157,6 +161,8 @@ void transfer_again(struct secondaries *s, struct secondary *z, struct instant n
 void stream_closed(struct secondaries *s, struct secondary *z, enum err why, struct instant now);
 
 /* ---- outcome.c ---- */
+/* Whether the target at hand would be asked for changes. */
+bool transfer_is_of_changes(const struct secondaries *s, const struct secondary *z, struct instant now);
 /* The content to ask for changes to, with one reference; NULL: the whole zone is to be asked for. */
 struct zone_snap *transfer_base(struct secondaries *s, const struct secondary *z, struct instant now);
 /* `what` ends a sentence that starts with the address. Of changes: the whole zone is asked for, at the same address. */

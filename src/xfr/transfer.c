@@ -76,11 +76,16 @@ static uint64_t window_ns(const struct secondary *z) {
   return (ms ? ms : LIMIT_TRANSFER_CONNECT_MS) * NS_PER_MS;
 }
 
+static uint64_t patience_ns(const struct secondary *z, uint64_t most_ns) {
+  uint64_t wait = window_ns(z), direct = LIMIT_NOTIFY_DIRECT_MS * NS_PER_MS;
+  if (wait > most_ns) wait = most_ns;
+  return z->direct && wait > direct ? direct : wait;
+}
+
 static void connect_for(struct secondaries *s, struct secondary *z, struct instant now) {
   struct exchange *x = z->exchange;
   x->stage = STAGE_XFR_CONNECT;
-  uint64_t wait = window_ns(z), most = LIMIT_TRANSFER_CONNECT_MS * NS_PER_MS;
-  x->deadline_ns = now.mono_ns + (wait < most ? wait : most);
+  x->deadline_ns = now.mono_ns + patience_ns(z, LIMIT_TRANSFER_CONNECT_MS * NS_PER_MS);
   enum err e = exchange_join(s, x, now);
   if (e) {
     struct xfr_what what;
@@ -96,7 +101,7 @@ static void connect_for(struct secondaries *s, struct secondary *z, struct insta
 void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
   struct exchange *x = exchange_new(s, z, lane, now);
   z->phase = SECONDARY_TRANSFERRING;
-  s->counts.transfers++;
+  s->counts.transfers += !z->direct;
   if (x) connect_for(s, z, now);
   else transfer_failed(s, z, "was not asked: out of memory", now);
 }
@@ -128,7 +133,7 @@ void transfer_on(struct secondaries *s, struct secondary *z, struct instant now)
   }
   x->started_ns = x->progress_ns = x->window_ns = now.mono_ns;
   x->window_bytes = 0;
-  x->deadline_ns = now.mono_ns + window_ns(z);
+  x->deadline_ns = now.mono_ns + patience_ns(z, UINT64_MAX);
   secondary_reschedule(s, z);
 }
 
@@ -138,6 +143,10 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
   struct exchange *x = z->exchange;
   uint64_t window = window_ns(z);
   struct xfr_what what;
+  if (z->direct) {
+    direct_failed(s, z);
+    return;
+  }
   if (x->stage == STAGE_XFR_CONNECT) {
     xfr_what_set(&what, "takes no TCP connection, though it answers over UDP: is TCP to it blocked?");
   } else if (incoming_is_undecided(x->incoming)) {
@@ -172,10 +181,23 @@ static bool serial_is_wanted(const struct secondary *z, uint32_t serial) {
 
 static void refuse_serial(struct secondaries *s, struct secondary *z, uint32_t serial, struct instant now) {
   struct xfr_what what;
+  if (z->direct) {
+    direct_failed(s, z);
+    return;
+  }
   xfr_what_set(&what, "transfers serial %u, which is not newer than ours (%u), though its SOA answer said %u", serial,
                z->soa.serial, z->promised_serial);
   s->counts.transfers_failed++;
   target_failed(s, z, what.text, now); /* asked for the whole zone it would say the same */
+}
+
+/* What the NOTIFY said is true: from now on this is a transfer like others. */
+static void prove_direct(struct secondaries *s, struct secondary *z, uint32_t serial, struct instant now) {
+  z->direct = z->has_promised_expire = false;
+  z->promised_serial = serial;
+  z->exchange->deadline_ns = now.mono_ns + window_ns(z);
+  s->counts.transfers++;
+  secondary_reschedule(s, z);
 }
 
 void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now) {
@@ -186,7 +208,9 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   enum incoming_state state = incoming_message(x->incoming, message, n, now.wall_s);
   x->ask.answered = incoming_is_answered(x->incoming);
   uint32_t serial;
-  if (state != INCOMING_FAILED && incoming_serial(x->incoming, &serial) && !serial_is_wanted(z, serial)) {
+  bool has_serial = incoming_serial(x->incoming, &serial), wanted = has_serial && serial_is_wanted(z, serial);
+  if (z->direct && wanted) prove_direct(s, z, serial, now);
+  if (state != INCOMING_FAILED && has_serial && !wanted) {
     refuse_serial(s, z, serial, now);
   } else if (state == INCOMING_FAILED) {
     struct xfr_what what;

@@ -338,7 +338,7 @@ static bool stalls(void *arg, struct fake_primary *p, uint64_t token, unsigned n
 
 static void expect_whole(struct stage *s, uint64_t ms, const char *why) {
   change(&s->p1, served(&s->p1), OURS + 1, 3);
-  stage_notify(s, &s->p1, OURS + 1);
+  stage_notify(s, &s->p1, 0);
   stage_run_ms(s, ms);
   check_same(s, OURS + 1);
   struct secondary_status status = fake_owner_status(&s->o, 0);
@@ -386,7 +386,7 @@ static void test_stalled_goes_on_to_the_next(void **state) {
   struct zone_snap *next = next_version(served(&s.p1), OURS + 1, 3, false, &seed);
   fake_primary_serve(&s.p1, ZONE, zone_snap_ref(next));
   fake_primary_serve(&s.p2, ZONE, next);
-  stage_notify(&s, &s.p1, OURS + 1);
+  stage_notify(&s, &s.p1, 0);
   stage_run_ms(&s, 31000);
   check_same(&s, OURS + 1);
   assert_true(s.o.zones[0].info.incremental == false || s.p2.ixfr_asked == 1);
@@ -429,7 +429,7 @@ static void test_failure_of_both_is_not_remembered(void **state) {
   first(&s, 1);
   s.p1.axfr_rcode = RCODE_REFUSED;
   change(&s.p1, served(&s.p1), OURS + 1, 3);
-  stage_notify(&s, &s.p1, OURS + 1);
+  stage_notify(&s, &s.p1, 0);
   stage_run_ms(&s, 100);
   assert_int_equal(s.o.zones[0].failed, 1);
   assert_contains(s.o.zones[0].what, "REFUSED");

@@ -266,7 +266,8 @@ static void test_notify_at_once(void **state) {
   stage_run_ms(&s, 2);
   assert_int_equal(fake_owner_serial(&s.o, 0), 11);
   assert_int_equal(s.p1.soa_queries, p1);                        /* whoever told us is asked, and nobody else */
-  assert_int_equal(s.o.zones[0].committed_ns - told_ns, 600000); /* three round trips: SOA, connect, transfer */
+  assert_int_equal(s.o.zones[0].committed_ns - told_ns, 400000); /* two round trips: connect, transfer */
+  assert_int_equal(s.p2.soa_queries, 0);
   stage_notify(&s, &s.p2, 11);
   stage_notify(&s, &s.p2, 10);
   stage_run_ms(&s, 2);
@@ -274,6 +275,77 @@ static void test_notify_at_once(void **state) {
   struct secondary_counts counts = secondaries_counts(s.o.machine);
   assert_int_equal(counts.notifies, 3);
   assert_int_equal(counts.notifies_known, 2);
+  stage_done(&s);
+}
+
+/* Over a connection that is there, changes take one round trip. */
+static void test_notify_of_changes(void **state) {
+  struct stage s;
+  stage_init(&s, 33, 1, 1);
+  stage_first(&s, 10, 3600, 10, 36000);
+  for (uint32_t serial = 11; serial < 15; serial++) {
+    uint64_t told_ns = stage_now_ns(&s);
+    fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, serial, 3600, 10, 36000, 20));
+    stage_notify(&s, &s.p1, serial);
+    stage_run_ms(&s, 2);
+    assert_int_equal(fake_owner_serial(&s.o, 0), serial);
+    assert_int_equal(s.o.zones[0].committed_ns - told_ns, 200000);
+  }
+  assert_int_equal(s.p1.soa_queries, 1);
+  assert_int_equal(secondaries_counts(s.o.machine).transfers, 5);
+  stage_done(&s);
+}
+
+static bool no_answer(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  return false;
+}
+
+/* When what a NOTIFY promised does not come, the SOA query says what is wrong; the NOTIFY itself never is an error. */
+static void test_notify_that_promised_too_much(void **state) {
+  struct stage s;
+  stage_init(&s, 34, 1, 1);
+  stage_first(&s, 10, 3600, 10, 36000);
+  stage_notify(&s, &s.p1, 11); /* a lie */
+  stage_run_ms(&s, 10);
+  assert_int_equal(s.p1.ixfr_asked, 1);
+  assert_int_equal(s.p1.soa_queries, 2);
+  stage_notify(&s, &s.p1, 11); /* once more: nobody is believed twice */
+  stage_run_ms(&s, 10);
+  assert_int_equal(s.p1.ixfr_asked, 1);
+  assert_int_equal(s.p1.soa_queries, 3);
+  stage_run_ms(&s, 1100); /* looked at again for what was promised */
+  assert_int_equal(secondaries_counts(s.o.machine).transfers, 1);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 12, 3600, 10, 36000, 20));
+  stage_notify(&s, &s.p1, 12);
+  stage_run_ms(&s, 10);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 12);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 13, 3600, 10, 36000, 20));
+  s.p1.habit = no_answer;
+  stage_notify(&s, &s.p1, 13);
+  stage_run_ms(&s, LIMIT_NOTIFY_DIRECT_MS - 10);
+  uint64_t asked = s.p1.soa_queries;
+  stage_run_ms(&s, 20);
+  assert_int_equal(s.p1.soa_queries, asked + 1);
+  s.p1.habit = NULL;
+  stage_run_ms(&s, 31000);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 13);
+  assert_int_equal(s.o.zones[0].failed, 0);
+  stage_done(&s);
+}
+
+/* A primary that is a secondary itself says how long its copy lives; only SOA answers are asked for that. */
+static void test_notify_of_a_secondary(void **state) {
+  struct stage s;
+  stage_init(&s, 37, 1, 1);
+  s.p1.has_expire = true;
+  s.p1.expire_s = 1000;
+  stage_first(&s, 10, 3600, 10, 36000);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 10, 36000, 20));
+  stage_notify(&s, &s.p1, 11);
+  stage_run_ms(&s, 10);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  assert_int_equal(s.p1.soa_queries, 2);
+  assert_true(fake_owner_status(&s.o, 0).expires_mono_ns <= stage_now_ns(&s) + 1000 * NS_PER_S);
   stage_done(&s);
 }
 
@@ -617,6 +689,9 @@ int main(void) {
       cmocka_unit_test(test_every_primary_is_asked),
       cmocka_unit_test(test_several_addresses),
       cmocka_unit_test(test_notify_at_once),
+      cmocka_unit_test(test_notify_of_changes),
+      cmocka_unit_test(test_notify_that_promised_too_much),
+      cmocka_unit_test(test_notify_of_a_secondary),
       cmocka_unit_test(test_notify_while_busy),
       cmocka_unit_test(test_notify_of_unknown_serial_while_busy),
       cmocka_unit_test(test_notify_flood),
