@@ -60,7 +60,7 @@ enum {
   LIMIT_FORWARDS = 64,                       /* UPDATEs on their way to a primary at once; further ones wait */
   LIMIT_FORWARD_CONNECT_MS = 2000,           /* to reach a primary, before the next one is tried */
   LIMIT_FORWARD_ANSWER_MS = 8000,            /* for its answer */
-  LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* default for one incoming transfer */
+  LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* of one incoming transfer that has no option for it */
   LIMIT_TRANSFER_IN_S = 7200,                /* one incoming transfer, from the first octet to the last */
   LIMIT_TRANSFER_STALL_BYTES = 4096,         /* an incoming transfer must bring as much in every transfer timeout */
   LIMIT_TRANSFER_CONNECT_MS = 10000,         /* to open the connection for one */

@@ -135,6 +135,8 @@ struct config_zone_options {
   bool require_tls;
   uint32_t refresh_min_ms, refresh_max_ms; /* bounds for the SOA's refresh, of a secondary */
   uint32_t retry_min_ms, retry_max_ms;     /* the same for its retry */
+  uint64_t transfer_max_bytes;             /* of one incoming transfer, uncompressed */
+  uint32_t transfer_timeout_ms;            /* of one that does not go on */
   const char *template_name;               /* "" without one */
   /* Equal for equal options, with addresses, key names and secrets of the peers they name, also between two loaded
    * configurations: a reload leaves zones alone whose digest and file did not change. */

@@ -280,8 +280,8 @@ enum err transfers_configure(struct control *c, struct zone_slot *z) {
       .refresh_max_ms = (uint32_t)o->refresh_max_ms,
       .retry_min_ms = (uint32_t)o->retry_min_ms,
       .retry_max_ms = (uint32_t)o->retry_max_ms,
-      .transfer_max_bytes = LIMIT_TRANSFER_IN_BYTES,
-      .transfer_timeout_ms = 30 * 1000,
+      .transfer_max_bytes = o->transfer_max_bytes,
+      .transfer_timeout_ms = o->transfer_timeout_ms,
       .zonemd_ignore = o->zonemd == CONFIG_ZONEMD_IGNORE,
   };
   struct store_timer t = {0};

@@ -144,7 +144,7 @@ static bool fits(struct incoming *in, const struct name *owner, size_t size) {
   in->content_bytes += owner->size + 10u + size;
   if (in->content_bytes <= in->max_bytes) return true;
   xfr_what_set(&in->what,
-               "sends more than the limit of %llu octets for one transfer: raise the limit if the zone is meant to be so big",
+               "sends more than the limit of %llu octets for one transfer: raise transfer-max if the zone is meant to be so big",
                (unsigned long long)in->max_bytes);
   return false;
 }

@@ -11,6 +11,7 @@ import pytest
 from harness import KEY, SECRET, keyring, simple_zone, wait_until
 
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
+NEW_SECRET = "bmV3LW5ldy1uZXctbmV3LW5ldy1uZXctbmV3LW5ldy1uZXc="
 ODD_NAMES = {
     ".": "root",
     "no.": "no",
@@ -244,3 +245,43 @@ def test_large_zone_transfers_whole(lab):
     assert secondary.status("big.example")["records"] == count + 4
     for i in (0, 1, 777, count - 1):
         assert secondary.ask(f"h{i}.big.example").answer
+
+
+def test_key_rotation(lab):
+    """From an old key to a new one, one side after the other, with an edit after each step: no transfer fails, and in the end the old
+    key is worth nothing."""
+    old, new = "old.example.", "new.example."
+    primary, (secondary,) = pair(lab)
+    keys = [{"name": old, "algorithm": "hmac-sha256", "secret": SECRET},
+            {"name": new, "algorithm": "hmac-sha512", "secret": NEW_SECRET}]
+    configs = {s: s.config for s in (primary, secondary)}
+    serial = 1
+
+    def with_keys(server, *names):
+        config = configs[server]
+        server.configure({**config, "keys": [k for k in keys if k["name"] in names],
+                          "peers": [{"name": config["peers"][0]["name"], "address": config["peers"][0]["address"], "keys": names}]})
+
+    def edit():
+        nonlocal serial
+        serial += 1
+        primary.file("zone0", simple_zone("example.com.", serial))
+        primary.reload()
+        secondary.wait_answer("example.com", serial=serial)
+
+    for server in (primary, secondary):
+        with_keys(server, old)
+        server.start()
+    secondary.wait_answer("example.com", serial=1)
+    for server, names in ((primary, (old, new)), (secondary, (new, old)), (primary, (new, old)), (primary, (new,)), (secondary, (new,))):
+        with_keys(server, *names)
+        server.reload()
+        edit()
+        assert secondary.status("example.com")["last-transfer"]["tsig"] is True
+    assert "failed" not in secondary.log() and "tsig-failed" not in primary.log() + secondary.log()
+    with_keys(secondary, old)
+    secondary.reload()
+    primary.file("zone0", simple_zone("example.com.", serial + 1))
+    primary.reload()
+    wait_until(lambda: "(BADKEY)" in secondary.status("example.com").get("last-error", ""), what="the old key to be refused")
+    assert secondary.serial("example.com") == serial
