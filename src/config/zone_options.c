@@ -115,10 +115,14 @@ static void set_digest(struct loader *l, struct config_zone_options *o) {
   digest_acl(out, &o->answer_to);
   digest_grants(out, &o->update);
   digest_acl(out, &o->soa_to);
-  uint32_t rest[] = {
-      (uint32_t)o->role, (uint32_t)o->serial,       (uint32_t)o->check, o->hidden,       o->drop_strangers,   o->require_tls,
-      o->refresh_min_ms, o->refresh_max_ms,         o->retry_min_ms,    o->retry_max_ms, (uint32_t)o->zonemd, o->managed,
-      o->editable,       (uint32_t)o->write_back_s, o->generate_zonemd, o->transfer_timeout_ms};
+  uint32_t rest[] = {(uint32_t)o->role,   (uint32_t)o->serial,
+                     (uint32_t)o->check,  o->hidden,
+                     o->drop_strangers,   o->require_tls,
+                     o->refresh_min_ms,   o->refresh_max_ms,
+                     o->retry_min_ms,     o->retry_max_ms,
+                     (uint32_t)o->zonemd, o->managed,
+                     o->editable,         (uint32_t)o->write_back_s,
+                     o->generate_zonemd,  o->transfer_timeout_ms};
   buf_add(out, rest, sizeof rest);
   buf_add(out, &o->transfer_max_bytes, sizeof o->transfer_max_bytes);
   if (out->failed) l->exhausted = true;

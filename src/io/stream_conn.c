@@ -123,28 +123,40 @@ static void rotate(struct stream_conn *c) {
   *last = p;
 }
 
-/* Sends messages of the transfers as long as the client takes them and its turn lasts. */
+/* The next message of the transfer whose turn it is. */
+static void produce_one(struct stream_conn *c, struct producer_node *p, struct instant now) {
+  struct stream_server *s = c->server;
+  size_t n = 0;
+  bool done = false;
+  if (p->producer.next(p->producer.arg, stream_room(c), LIMIT_MESSAGE_BYTES, now, &n, &done) != ERR_OK) {
+    c->failed = true;
+    s->batch_size = 0;
+    return;
+  }
+  p->finished = done;
+  if (!n) return;
+  put_u16(s->batch + s->batch_size, (uint16_t)n);
+  s->batch_size += 2 + n;
+}
+
+/* Sends messages of the transfers, several at once, if the client takes them. */
 static void produce(struct stream_conn *c, struct instant now) {
   struct stream_server *s = c->server;
-  for (int i = 0; i < STREAM_MESSAGES_A_TURN && c->producers && !c->failed && !output_waits(c); i++) {
+  if (output_waits(c)) return;
+  assert(s->batch_size == 0);
+  while (c->producers && !c->failed && s->batch_size < STREAM_TURN_BYTES) {
     struct producer_node *p = c->producers;
-    assert(s->batch_size == 0);
-    size_t n = 0;
-    bool done = false;
-    if (!p->finished && p->producer.next(p->producer.arg, s->batch + 2, LIMIT_MESSAGE_BYTES, now, &n, &done) != ERR_OK) {
-      c->failed = true;
-      return;
-    }
-    p->finished |= done;
-    if (n) {
-      put_u16(s->batch, (uint16_t)n);
-      s->batch_size = 2 + n;
-      flush_batch(c, now);
-    }
+    if (!p->finished) produce_one(c, p, now);
     c->touched = true;
-    if (!p->finished) rotate(c);
-    else if (!output_waits(c) && !c->failed) end_producer(c, true, now);
+    if (!p->finished) {
+      rotate(c);
+      continue;
+    }
+    flush_batch(c, now);
+    if (!output_waits(c) && !c->failed) end_producer(c, true, now);
+    return;
   }
+  flush_batch(c, now);
 }
 
 /* ---- input ---- */

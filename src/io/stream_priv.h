@@ -21,7 +21,6 @@ enum {
   STREAM_TURN_BYTES = 32 << 10,                 /* with as many in responses a connection's turn is over */
   STREAM_BATCH_BYTES = STREAM_TURN_BYTES + STREAM_FRAME_BYTES, /* responses gathered for one send */
   STREAM_PRODUCERS = 8,                                        /* transfers of one connection; further questions wait */
-  STREAM_MESSAGES_A_TURN = 1,                                  /* of a transfer, before other connections get their turn */
 };
 
 enum stream_list { STREAM_IDLE, STREAM_READING, STREAM_WRITING, STREAM_LISTS };
