@@ -157,7 +157,10 @@ static enum err add_change(struct store_batch *b, struct zone_row *now, const st
   now->serial = c.serial_to;
   now->has_content = c.has_content;
   now->content = c.content;
-  if (!now->first_version) now->first_version = c.prev ? 0 : c.version;
+  if (!now->first_version && !c.prev) {
+    now->first_version = c.version;
+    now->first_seq = c.seq;
+  }
   now->history_bytes += c.body_size + strlen(c.author) + strlen(c.comment) + CHANGE_OVERHEAD_BYTES;
   b->changes++;
   return ERR_OK;
@@ -445,11 +448,7 @@ static enum err finish_files(struct store_batch *b) {
 /* Room in the store's tables for what follow() will put there. */
 static enum err reserve(struct store_batch *b) {
   struct store *s = b->store;
-  size_t stale = s->stale.count;
-  bool ok = true;
-  for (size_t i = 0; i < b->stale.count && ok; i++)
-    ok = id_list_add(&s->stale, b->stale.list[i]);
-  s->stale.count = stale;
+  bool ok = id_list_reserve(&s->stale, b->stale.count) && id_list_reserve(&s->sweep.dirty, b->count);
   for (size_t i = 0; i < b->written.count && ok; i++)
     ok = segment_get(&s->segments, b->written.list[i].number) != NULL;
   if (ok) ok = kept_reserve(&s->kept, b->kept.count);
@@ -491,6 +490,8 @@ static void follow(struct store_batch *b) {
     segment_count(s, &row->image, false);
     segment_count(s, &now->image, true);
     now->dirty = row->dirty || (now->head != row->head && !b->pending[i].created);
+    if (now->dirty && !row->dirty) s->sweep.dirty.list[s->sweep.dirty.count++] = now->id;
+    s->zones.deleted = s->zones.deleted + (now->state == STORE_ZONE_DELETED) - (row->state == STORE_ZONE_DELETED);
     *row = *now;
     retain_grown(s, row);
   }

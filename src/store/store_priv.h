@@ -186,11 +186,13 @@ struct zone_row {
   uint32_t expire_s;
   uint32_t serial;
   uint64_t first_version; /* of the oldest changeset there is; 0: not known (retain.c) */
+  uint64_t first_seq;     /* its number or less; 0: not known */
   uint64_t history_bytes; /* of its changesets and kept images, as far as they were counted */
   uint32_t pending;       /* 1 + index in the open batch; 0: not touched by it */
   uint8_t state;
   bool has_content;
   bool has_timer;
+  bool over;  /* it has more history than it may, and a pass is to come for it */
   bool dirty; /* the log's zone row is older than this */
 };
 
@@ -199,10 +201,12 @@ struct id_list {
   size_t count, capacity;
 };
 bool id_list_add(struct id_list *l, uint64_t id);
+bool id_list_reserve(struct id_list *l, size_t more);
 
 struct zone_table { /* ascending by id */
   struct zone_row *rows;
   size_t count, capacity;
+  size_t deleted; /* of them, those with that state */
 };
 
 struct zone_row *zones_find(const struct store *s, uint64_t id);
@@ -244,7 +248,8 @@ void kept_remove(struct kept_table *t, struct kept *k);
 
 enum { CHANGE_OVERHEAD_BYTES = 180 /* of a row, besides its body and texts */ };
 /* A zone's history has grown. */
-void retain_grown(struct store *s, const struct zone_row *row);
+void retain_grown(struct store *s, struct zone_row *row);
+void retain_settled(struct store *s, struct zone_row *row); /* no pass is to come for it any more */
 
 /* ---- change.c ---- */
 
@@ -303,20 +308,27 @@ struct store {
   bool timers_dirty;
 
   struct {
-    uint64_t mark;    /* zone rows of the log are right up to this seq */
-    uint64_t target;  /* the mark once the round is through; 0: no round */
-    size_t at;        /* next row of the round */
-    size_t step_from; /* rows written in the open transaction: step_from .. at */
-    bool done;        /* that ends the round */
+    uint64_t mark;        /* zone rows of the log are right up to this seq */
+    uint64_t target;      /* the mark once the round is through; 0: no round */
+    struct id_list dirty; /* zones whose rows are, in the order they came to be so */
+    size_t end;           /* of them, so many are the round's */
+    size_t at;            /* next one of the round */
+    size_t step_from;     /* those written in the open transaction: step_from .. at */
+    bool done;            /* that ends the round */
   } sweep;
 
   struct {
     struct store_retention keep; /* as given last */
     uint64_t at;                 /* rows up to this seq were looked at in this pass */
     uint64_t count_to;           /* rows up to this were there at the start and are counted by the first pass */
+    uint64_t from;               /* where the next pass for size begins; UINT64_MAX: none is wanted */
+    uint64_t looked;             /* rows looked at since the start */
+    size_t over;                 /* zones with more than they may */
+    int64_t aged_s;              /* when the last pass for age began */
     bool counted;                /* the first pass is done */
     bool running;                /* in the middle of a pass */
-    bool over;                   /* a zone has more than it may */
+    bool is_for_age;             /* which is one for age */
+    bool whole;                  /* a zone was forgotten: rows of it may be anywhere */
   } retain;
 };
 

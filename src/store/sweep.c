@@ -113,7 +113,7 @@ static enum err bury(struct store *s, const struct zone_row *row, struct store_e
 
 static enum err bury_deleted(struct store *s, int64_t before_s, struct id_list *buried, struct store_error *error) {
   enum err err = ERR_OK;
-  for (size_t i = 0; !err && i < s->zones.count; i++) {
+  for (size_t i = 0; !err && s->zones.deleted && i < s->zones.count; i++) {
     const struct zone_row *row = &s->zones.rows[i];
     int64_t at_s;
     if (row->state != STORE_ZONE_DELETED) continue;
@@ -137,19 +137,21 @@ static void forget_kept(struct store *s, uint64_t zone) {
 /* `buried` is ascending, as the table is. */
 static void forget_rows(struct store *s, const struct id_list *buried) {
   size_t kept = 0, next = 0;
+  if (!buried->count) return;
   for (size_t i = 0; i < s->zones.count; i++) {
     struct zone_row *row = &s->zones.rows[i];
     if (next < buried->count && buried->list[next] == row->id) {
       segment_count(s, &row->image, false);
       forget_kept(s, row->id);
+      retain_settled(s, row);
+      s->zones.deleted--;
+      s->retain.whole = true;
       next++;
       continue;
     }
     s->zones.rows[kept++] = *row;
   }
-  if (kept == s->zones.count) return;
   s->zones.count = kept;
-  s->sweep.target = s->sweep.at = s->sweep.step_from = 0; /* rows moved: the round begins again */
 }
 
 static enum err sweep_rows(struct store *s, int64_t before_s, struct store_error *error) {

@@ -1,22 +1,28 @@
 /* The zone table in memory, and how its heads get back to the log.
  *
  * A commit does not touch the zone's row in the log: that would be a random page a change. The row is written later by a sweep
- * that goes over the table in rounds, a few rows with each commit, and each round ends by moving the `mark`: every row is right up
- * to it, and may be newer. At start the rows are read, and then the changesets after the mark. */
+ * that goes over the changed ones in rounds, a few rows with each commit, and each round ends by moving the `mark`: every row is
+ * right up to it, and may be newer. At start the rows are read, and then the changesets after the mark. */
 #include "store/store_priv.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+bool id_list_reserve(struct id_list *l, size_t more) {
+  size_t capacity = l->capacity ? l->capacity : 64;
+  while (capacity < l->count + more)
+    capacity *= 2;
+  if (capacity == l->capacity) return true;
+  uint64_t *list = realloc(l->list, capacity * sizeof *list);
+  if (!list) return false;
+  l->list = list;
+  l->capacity = capacity;
+  return true;
+}
+
 bool id_list_add(struct id_list *l, uint64_t id) {
-  if (l->count == l->capacity) {
-    size_t capacity = l->capacity ? 2 * l->capacity : 64;
-    uint64_t *list = realloc(l->list, capacity * sizeof *list);
-    if (!list) return false;
-    l->list = list;
-    l->capacity = capacity;
-  }
+  if (!id_list_reserve(l, 1)) return false;
   l->list[l->count++] = id;
   return true;
 }
@@ -64,6 +70,7 @@ static enum err load_rows(struct store *s, struct store_error *error) {
       break;
     }
     row->state = (uint8_t)sqlite3_column_int(st, 1);
+    s->zones.deleted += row->state == STORE_ZONE_DELETED;
     row->head = (uint64_t)sqlite3_column_int64(st, 2);
     row->version = (uint64_t)sqlite3_column_int64(st, 3);
     row->serial = (uint32_t)sqlite3_column_int64(st, 4);
@@ -83,6 +90,10 @@ static enum err load_tail(struct store *s, struct store_error *error) {
     uint64_t seq = (uint64_t)sqlite3_column_int64(st, 0);
     struct zone_row *row = zones_find(s, (uint64_t)sqlite3_column_int64(st, 1));
     if (!row || seq <= row->head) continue;
+    if (!row->dirty && !id_list_add(&s->sweep.dirty, row->id)) {
+      err = store_fail(error, ERR_MEMORY, "out of memory for the zones of the store");
+      break;
+    }
     row->head = seq;
     row->version = (uint64_t)sqlite3_column_int64(st, 2);
     row->serial = (uint32_t)sqlite3_column_int64(st, 3);
@@ -172,13 +183,12 @@ enum err zones_load(struct store *s, struct store_error *error) {
   if (!err) err = load_snapshots(s, error);
   s->last_seq = last > feed ? last : feed;
   s->retain.count_to = s->last_seq;
+  s->retain.from = UINT64_MAX;
   if (s->zones.count && s->zones.rows[s->zones.count - 1].id > s->last_zone) s->last_zone = s->zones.rows[s->zones.count - 1].id;
   return err;
 }
 
 /* ---- sweeping ---- */
-
-enum { SWEEP_LOOK_ROWS = 16384 }; /* looked at in one step at most, when few of them are dirty */
 
 enum err zones_write_row(struct store *s, const struct zone_row *row, struct store_error *error) {
   uint8_t sum[SUM_BYTES], content[SUM_BYTES];
@@ -199,15 +209,18 @@ static enum err write_mark(struct store *s, struct store_error *error) {
 /* Rows that the open batch has changed are written as they were before it: that is what the mark promises, and they stay dirty. */
 enum err zones_sweep_step(struct store *s, size_t most, struct store_error *error) {
   enum err err = ERR_OK;
-  size_t written = 0, looked = 0;
-  if (!s->sweep.target) s->sweep.target = s->last_seq;
-  for (; !err && s->sweep.at < s->zones.count && written < most && looked < SWEEP_LOOK_ROWS; s->sweep.at++, looked++) {
-    const struct zone_row *row = &s->zones.rows[s->sweep.at];
-    if (!row->dirty) continue;
+  size_t written = 0;
+  if (!s->sweep.target) {
+    s->sweep.target = s->last_seq;
+    s->sweep.end = s->sweep.dirty.count;
+  }
+  for (; !err && s->sweep.at < s->sweep.end && written < most; s->sweep.at++) {
+    const struct zone_row *row = zones_find(s, s->sweep.dirty.list[s->sweep.at]);
+    if (!row || !row->dirty) continue; /* forgotten, or there twice */
     err = zones_write_row(s, row, error);
     written++;
   }
-  if (!err && s->sweep.at >= s->zones.count) {
+  if (!err && s->sweep.at >= s->sweep.end) {
     err = write_mark(s, error);
     s->sweep.done = !err;
   }
@@ -220,11 +233,16 @@ void zones_swept(struct store *s, bool committed) {
     s->sweep.done = false;
     return;
   }
-  for (size_t i = s->sweep.step_from; i < s->sweep.at; i++)
-    s->zones.rows[i].dirty = false;
+  for (size_t i = s->sweep.step_from; i < s->sweep.at; i++) {
+    struct zone_row *row = zones_find(s, s->sweep.dirty.list[i]);
+    if (row) row->dirty = false;
+  }
   s->sweep.step_from = s->sweep.at;
   if (!s->sweep.done) return;
   s->sweep.mark = s->sweep.target;
-  s->sweep.target = s->sweep.at = s->sweep.step_from = 0;
+  s->sweep.dirty.count -= s->sweep.end;
+  if (s->sweep.end)
+    memmove(s->sweep.dirty.list, s->sweep.dirty.list + s->sweep.end, s->sweep.dirty.count * sizeof *s->sweep.dirty.list);
+  s->sweep.target = s->sweep.end = s->sweep.at = s->sweep.step_from = 0;
   s->sweep.done = false;
 }

@@ -376,6 +376,51 @@ static void test_a_busy_zone_is_bounded(void **state) {
   test_directory_done(&d);
 }
 
+/* Rows that retention looked at for changes of one zone among so many, and those that are left. */
+static uint64_t looked_among(unsigned zones, int *left) {
+  enum { CHANGES = 6000, BODY = 600, MOST = 1 << 20 };
+  struct test_directory d;
+  struct store_error why;
+  struct store_batch *b;
+  char body[BODY + 1], name[32];
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  memset(body, 'x', BODY);
+  body[BODY] = 0;
+  for (unsigned i = 0; i < zones; i++) {
+    snprintf(name, sizeof name, "z%u.example.", i);
+    test_create(s, name, 1, 1);
+  }
+  uint64_t busy = test_create(s, "busy.example.", 1, 1);
+  store_close(s);
+  s = test_open(&d);
+  struct store_retention keep = {.age_s = 30 * DAY_S, .zone_bytes = MOST, .least = 16};
+  retain(s, &keep, NOW_S);
+  uint64_t before = s->retain.looked;
+  for (uint64_t v = 2; v <= CHANGES; v++) {
+    assert_int_equal(store_batch_begin(s, &b), ERR_OK);
+    struct store_change c = test_change(busy, v, body);
+    assert_int_equal(store_batch_delta(b, &c), ERR_OK);
+    assert_int_equal(store_batch_commit(b, &why), ERR_OK);
+    if (v % 500 == 0) compact(s, busy, "busy.example.", v);
+    for (bool more = store_retain_is_due(s); more;)
+      assert_int_equal(store_retain(s, &keep, NOW_S + 1, &more, &why), ERR_OK);
+  }
+  uint64_t looked = s->retain.looked - before;
+  *left = test_rows(s, "changeset") - (int)zones;
+  store_close(s);
+  test_directory_done(&d);
+  return looked;
+}
+
+static void test_a_change_costs_the_same_among_many(void **state) {
+  int left_few, left_many;
+  uint64_t few = looked_among(10, &left_few), many = looked_among(2000, &left_many);
+  assert_true(few > 0 && left_few < 2500);
+  assert_int_equal(left_many, left_few);
+  assert_int_equal(many, few);
+}
+
 static void test_held_segments_stay(void **state) {
   struct test_directory d;
   test_directory_make(&d);
@@ -406,6 +451,7 @@ int main(void) {
       cmocka_unit_test(test_age_and_the_least),
       cmocka_unit_test(test_kept_images_go_with_their_changes),
       cmocka_unit_test(test_a_busy_zone_is_bounded),
+      cmocka_unit_test(test_a_change_costs_the_same_among_many),
       cmocka_unit_test(test_held_segments_stay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
