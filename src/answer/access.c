@@ -47,16 +47,20 @@ static void stranger(const struct server *s, struct answer_job *job, const struc
   else access_outside(s, job);
 }
 
+static const char *text_of(const struct zone_entry *entry) {
+  return entry->ede_text ? entry->ede_text : "";
+}
+
 /* A zone that takes no updates from anybody says why. */
 static void prohibited(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
   bool explained = job->request.opcode == OPCODE_UPDATE && entry->state == ZONE_READY && entry->policy->update.count == 0;
-  reply_rcode(s, job, RCODE_REFUSED, EDE_PROHIBITED, explained ? entry->ede_text : "");
+  reply_rcode(s, job, RCODE_REFUSED, EDE_PROHIBITED, explained ? text_of(entry) : "");
 }
 
 static void not_ready(const struct server *s, struct answer_job *job, const struct zone_entry *entry) {
   int ede = entry->ede;
   if (ede == EDE_NONE) ede = entry->state == ZONE_NOT_LOADED ? EDE_NOT_READY : EDE_INVALID_DATA;
-  reply_rcode(s, job, RCODE_SERVFAIL, ede, entry->ede_text);
+  reply_rcode(s, job, RCODE_SERVFAIL, ede, text_of(entry));
 }
 
 /* The key without the label that is leftmost in text. Label ends are the only zeros of a key. */

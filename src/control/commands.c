@@ -235,8 +235,7 @@ static bool list_deleted(void *arg, const struct store_zone *s) {
   char name[NAME_TEXT_BYTES], at[TIME_TEXT_BYTES], until[TIME_TEXT_BYTES];
   struct name n;
   struct rd r = rd_make(s->name, s->name_size);
-  if (s->state != STORE_ZONE_DELETED || name_read_plain(&r, &n) || registry_find(&l->control->registry, s->name, s->name_size))
-    return true;
+  if (name_read_plain(&r, &n) || registry_find(&l->control->registry, s->name, s->name_size)) return true;
   name_text(&n, name);
   if (n.size > 1) name[strlen(name) - 1] = 0;
   time_text(s->deleted_at_s, at);
@@ -251,7 +250,7 @@ static bool list_deleted(void *arg, const struct store_zone *s) {
 static void list_deleted_zones(struct control *c, uint64_t token) {
   struct listing l = {.control = c, .zones = json_array()};
   struct store_error why;
-  enum err err = store_each_zone(c->store, list_deleted, &l, &why);
+  enum err err = store_deleted_zones(c->store, list_deleted, &l, &why);
   if (err) reply_error(c, token, why.what, "");
   else reply_json(c, token, json_pack("{s:b,s:O,s:s}", "ok", 1, "zones", l.zones, "text", buf_text(&l.text)));
   json_decref(l.zones);

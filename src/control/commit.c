@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { OWNER_TEXT_BYTES = 96 };
+
 /* The store has it. */
 static void take_durable(struct pipeline *p, struct pending *n) {
   struct zone_slot *z = n->zone;
@@ -170,17 +172,21 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   return err;
 }
 
-/* For whoever tries to update it all the same: the file's name, but not where it is. */
-static void say_who_owns(const struct zone_slot *z, struct zone_entry *e) {
+/* For whoever tries to update it all the same: the file's name, but not where it is. "": nothing is to be said. */
+static void say_who_owns(const struct zone_slot *z, char out[OWNER_TEXT_BYTES]) {
   struct buf path = {0};
-  if (slot_is_secondary(z) || config_zone_has_writers(z->config->options)) return;
+  out[0] = 0;
+  if (!z->snap || z->expired || slot_is_secondary(z) || config_zone_has_writers(z->config->options)) return;
   const char *file = config_zone_file(z->config, &path), *name = strrchr(file, '/');
-  if (file[0]) snprintf(e->ede_text, sizeof e->ede_text, "the zone is its file %.60s", name ? name + 1 : file);
+  if (file[0]) snprintf(out, OWNER_TEXT_BYTES, "the zone is its file %.60s", name ? name + 1 : file);
   buf_done(&path);
 }
 
 enum err slot_publish(struct control *c, struct zone_slot *z) {
-  struct zone_entry *e = calloc(1, sizeof *e);
+  char owner[OWNER_TEXT_BYTES];
+  say_who_owns(z, owner);
+  size_t owner_size = owner[0] ? strlen(owner) + 1 : 0;
+  struct zone_entry *e = calloc(1, sizeof *e + owner_size);
   if (!e) return ERR_MEMORY;
   e->id = z->id;
   e->policy = &z->plan->policy;
@@ -192,19 +198,19 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
     e->expires_mono_ns = z->expires_mono_ns;
     e->log_zone = z->durable ? z->store_id : 0;
     e->log_head = z->head;
-    say_who_owns(z, e);
+    if (owner_size) e->ede_text = memcpy(e->text, owner, owner_size);
   } else if (e->state == ZONE_EXPIRED) {
     e->ede = EDE_INVALID_DATA;
-    memcpy(e->ede_text, "zone expired", sizeof "zone expired");
+    e->ede_text = "zone expired";
   } else if (slot_is_secondary(z)) {
     e->ede = EDE_NOT_READY;
-    memcpy(e->ede_text, "not transferred yet", sizeof "not transferred yet");
+    e->ede_text = "not transferred yet";
   } else if (z->config->options->managed) {
     e->ede = EDE_NOT_READY;
-    memcpy(e->ede_text, "no content yet", sizeof "no content yet");
+    e->ede_text = "no content yet";
   } else {
     e->ede = EDE_INVALID_DATA;
-    memcpy(e->ede_text, "zone file not usable", sizeof "zone file not usable");
+    e->ede_text = "zone file not usable";
   }
   struct name name;
   slot_name(z, &name);

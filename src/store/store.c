@@ -88,6 +88,7 @@ static void let_go(struct store *s) {
   segment_table_done(&s->segments);
   free(s->zones.rows);
   free(s->stale.list);
+  free(s->sweep.dirty.list);
   free(s->kept.list);
   free(s->dir);
   if (s->segments_fd >= 0) close(s->segments_fd);
@@ -275,6 +276,15 @@ enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct stor
 enum err store_zones_named(struct store *s, const uint8_t *name, size_t size, bool (*f)(void *arg, const struct store_zone *z),
                            void *arg, struct store_error *error) {
   return each_zone(s, ST_ZONE_NAMED, DB_BLOB(name, size), f, arg, error);
+}
+
+enum err store_deleted_zones(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg,
+                             struct store_error *error) {
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && s->zones.deleted && i < s->zones.count; i++)
+    if (s->zones.rows[i].state == STORE_ZONE_DELETED)
+      err = each_zone(s, ST_ZONE_NUMBERED, DB_INT(s->zones.rows[i].id), f, arg, error);
+  return err;
 }
 
 struct store_stamp store_stamp(const struct store *s) {

@@ -82,6 +82,9 @@ struct store_zone {
  * changes, and must not begin a batch. */
 MUST_CHECK enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg,
                                     struct store_error *error);
+/* The same for those that are deleted: costs what they are, not what there is. */
+MUST_CHECK enum err store_deleted_zones(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg,
+                                        struct store_error *error);
 /* The same for all that have or had the name (wire form, lower case), oldest first. */
 MUST_CHECK enum err store_zones_named(struct store *s, const uint8_t *name, size_t size,
                                       bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error);

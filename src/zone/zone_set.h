@@ -32,11 +32,12 @@ struct zone_entry {
   const struct zone_snap *snap; /* one reference; NULL if not ready */
   const struct zone_policy *policy;
   int ede;                  /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
-  char ede_text[96];        /* or, of a ready zone that nobody may update, why not */
+  const char *ede_text;     /* or, of a ready zone that nobody may update, why not; NULL: nothing. Static, or `text` */
   uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
   uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
   uint64_t log_zone;        /* the store's number of the zone, 0: this version is not in the log */
   uint64_t log_head;        /* seq of the changeset that made this version: where history is read from */
+  char text[];
 };
 
 struct zone_set;

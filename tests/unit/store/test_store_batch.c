@@ -395,6 +395,38 @@ static void versions_go_on_over_delete_and_create(void **state) {
   tear_down(&f);
 }
 
+static bool note_deleted(void *arg, const struct store_zone *z) {
+  struct buf *out = arg;
+  assert_int_equal(z->state, STORE_ZONE_DELETED);
+  buf_printf(out, "%llu at %lld ", (unsigned long long)z->id, (long long)z->deleted_at_s);
+  return true;
+}
+
+static void expect_deleted(struct store *s, const char *expected) {
+  struct buf list = {0};
+  assert_int_equal(store_deleted_zones(s, note_deleted, &list, NULL), ERR_OK);
+  assert_string_equal(buf_text(&list), expected);
+  buf_done(&list);
+}
+
+static void deleted_zones_are_listed(void **state) {
+  struct fixture f;
+  set_up(&f);
+  uint64_t a = test_create(f.s, "a.example.", 1, 2), b = test_create(f.s, "b.example.", 1, 2);
+  expect_deleted(f.s, "");
+  set_state(&f, a, STORE_ZONE_DELETED, 1000, ERR_OK);
+  set_state(&f, b, STORE_ZONE_DELETED, 2000, ERR_OK);
+  expect_deleted(f.s, "1 at 1000 2 at 2000 ");
+  set_state(&f, a, STORE_ZONE_LIVE, 0, ERR_OK);
+  expect_deleted(f.s, "2 at 2000 ");
+  crash_and_open(&f);
+  expect_deleted(f.s, "2 at 2000 ");
+  assert_int_equal(store_sweep(f.s, 2001, NULL), ERR_OK);
+  expect_deleted(f.s, "");
+  assert_int_equal(f.s->zones.deleted, 0);
+  tear_down(&f);
+}
+
 static bool begin_inside(void *arg, const struct store_zone *z) {
   struct store *s = arg;
   struct store_batch *b;
@@ -424,6 +456,7 @@ int main(void) {
       cmocka_unit_test(a_damaged_change_is_named),
       cmocka_unit_test(versions_go_on_over_delete_and_create),
       cmocka_unit_test(no_batch_while_zones_are_read),
+      cmocka_unit_test(deleted_zones_are_listed),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
