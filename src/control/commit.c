@@ -205,6 +205,9 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
   } else if (slot_is_secondary(z)) {
     e->ede = EDE_NOT_READY;
     e->ede_text = "not transferred yet";
+  } else if (z->head) {
+    e->ede = EDE_INVALID_DATA;
+    e->ede_text = "zone content not readable";
   } else if (z->config->options->managed) {
     e->ede = EDE_NOT_READY;
     e->ede_text = "no content yet";

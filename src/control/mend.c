@@ -1,6 +1,6 @@
 /* An image that was opened at a start is proven after it, a millisecond at a time, while zones are answered (zone/image.h). What is
  * found damaged, by that or by whoever reads it, is not answered from that moment on; the zone comes back from what the store has
- * besides it, or from its file, or from its primary. */
+ * besides it, or from its file if that is all the zone has, or from its primary. */
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "zone/image.h"

@@ -2,6 +2,7 @@
  * the file seeds it: once the log goes its own way, the store keeps the file's content as it was read, and what has changed in the
  * file since then is merged in (merge.h), or all of it refused. No seed: the log is as the file was. */
 #include "base/log.h"
+#include "base/mutation.h"
 #include "control/control_priv.h"
 #include "control/merge.h"
 #include "control/serial.h"
@@ -139,11 +140,20 @@ static bool same_content(const struct zone_snap *a, const struct zone_snap *b) {
   return same;
 }
 
+static const char unread_hint[] = "restart when the disk is well again, or `tandem rebuild ZONE`, or restore a backup; "
+                                  "`tandem reload ZONE --force` takes the file, without what came after it";
+
 /* What the zone becomes by its file. */
 static enum err settle(struct control *c, struct zone_slot *z, const struct zone_snap *head, bool force, struct merging *m,
                        struct zone_snap *file, struct zone_snap **out) {
   bool known = z->source && z->source_size; /* else what the zone has came another way, and not from this file */
-  bool law = force || !head || !config_zone_has_writers(z->config->options) || (known && !z->departed);
+  bool empty = !head && (!z->head || MUTATION(FILE_FOR_LOG));
+  bool law = force || empty || !config_zone_has_writers(z->config->options) || (known && !z->departed);
+  if (!law && !head) {
+    diag_add(m->diags, SEVERITY_ERROR, (struct place){m->path, 0, 0}, "unread", unread_hint,
+             "the zone has changes that did not come from this file, and what the store has of it can't be read");
+    return ERR_FORMAT;
+  }
   if (!law && z->departed) return merge(c, m, head, file, out);
   if (!law && !same_content(file, head)) {
     diag_add(m->diags, SEVERITY_ERROR, (struct place){m->path, 0, 0}, "conflict", force_hint,
@@ -197,10 +207,14 @@ static enum err read_file(struct control *c, struct pipeline *p, struct zone_slo
   return err;
 }
 
+static const char managed_empty[] = "it has no content yet: `tandem import ZONE FILE` or `tandem edit ZONE` gives it some";
+static const char managed_unread[] = "what the store has of it can't be read: restart when the disk is well again, or `tandem "
+                                     "rebuild ZONE`, `tandem import ZONE FILE`, or restore a backup";
+
 enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, bool *refused, struct buf *note) {
   struct buf scratch = {0};
   if (z->config->options->managed) {
-    if (!z->snap) slot_trouble(z, "it has no content yet: `tandem import ZONE FILE` or `tandem edit ZONE` gives it some");
+    if (!z->snap) slot_trouble(z, z->head ? managed_unread : managed_empty);
     return ERR_OK;
   }
   const char *path = config_zone_file(z->config, &scratch);

@@ -212,6 +212,8 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   if (z->direct && wanted) prove_direct(s, z, serial, now);
   if (state != INCOMING_FAILED && has_serial && !wanted) {
     refuse_serial(s, z, serial, now);
+  } else if (state == INCOMING_DONE && incoming_kind(x->incoming) == INCOMING_NOTHING) { /* the zone has expired: any will do */
+    transfer_failed(s, z, "answered our IXFR with a SOA that is not newer than ours, though its SOA answer said so", now);
   } else if (state == INCOMING_FAILED) {
     struct xfr_what what;
     xfr_what_set(&what, "%s", incoming_what(x->incoming));

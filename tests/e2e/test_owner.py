@@ -56,6 +56,29 @@ def test_file_and_updates(lab):
     t.stop()
 
 
+def test_a_log_that_can_not_be_read(lab):
+    """The file would lose what was acknowledged: the zone is not served until somebody decides, or the disk is well again."""
+    t = primary(lab, extra=WWW)
+    assert rcode(t, text_update("dyn", "x")) == "NOERROR"
+    t.stop()
+    segments = t.dir / "state" / "segments"
+    segments.rename(t.dir / "aside")
+    t.start()
+    r = t.ask(f"www.{ZONE}", "TXT")
+    assert r.rcode() == dns.rcode.SERVFAIL and "zone content not readable" in r.options[0].to_text(), r
+    trouble = t.status(ZONE)["trouble"]
+    assert "can't be read" in trouble and "--force" in trouble and "rebuild" in trouble, trouble
+    assert "store-damaged" in t.log() and "zone-refused" in t.log()
+    assert rcode(t, text_update("dyn", "y")) == "SERVFAIL"
+    t.reload(check=1)
+    t.stop()
+    segments.rmdir()
+    (t.dir / "aside").rename(segments)
+    t.start()
+    assert texts(t, f"dyn.{ZONE}") == ["x"] and "trouble" not in t.status(ZONE)
+    t.stop()
+
+
 def test_edit(lab):
     t = primary(lab, extra=WWW)
     r = edit(t, ZONE, script='sed -i s/one/two/ "$1"', answers="y\n")

@@ -339,6 +339,54 @@ static void test_template_gone_at_start(void **state) {
   house_done(&h);
 }
 
+static void move_segments(const struct house *h, bool away) {
+  char there[TEST_PATH_BYTES], aside[TEST_PATH_BYTES];
+  snprintf(there, sizeof there, "%.60s/state/segments", h->dir.root);
+  snprintf(aside, sizeof aside, "%.60s/aside", h->dir.root);
+  if (!away) assert_int_equal(rmdir(there), 0);
+  assert_int_equal(away ? rename(there, aside) : rename(aside, there), 0);
+}
+
+static void start_without_segments(struct house *h) {
+  house_stop(h);
+  move_segments(h, true);
+  house_start(h);
+}
+
+/* What was acknowledged is not given up for the file that seeded it because the disk can't be read now. */
+static void test_a_log_that_can_not_be_read(void **state) {
+  struct house h;
+  begin(&h, SEEDED ", {name: b.example, managed: true}", "www 60 IN A 192.0.2.1\n");
+  give(&h, true, IMPORT("b.example") TEXT("7", ""));
+  edit(&h, "dyn", 0, 9);
+  start_without_segments(&h);
+  assert_int_equal(house_serial(&h, A), NOT_SERVED);
+  HAS(slot_wrong(house_slot(&h, A)), "what the store has of it can't be read");
+  HAS(slot_wrong(house_slot(&h, "b.example.")), "what the store has of it can't be read");
+  HAS(reload(&h, false, false), "--force");
+  assert_int_equal(house_serial(&h, A), NOT_SERVED);
+  house_stop(&h);
+  move_segments(&h, false);
+  house_start(&h);
+  expect(&h, "dyn", "9");
+  assert_null(slot_wrong(house_slot(&h, A)));
+  assert_int_equal(house_serial(&h, "b.example."), 7);
+  start_without_segments(&h);
+  HAS(reload(&h, true, true), "serial 3 is served");
+  expect(&h, "dyn", "");
+  house_done(&h);
+}
+
+/* A file that alone changes the zone is all that it needs. */
+static void test_a_file_for_a_log_that_can_not_be_read(void **state) {
+  struct house h;
+  begin(&h, BY_FILE, "www 60 IN A 192.0.2.1\n");
+  start_without_segments(&h);
+  assert_int_equal(house_serial(&h, A), 1);
+  expect(&h, "www", "1");
+  house_done(&h);
+}
+
 /* ---- write-back ---- */
 
 #define WRITTEN "{name: a.example, file: a.zone, editable: true, write-back: 5}"
@@ -460,6 +508,8 @@ int main(void) {
       cmocka_unit_test(test_import),
       cmocka_unit_test(test_zones_at_run_time),
       cmocka_unit_test(test_template_gone_at_start),
+      cmocka_unit_test(test_a_log_that_can_not_be_read),
+      cmocka_unit_test(test_a_file_for_a_log_that_can_not_be_read),
       cmocka_unit_test(test_write_back),
       cmocka_unit_test(test_write_back_of_a_file_changed_by_hand),
       cmocka_unit_test(test_write_back_that_the_store_missed),

@@ -455,6 +455,40 @@ static void test_expired_and_lower(void **state) {
   stage_done(&s);
 }
 
+/* To our IXFR nothing but its SOA of our serial; to an AXFR the zone. */
+static bool says_nothing_new(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  struct message_writer w;
+  struct name apex = name_of(ZONE);
+  uint8_t soa[600];
+  uint16_t id = get_u16(bytes);
+  if (p->axfr_asked) return true;
+  size_t n = make_soa(&apex, OURS, 3600, 10, 360000, soa);
+  message_start(&w, bytes, LIMIT_MESSAGE_BYTES, id, FLAG_QR | FLAG_AA);
+  assert_true(message_put_question(&w, &apex, RR_IXFR, CLASS_IN));
+  assert_true(message_put_rr(&w, SECTION_ANSWER, apex.octets, RR_SOA, CLASS_IN, 5, soa, n));
+  *size = message_finish(&w, 0);
+  return true;
+}
+
+static void test_expired_and_nothing_new(void **state) {
+  struct stage s;
+  first(&s, 1);
+  s.p1.host.presence = FAKE_SILENT;
+  stage_run_ms(&s, 370000u * 1000u);
+  assert_true(s.o.zones[0].expired);
+  s.p1.host.presence = FAKE_UP;
+  s.p1.axfr_asked = 0;
+  s.p1.soa_serial_off = 5;
+  s.p1.gives_changes = false;
+  s.p1.habit = says_nothing_new;
+  stage_run_ms(&s, 11000);
+  assert_int_equal(s.p1.ixfr_asked, 1);
+  assert_int_equal(s.p1.axfr_asked, 1); /* of an expired zone any serial is taken, as a whole */
+  check_same(&s, OURS);
+  assert_false(s.o.zones[0].expired);
+  stage_done(&s);
+}
+
 static void lie(void *arg, struct fake_primary *p, struct fake_ixfr *x) {
   for (size_t i = 0; i < x->count; i++)
     if (x->rrs[i].type == RR_A) x->rrs[i].rdata[0] ^= x->rrs[i].rdata[0] == 192 && i + 2 == x->count ? 1 : 0;
@@ -502,6 +536,7 @@ int main(void) {
       cmocka_unit_test(test_remembers_for_a_while),
       cmocka_unit_test(test_failure_of_both_is_not_remembered),
       cmocka_unit_test(test_expired_and_lower),
+      cmocka_unit_test(test_expired_and_nothing_new),
       cmocka_unit_test(test_zonemd),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
