@@ -29,7 +29,7 @@ static bool key_is_under(const uint8_t *key, size_t size, const uint8_t *ancesto
  * addresses of targets whose names may be compressed point there. */
 static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t message_at, struct sought *sought) {
   const struct zone_lookup *here = r->lookup;
-  size_t apex_size = resolve_key_prefix(here->key, zone_apex(here->snap)->labels);
+  size_t apex_size = zone_node_key_size(here->snap, zone_apex_node(here->snap));
   struct zone_lookup *lookups[TARGETS_MAX];
   unsigned n = 0;
   int names_at = rr_compress_offset(set->type);
@@ -41,9 +41,7 @@ static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t messa
     size_t rdata_at = message_rdata_at(&r->writer, message_at, &message_at);
     t->written_at = names_at >= 0 ? rdata_at + (size_t)names_at : 0;
     if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
-    struct name name;
-    name_from_wire(t->wire, &name);
-    size_t key_size = name_key(&name, t->key);
+    size_t key_size = name_key_wire(t->wire, t->key);
     if (!key_is_under(t->key, key_size, here->key, apex_size)) continue;
     t->lookup.snap = here->snap;
     t->lookup.key = t->key;

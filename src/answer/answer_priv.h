@@ -12,16 +12,16 @@
 
 #include "answer/answer.h"
 
-/* The closest encloser of the last NSEC3 proof of a batch. Most that follow have the same one, and its hash and that of the
- * wildcard below it need not be made again. */
+/* The closest encloser of the last proof of a batch. Most that follow have the same one, and what proves that it is there and that
+ * there is no wildcard below it need not be found again. */
 struct encloser {
   const struct zone_snap *snap; /* NULL: none yet */
   const uint8_t *key;           /* of the encloser that the look-up found: where the search began; a query's of this batch */
   size_t key_size;
-  unsigned labels;              /* of the provable one */
+  unsigned labels;              /* with NSEC3: of the provable one */
   const struct zone_node *node; /* its NSEC3; NULL: it has none */
-  bool has_wildcard;
-  const struct zone_node *wildcard; /* the NSEC3 that matches or covers the wildcard */
+  bool has_node, has_wildcard;  /* they were looked for */
+  const struct zone_node *wildcard; /* the NSEC or NSEC3 that matches or covers the wildcard */
 };
 
 struct server { /* what a batch is answered with */
@@ -36,6 +36,8 @@ struct query {
   struct answer_job *job;
   const struct zone_entry *entry;
   struct zone_lookup lookup; /* lookup.key == key */
+  struct zone_cover cover;   /* what covers or matches the name, as far as denial_prepare saw that it will be wanted; else no snap */
+  uint8_t hash[NSEC3_HASH_BYTES];
   uint8_t key[NAME_KEY_BYTES];
 };
 
@@ -82,6 +84,7 @@ struct reply {
   const struct zone_node *answer_node; /* owner of the last RRset of the answer section, if that may want additional data */
   struct zone_rrset answer_set;        /* that RRset; unset if answer_node is NULL */
   size_t answer_at;                    /* where its first record stands */
+  size_t link_at; /* where the CNAME record stands that leads to the name in hand */
   unsigned links;
   unsigned proof_count;
   struct zone_lookup next;
@@ -147,6 +150,8 @@ size_t resolve_key_prefix(const uint8_t *key, unsigned labels);
 
 /* ---- denial.c: what proves that there is nothing else; pushed onto r->proofs ---- */
 
+/* Looks up in lockstep what most of a batch's proofs will want. */
+void denial_prepare(const struct server *s, struct query *const *queries, size_t count);
 /* ERR_LIMIT: NSEC3 with too many iterations. A zone that is not signed needs no proof. */
 MUST_CHECK enum err denial_name(struct reply *r);                                    /* NXDOMAIN */
 MUST_CHECK enum err denial_type(struct reply *r);                                    /* the name is there, the type is not */

@@ -132,6 +132,7 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   if (left == 0) return;
   find_zones(&server, open, left);
   left = choose_zones(&server, open, left);
+  denial_prepare(&server, open, left);
   struct reply reply;
   for (size_t i = 0; i < left; i++)
     resolve(&reply, &server, open[i]);

@@ -1,9 +1,9 @@
 /* Proofs of what is not there: NSEC (RFC 4035 §3.1.3) and NSEC3 (RFC 5155 §7.2).
  *
- * Each function pushes the fewest records that prove it; one record that proves several things stands once. */
+ * Each function pushes the fewest records that prove it; one record that proves several things stands once. What names of a batch
+ * have in common, their closest encloser and its wildcard, is found once; what each has of its own is found in lockstep
+ * (denial_prepare), and one by one for the links of chains and what is rare. */
 #include "answer/answer_priv.h"
-
-#include <assert.h>
 
 static void push(struct reply *r, const struct zone_node *node, uint16_t type) {
   if (!node) return; /* the zone's chain is broken; what there is goes out */
@@ -13,118 +13,188 @@ static void push(struct reply *r, const struct zone_node *node, uint16_t type) {
   r->proofs[r->proof_count++] = (struct proof){r->lookup->snap, node, type};
 }
 
+/* A name of which something is proved. */
+struct denied {
+  const struct server *server;
+  const struct query *query;
+  const struct zone_lookup *lookup; /* of the query, or of a link of its chain */
+  const struct name *name;
+};
+
+static struct denied denied_of(const struct reply *r, const struct name *name) {
+  return (struct denied){r->server, r->query, r->lookup, name};
+}
+
+/* What denial_prepare found for the name in hand; NULL: nothing. */
+static const struct zone_cover *prepared(const struct reply *r) {
+  const struct query *q = r->query;
+  return r->lookup == &q->lookup && q->cover.snap ? &q->cover : NULL;
+}
+
+/* What is known of the closest encloser that is `key_size` octets of the key. Keys of a batch's questions stay until its end, so it is
+ * kept in the batch; for the links of a chain it goes into `own`. */
+static struct encloser *encloser_of(const struct denied *d, size_t key_size, struct encloser *own) {
+  struct encloser *e = d->lookup == &d->query->lookup ? d->server->encloser : own;
+  const uint8_t *key = d->lookup->key;
+  if (e == own || e->snap != d->lookup->snap || e->key_size != key_size || memcmp(e->key, key, key_size) != 0)
+    *e = (struct encloser){.snap = d->lookup->snap, .key = key, .key_size = key_size};
+  return e;
+}
+
 /* ---- NSEC ---- */
 
-static void push_nsec(struct reply *r, const uint8_t *key, size_t key_size) {
-  push(r, zone_nsec_cover(r->lookup->snap, key, key_size), RR_NSEC);
+static bool has_nsec(const struct zone_node *node) {
+  struct zone_rrset set;
+  return node && zone_find_rrset(node, RR_NSEC, &set) && set.count;
 }
 
 static void push_nsec_name(struct reply *r) {
-  push_nsec(r, r->lookup->key, r->lookup->key_size);
+  const struct zone_lookup *here = r->lookup;
+  const struct zone_cover *cover = prepared(r);
+  if (has_nsec(here->found.node)) push(r, here->found.node, RR_NSEC);
+  else push(r, cover ? cover->node : zone_nsec_cover(here->snap, here->key, here->key_size), RR_NSEC);
 }
 
 /* The NSEC that matches or covers the wildcard below the closest encloser. */
 static void push_nsec_wildcard(struct reply *r) {
-  uint8_t key[NAME_KEY_BYTES];
-  size_t size = resolve_key_prefix(r->lookup->key, r->lookup->found.encloser_labels);
-  if (size + 2 > sizeof key) return;
-  memcpy(key, r->lookup->key, size);
-  key[size++] = '*';
-  key[size++] = 0;
-  push_nsec(r, key, size);
+  struct denied d = denied_of(r, r->qname);
+  struct encloser own, *e = encloser_of(&d, r->lookup->found.encloser_key_size, &own);
+  if (!e->has_wildcard) {
+    uint8_t key[NAME_KEY_BYTES];
+    memcpy(key, e->key, e->key_size);
+    memcpy(key + e->key_size, "*", 2);
+    e->wildcard = zone_nsec_cover(e->snap, key, e->key_size + 2);
+    e->has_wildcard = true;
+  }
+  push(r, e->wildcard, RR_NSEC);
 }
 
 /* ---- NSEC3 ---- */
 
-/* A name in lower case with the start of each of its ancestors: NSEC3 hashes them one by one. */
-struct hashed_name {
-  const struct zone_snap *snap;
-  struct zone_nsec3 parameters;
-  struct name name;
-  uint8_t offsets[LIMIT_NAME_LABELS]; /* offsets[i]: without the i leftmost labels */
-};
-
-static enum err nsec3_open(struct reply *r, const struct name *name, struct hashed_name *out) {
-  out->snap = r->lookup->snap;
-  if (!zone_nsec3_parameters(out->snap, &out->parameters)) return ERR_NOT_FOUND;
-  if (out->parameters.iterations > LIMIT_NSEC3_ITERATIONS) return ERR_LIMIT;
-  out->name = *name;
-  name_lower(&out->name);
-  uint8_t at = 0;
-  for (unsigned i = 0; i <= name->labels; i++) {
-    out->offsets[i] = at;
-    at = (uint8_t)(at + 1 + name->octets[at]);
-  }
-  return ERR_OK;
+static enum err nsec3_affordable(const struct zone_snap *snap) {
+  struct zone_nsec3 p;
+  return zone_nsec3_parameters(snap, &p) && p.iterations > LIMIT_NSEC3_ITERATIONS ? ERR_LIMIT : ERR_OK;
 }
 
-static const struct zone_node *nsec3_of(const struct hashed_name *h, const uint8_t *wire, size_t size, bool *match) {
+/* The hash of the ancestor of `labels` labels, or of the wildcard below it. */
+static void hash_of(const struct zone_snap *snap, const struct name *name, unsigned labels, bool wildcard,
+                    uint8_t hash[NSEC3_HASH_BYTES]) {
+  struct zone_nsec3 p;
+  uint8_t wire[LIMIT_NAME_BYTES + 2] = {1, '*'}, *to = wire + (wildcard ? 2 : 0);
+  size_t at = 0, size;
+  for (unsigned i = labels; i < name->labels; i++)
+    at += name->octets[at] + 1u;
+  size = name->size - at;
+  for (size_t i = 0; i < size; i++)
+    to[i] = ascii_lower(name->octets[at + i]);
+  if (!zone_nsec3_parameters(snap, &p)) p = (struct zone_nsec3){0};
+  nsec3_hash(wire, (size_t)(to - wire) + size, p.salt, p.salt_size, p.iterations, hash);
+}
+
+/* The NSEC3 matching or covering it. */
+static const struct zone_node *nsec3_of(const struct denied *d, unsigned labels, bool wildcard, bool *match) {
   uint8_t hash[NSEC3_HASH_BYTES];
-  nsec3_hash(wire, size, h->parameters.salt, h->parameters.salt_size, h->parameters.iterations, hash);
-  return zone_nsec3_find(h->snap, hash, match);
+  hash_of(d->lookup->snap, d->name, labels, wildcard, hash);
+  return zone_nsec3_find(d->lookup->snap, hash, match);
 }
 
-/* The NSEC3 matching or covering the ancestor of `labels` labels. */
-static const struct zone_node *nsec3_ancestor(const struct hashed_name *h, unsigned labels, bool *match) {
-  uint8_t at = h->offsets[h->name.labels - labels];
-  return nsec3_of(h, h->name.octets + at, h->name.size - at, match);
-}
-
-static const struct zone_node *nsec3_wildcard(const struct hashed_name *h, unsigned labels) {
-  uint8_t wire[LIMIT_NAME_BYTES + 2] = {1, '*'};
-  uint8_t at = h->offsets[h->name.labels - labels];
-  size_t size = h->name.size - (size_t)at;
-  memcpy(wire + 2, h->name.octets + at, size);
-  bool match;
-  return nsec3_of(h, wire, size + 2, &match);
-}
-
-/* From `labels` upwards to the first ancestor that has an NSEC3, RFC 5155 §7.2.1. Keys of a batch's questions stay until its end,
- * so what is found for them is kept in the batch; for the links of a chain it goes into `own`. */
-static struct encloser *find_encloser(struct reply *r, const struct hashed_name *h, unsigned labels, struct encloser *own) {
-  struct encloser *e = r->lookup == &r->query->lookup ? r->server->encloser : own;
-  const uint8_t *key = r->lookup->key;
-  size_t key_size = resolve_key_prefix(key, labels);
-  if (e != own && e->snap == h->snap && e->key_size == key_size && memcmp(e->key, key, key_size) == 0) return e;
-  *e = (struct encloser){.snap = h->snap, .key = key, .key_size = key_size};
-  unsigned apex = zone_apex(h->snap)->labels;
-  for (;; labels--) {
+/* From `labels` upwards to the first ancestor that has an NSEC3, RFC 5155 §7.2.1. */
+static struct encloser *provable_encloser(const struct denied *d, unsigned labels, size_t key_size, struct encloser *own) {
+  struct encloser *e = encloser_of(d, key_size, own);
+  if (e->has_node) return e;
+  unsigned apex = zone_apex(e->snap)->labels;
+  for (e->labels = labels;; e->labels--) {
     bool match = false;
-    const struct zone_node *node = nsec3_ancestor(h, labels, &match);
-    if (!match && labels > apex) continue;
+    const struct zone_node *node = nsec3_of(d, e->labels, false, &match);
     if (match) e->node = node;
-    break;
+    if (match || e->labels <= apex) break;
   }
-  e->labels = labels;
+  e->has_node = true;
   return e;
 }
 
-/* The closest (provable) encloser proof, RFC 5155 §7.2.1. */
-static struct encloser *push_encloser(struct reply *r, const struct hashed_name *h, unsigned labels, struct encloser *own) {
-  struct encloser *e = find_encloser(r, h, labels, own);
+static struct encloser *found_encloser(const struct denied *d, struct encloser *own) {
+  const struct zone_answer *f = &d->lookup->found;
+  return provable_encloser(d, f->encloser_labels, f->encloser_key_size, own);
+}
+
+/* The next closer name has no NSEC3 of its own. */
+static void push_next_closer(struct reply *r, const struct denied *d, unsigned encloser_labels) {
+  bool match;
+  if (encloser_labels < d->name->labels) push(r, nsec3_of(d, encloser_labels + 1, false, &match), RR_NSEC3);
+}
+
+/* The closest (provable) encloser proof, and what proves that there is no wildcard, or what it has not (RFC 5155 §7.2.1, §7.2.2,
+ * §7.2.5). */
+static void push_encloser_and_wildcard(struct reply *r) {
+  struct denied d = denied_of(r, r->qname);
+  struct encloser own, *e = found_encloser(&d, &own);
+  const struct zone_cover *cover = prepared(r);
+  bool match;
   push(r, e->node, RR_NSEC3);
-  if (e->labels < h->name.labels) {
-    bool match;
-    push(r, nsec3_ancestor(h, e->labels + 1, &match), RR_NSEC3);
-  }
-  return e;
-}
-
-/* The same and what proves that there is no wildcard, or what it has not (RFC 5155 §7.2.2, §7.2.5). */
-static void push_encloser_and_wildcard(struct reply *r, const struct hashed_name *h) {
-  struct encloser own, *e = push_encloser(r, h, r->lookup->found.encloser_labels, &own);
-  if (!e->has_wildcard) e->wildcard = nsec3_wildcard(h, e->labels);
+  if (cover) push(r, cover->node, RR_NSEC3);
+  else push_next_closer(r, &d, e->labels);
+  if (!e->has_wildcard) e->wildcard = nsec3_of(&d, e->labels, true, &match);
   e->has_wildcard = true;
   push(r, e->wildcard, RR_NSEC3);
 }
 
 /* A name that exists; without an NSEC3 of its own it lies in an opt-out span (RFC 5155 §7.2.4, §7.2.7). */
-static void push_existing(struct reply *r, const struct hashed_name *h) {
-  bool match;
-  const struct zone_node *node = nsec3_ancestor(h, h->name.labels, &match);
+static void push_existing(struct reply *r, const struct name *name, const struct zone_cover *cover) {
+  struct denied d = denied_of(r, name);
+  bool match = cover && cover->match;
+  const struct zone_node *node = cover ? cover->node : nsec3_of(&d, name->labels, false, &match);
+  if (node && match) {
+    push(r, node, RR_NSEC3);
+    return;
+  }
+  if (name->labels <= zone_apex(r->lookup->snap)->labels) return;
+  unsigned above = name->labels - 1u;
+  struct encloser own, *e = provable_encloser(&d, above, resolve_key_prefix(r->lookup->key, above), &own);
+  push(r, e->node, RR_NSEC3);
+  push_next_closer(r, &d, e->labels);
+}
+
+/* ---- ahead of the answers ---- */
+
+/* Whether the name has what was asked, or an alias: no proof is wanted. */
+static bool has_answer(const struct zone_node *node, uint16_t qtype) {
+  struct zone_rrset set;
+  return qtype == RR_ANY || qtype == RR_RRSIG || zone_find_rrset(node, qtype, &set) || zone_find_rrset(node, RR_CNAME, &set);
+}
+
+/* The NSEC3 of the name, if it is there, else that of the next closer name. */
+static bool prepare_nsec3(const struct server *s, struct query *q) {
+  const struct zone_answer *f = &q->lookup.found;
+  const struct request *req = &q->job->request;
+  struct denied d = {s, q, &q->lookup, &req->qname};
   struct encloser own;
-  if (node && match) push(r, node, RR_NSEC3);
-  else if (h->name.labels > zone_apex(h->snap)->labels) push_encloser(r, h, h->name.labels - 1u, &own);
+  if (nsec3_affordable(q->lookup.snap) || (f->node && has_answer(f->node, req->qtype)) || f->wildcard) return false;
+  unsigned labels = f->exists ? req->qname.labels : found_encloser(&d, &own)->labels + 1;
+  hash_of(q->lookup.snap, &req->qname, labels, false, q->hash);
+  q->cover = (struct zone_cover){.snap = q->lookup.snap, .hash = q->hash};
+  return true;
+}
+
+/* The NSEC that covers a name without records. */
+static bool prepare_nsec(struct query *q) {
+  if (q->lookup.found.node) return false;
+  q->cover = (struct zone_cover){.snap = q->lookup.snap, .key = q->key, .key_size = q->lookup.key_size};
+  return true;
+}
+
+void denial_prepare(const struct server *s, struct query *const *queries, size_t count) {
+  struct zone_cover *covers[LIMIT_BATCH];
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++) {
+    struct query *q = queries[i];
+    const struct zone_snap *snap = q->lookup.snap;
+    const struct zone_answer *f = &q->lookup.found;
+    q->cover.snap = NULL;
+    if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->cut || f->dname) continue;
+    if (zone_has_nsec3(snap) ? prepare_nsec3(s, q) : prepare_nsec(q)) covers[n++] = &q->cover;
+  }
+  if (n) zone_cover_batch(covers, n);
 }
 
 /* ---- by what is to be proved ---- */
@@ -139,11 +209,9 @@ enum err denial_name(struct reply *r) {
     push_nsec_wildcard(r);
     return ERR_OK;
   }
-  struct hashed_name h;
-  enum err e = nsec3_open(r, r->qname, &h);
-  if (e) return e;
-  push_encloser_and_wildcard(r, &h);
-  return ERR_OK;
+  enum err e = nsec3_affordable(r->lookup->snap);
+  if (!e) push_encloser_and_wildcard(r);
+  return e;
 }
 
 enum err denial_type(struct reply *r) {
@@ -151,11 +219,9 @@ enum err denial_type(struct reply *r) {
     push_nsec_name(r);
     return ERR_OK;
   }
-  struct hashed_name h;
-  enum err e = nsec3_open(r, r->qname, &h);
-  if (e) return e;
-  push_existing(r, &h);
-  return ERR_OK;
+  enum err e = nsec3_affordable(r->lookup->snap);
+  if (!e) push_existing(r, r->qname, prepared(r));
+  return e;
 }
 
 enum err denial_wildcard(struct reply *r) {
@@ -163,27 +229,15 @@ enum err denial_wildcard(struct reply *r) {
     push_nsec_name(r);
     return ERR_OK;
   }
-  struct hashed_name h;
-  enum err e = nsec3_open(r, r->qname, &h);
-  if (e) return e;
-  bool match;
-  unsigned next_closer = r->lookup->found.encloser_labels + 1u;
-  assert(next_closer <= h.name.labels);
-  push(r, nsec3_ancestor(&h, next_closer, &match), RR_NSEC3);
-  return ERR_OK;
+  enum err e = nsec3_affordable(r->lookup->snap);
+  struct denied d = denied_of(r, r->qname);
+  if (!e) push_next_closer(r, &d, r->lookup->found.encloser_labels);
+  return e;
 }
 
+/* What it has not is proved by the same records. */
 enum err denial_wildcard_type(struct reply *r) {
-  if (!uses_nsec3(r)) {
-    push_nsec_name(r);
-    push_nsec_wildcard(r);
-    return ERR_OK;
-  }
-  struct hashed_name h;
-  enum err e = nsec3_open(r, r->qname, &h);
-  if (e) return e;
-  push_encloser_and_wildcard(r, &h);
-  return ERR_OK;
+  return denial_name(r);
 }
 
 enum err denial_delegation(struct reply *r, const struct zone_node *cut) {
@@ -191,11 +245,10 @@ enum err denial_delegation(struct reply *r, const struct zone_node *cut) {
     push(r, cut, RR_NSEC);
     return ERR_OK;
   }
-  struct name owner;
-  struct hashed_name h;
-  zone_node_owner(r->lookup->snap, cut, &owner);
-  enum err e = nsec3_open(r, &owner, &h);
+  enum err e = nsec3_affordable(r->lookup->snap);
   if (e) return e;
-  push_existing(r, &h);
+  struct name owner;
+  zone_node_owner(r->lookup->snap, cut, &owner);
+  push_existing(r, &owner, NULL);
   return ERR_OK;
 }

@@ -20,6 +20,20 @@ bool resolve_put(struct reply *r, enum section section, struct message_owner *ow
   return false;
 }
 
+/* How many octets at the end of the question's name are the name of `node`, which is the apex or stands above the name in hand. 0:
+ * they are another's, or it is not known without looking. */
+static size_t suffix_of(const struct reply *r, const struct zone_node *node) {
+  const struct zone_lookup *asked = &r->query->lookup;
+  bool plain = asked->key_size + 1u == r->writer.question_size; /* nothing is escaped */
+  bool above = r->lookup == asked || (r->lookup->snap == asked->snap && node == zone_apex_node(asked->snap));
+  return plain && above ? zone_node_key_size(asked->snap, node) + 1 : 0;
+}
+
+/* Targets mostly stand right below the apex. */
+static void expect_names(struct reply *r) {
+  message_expect_near(&r->writer, suffix_of(r, zone_apex_node(r->lookup->snap)));
+}
+
 /* How the owner of a node is written: as far as it can, it ends in the question's name, whatever the case (RFC 4343 §4.1). */
 static void owner_of(struct reply *r, const struct zone_snap *snap, const struct zone_node *node, struct message_owner *out) {
   const struct name *question = &r->job->request.qname;
@@ -34,6 +48,14 @@ static void owner_of(struct reply *r, const struct zone_snap *snap, const struct
   struct name owner;
   zone_node_owner(snap, node, &owner);
   message_owner_name(&r->writer, owner.octets, out);
+}
+
+/* The same of a node that suffix_of knows; names in RDATA will mostly end in it, too. */
+static void owner_above(struct reply *r, const struct zone_node *node, struct message_owner *out) {
+  size_t size = suffix_of(r, node);
+  message_expect_near(&r->writer, size);
+  if (size > 1) message_owner_at(out, MESSAGE_HEADER_BYTES + r->writer.question_size - size);
+  else owner_of(r, r->lookup->snap, node, out);
 }
 
 void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
@@ -73,6 +95,7 @@ static void take_answer(struct reply *r, const struct zone_node *node, const str
   r->answer_node = node;
   r->answer_set = *set;
   r->answer_at = wr_used(&r->writer.out);
+  expect_names(r);
 }
 
 /* ---- what a name that exists says ---- */
@@ -124,6 +147,8 @@ static enum step follow(struct reply *r, const uint8_t *target) {
 }
 
 static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
+  expect_names(r);
+  r->link_at = wr_used(&r->writer.out);
   resolve_must_put(r, SECTION_ANSWER, &r->owner, set);
   if (r->qtype == RR_CNAME) return STEP_END;
   const uint8_t *at = set->rrs, *target;
@@ -210,6 +235,7 @@ static enum step put_dname(struct reply *r) {
     return STEP_END;
   }
   if (r->truncated) return STEP_END;
+  r->link_at = wr_used(&r->writer.out);
   const uint8_t *alias = r->links ? r->qname->octets : NULL;
   if (!message_put_rr(&r->writer, SECTION_ANSWER, alias, RR_CNAME, CLASS_IN, set.ttl, link.octets, link.size)) r->truncated = true;
   return r->qtype == RR_CNAME ? STEP_END : follow(r, link.octets);
@@ -256,7 +282,9 @@ static bool look_up_next(struct reply *r) {
   zone_lookup(&r->next);
   r->lookup = &r->next;
   r->qname = name;
-  message_owner_name(&r->writer, name->octets, &r->owner);
+  size_t next, target_at = message_rdata_at(&r->writer, r->link_at, &next);
+  if (target_at <= MESSAGE_OWNER_AT_MAX) message_owner_written(&r->writer, target_at, &r->owner);
+  else message_owner_name(&r->writer, name->octets, &r->owner);
   return true;
 }
 
@@ -273,7 +301,7 @@ static void put_negative_soa(struct reply *r) {
   uint32_t minimum = get_u32(rdata + size - 4);
   uint32_t ttl = soa.ttl < minimum ? soa.ttl : minimum;
   struct message_owner owner;
-  owner_of(r, snap, zone_apex_node(snap), &owner);
+  owner_above(r, zone_apex_node(snap), &owner);
   if (!resolve_put(r, SECTION_AUTHORITY, &owner, &soa, ttl, ttl)) r->truncated = true;
 }
 
@@ -282,7 +310,7 @@ static void put_referral(struct reply *r, struct zone_rrset *ns) {
   const struct zone_node *cut = r->lookup->found.cut;
   struct message_owner owner;
   if (!find(cut, RR_NS, ns)) return;
-  owner_of(r, r->lookup->snap, cut, &owner);
+  owner_above(r, cut, &owner);
   resolve_must_put(r, SECTION_AUTHORITY, &owner, ns);
   if (!wants_proof(r)) return;
   struct zone_rrset ds;

@@ -140,7 +140,7 @@ enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 1024 }; /* powers of two */
 
 /* A message being written. `reserve` octets at the end are kept for OPT and TSIG: set it before the records.
  *
- * Names are compressed against what stands there already: first label by label against the question, then against names written
+ * Names are compressed against what stands there already: first against the end of the question's, then against names written
  * out in records. Of those the message itself is the dictionary: a slot holds the offset of a label, found by hash of the label
  * and of the offset of the name behind it, and is proved by looking at the message. So a slot may be lost (the newer of two
  * stays, which suits a transfer's order) but never lies. The slots are cleared when the first label is written out: many answers
@@ -153,11 +153,10 @@ struct message_writer {
   struct wr out;
   size_t reserve;
   uint16_t counts[4];
-  bool has_question;
-  bool has_slots;                         /* `slots` was cleared */
-  uint8_t question_labels;                /* 0xff: not looked at yet */
-  uint8_t question_at[LIMIT_NAME_LABELS]; /* offsets of the question's labels in its name */
-  uint16_t slot_mask;                     /* slots - 1, once they were cleared */
+  uint8_t question_size; /* of the name in the question; 0: none */
+  uint8_t near_size;     /* see message_expect_near */
+  bool has_slots;        /* `slots` was cleared */
+  uint16_t slot_mask;    /* slots - 1, once they were cleared */
   uint16_t slots[MESSAGE_SLOTS_MAX];
 };
 
@@ -166,6 +165,11 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
 /* Copies the question of a request as it came (case preserved). */
 bool message_echo_question(struct message_writer *w, const struct request *req);
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
+/* Names in RDATA will mostly be one label in front of the last `size` octets of the question's name, those of the zone or of a cut:
+ * such names are found out quickest. */
+static inline void message_expect_near(struct message_writer *w, size_t size) {
+  w->near_size = (uint8_t)(size > 1 && size <= w->question_size ? size : 0);
+}
 /* Writes an owner name, compressed where it can be. */
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire);
 enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
@@ -181,7 +185,8 @@ struct message_owner {
   uint16_t size;
   uint8_t octets[LIMIT_NAME_BYTES + 2];
 };
-/* The name that stands at `offset`, at most 0x3fff. */
+enum { MESSAGE_OWNER_AT_MAX = 0x3fff };
+/* The name that stands at `offset`, at most MESSAGE_OWNER_AT_MAX. */
 static inline void message_owner_at(struct message_owner *out, size_t offset) {
   out->pointer = (uint16_t)(0xc000 | offset);
 }

@@ -8,7 +8,7 @@ enum {
   POINTER_MAX = 0x3fff,
   RR_FIXED_BYTES = 10,
   QNAME_POINTER = POINTER | MESSAGE_HEADER_BYTES,
-  QUESTION_UNREAD = 0xff,
+  QUESTION_FIXED_BYTES = 4,
   LONG_BYTES = 4096, /* a message of more wants more slots */
 };
 
@@ -17,8 +17,7 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
   w->out = (struct wr){buffer, buffer + MESSAGE_HEADER_BYTES, buffer + limit, false};
   w->reserve = 0;
   memset(w->counts, 0, sizeof w->counts);
-  w->question_labels = 0;
-  w->has_question = false;
+  w->question_size = w->near_size = 0;
   w->has_slots = false;
   put_u16(buffer, id);
   put_u16(buffer + 2, flags);
@@ -34,20 +33,8 @@ static inline size_t offset_of(const struct message_writer *w, const uint8_t *at
 
 /* ---- the question ---- */
 
-/* Offsets of the labels of an uncompressed name and of the root behind them; returns how many. */
-static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_LABELS]) {
-  unsigned labels = 0, i = 0;
-  for (; name[i]; i += name[i] + 1u) {
-    at[labels++] = (uint8_t)i;
-    assert(labels < LIMIT_NAME_LABELS);
-  }
-  at[labels] = (uint8_t)i;
-  return labels;
-}
-
-static inline void set_question(struct message_writer *w) {
-  w->has_question = true;
-  w->question_labels = QUESTION_UNREAD;
+static inline void set_question(struct message_writer *w, size_t name_size) {
+  w->question_size = (uint8_t)name_size;
   w->counts[0] = 1;
 }
 
@@ -57,19 +44,19 @@ bool message_echo_question(struct message_writer *w, const struct request *req) 
   if (!req->has_question || !has_room(w, n)) return false;
   bytes_copy(w->out.at, req->bytes + MESSAGE_HEADER_BYTES, n);
   w->out.at += n;
-  set_question(w);
+  set_question(w, n - QUESTION_FIXED_BYTES);
   return true;
 }
 
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
   assert(wr_used(&w->out) == MESSAGE_HEADER_BYTES);
-  if (!has_room(w, qname->size + 4u)) return false;
+  if (!has_room(w, (size_t)qname->size + QUESTION_FIXED_BYTES)) return false;
   memcpy(w->out.at, qname->octets, qname->size);
   w->out.at += qname->size;
   put_u16(w->out.at, qtype);
   put_u16(w->out.at + 2, qclass);
-  w->out.at += 4;
-  set_question(w);
+  w->out.at += QUESTION_FIXED_BYTES;
+  set_question(w, qname->size);
   return true;
 }
 
@@ -122,82 +109,103 @@ static inline size_t behind_label(const uint8_t *message, size_t at) {
   return message[next] == 0 ? 0 : next;
 }
 
-/* How far a name's labels from the right are those of the question: takes them off `left` and returns their offset. */
-static inline size_t match_question(const struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned *left) {
-  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
-  unsigned i = *left, k = w->question_labels;
-  while (i > 0 && k > 0 && same_label(name + at[i - 1], question + w->question_at[k - 1])) {
-    i--;
-    k--;
+/* Offsets of the labels of an uncompressed name and of the root behind them; returns how many. */
+static inline unsigned label_offsets(const uint8_t *name, uint8_t at[LIMIT_NAME_LABELS]) {
+  unsigned labels = 0, i = 0;
+  for (; name[i]; i += name[i] + 1u) {
+    at[labels++] = (uint8_t)i;
+    assert(labels < LIMIT_NAME_LABELS);
   }
-  if (i == *left) return 0;
-  *left = i;
-  return MESSAGE_HEADER_BYTES + (size_t)w->question_at[k];
+  at[labels] = (uint8_t)i;
+  return labels;
 }
 
-/* The same, ignoring case. */
-static size_t match_question_folded(const struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned *left) {
-  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
-  unsigned i = *left, k = w->question_labels;
-  while (i > 0 && k > 0 && same_folded(name + at[i - 1], question + w->question_at[k - 1])) {
-    i--;
-    k--;
+/* How many octets before `a` are the same as before `b`, of `most`. */
+static inline size_t common_before(const uint8_t *a, const uint8_t *b, size_t most) {
+  size_t n = 0;
+  for (; n + 8 <= most; n += 8) {
+    uint64_t x = load64(a - n - 8) ^ load64(b - n - 8);
+    if (x) return n + (unsigned)(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_clzll(x) : __builtin_ctzll(x)) / 8;
   }
-  *left = i;
-  return MESSAGE_HEADER_BYTES + (size_t)w->question_at[k];
-}
-
-static void clear_slots(struct message_writer *w) {
-  unsigned slots = w->out.end - w->out.base > LONG_BYTES ? MESSAGE_SLOTS_MAX : MESSAGE_SLOTS_SMALL;
-  w->slot_mask = (uint16_t)(slots - 1);
-  memset(w->slots, 0, slots * sizeof w->slots[0]);
-  w->has_slots = true;
-}
-
-/* Remembers the `left` labels of a name that were written out from offset `start` on, in front of the name at `parent`. */
-static void remember(struct message_writer *w, const uint8_t *name, const uint8_t *at, unsigned left, size_t start, size_t parent) {
-  if (!w->has_slots) clear_slots(w);
-  while (left-- > 0) {
-    size_t offset = start + at[left];
-    if (offset <= POINTER_MAX) w->slots[slot_of(w, name + at[left], parent)] = (uint16_t)offset;
-    parent = offset;
-  }
+  while (n < most && a[-1 - (ptrdiff_t)n] == b[-1 - (ptrdiff_t)n])
+    n++;
+  return n;
 }
 
 /* A name on its way into the message. */
 struct name_form {
-  unsigned labels, left; /* in all, and that must be written out */
-  size_t parent;         /* offset of the rest; 0: the root */
-  uint8_t at[LIMIT_NAME_LABELS];
+  unsigned labels, left;         /* in all, and that must be written out */
+  size_t parent;                 /* offset of the rest; 0: the root */
+  uint8_t at[LIMIT_NAME_LABELS]; /* of its labels, and of the root behind them */
 };
+
+/* How far a name's labels from the right are those of the question. */
+static inline void match_question(const struct message_writer *w, const uint8_t *name, struct name_form *f) {
+  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
+  size_t size = f->at[f->labels] + 1u, question_size = w->question_size;
+  size_t common = common_before(name + size, question + question_size, size < question_size ? size : question_size);
+  unsigned left = f->labels;
+  while (left > 0 && size - f->at[left - 1] <= common)
+    left--;
+  if (left == f->labels) return;
+  size_t at = question_size - (size - f->at[left]), label = 0;
+  while (label < at)
+    label += question[label] + 1u;
+  if (label != at) return; /* a label of the question only looks like that at its end */
+  f->left = left;
+  f->parent = MESSAGE_HEADER_BYTES + at;
+}
+
+/* The same, ignoring case. */
+static void match_question_folded(const struct message_writer *w, const uint8_t *name, struct name_form *f) {
+  const uint8_t *question = w->out.base + MESSAGE_HEADER_BYTES;
+  uint8_t question_at[LIMIT_NAME_LABELS];
+  unsigned i = f->labels, k = label_offsets(question, question_at);
+  while (i > 0 && k > 0 && same_folded(name + f->at[i - 1], question + question_at[k - 1])) {
+    i--;
+    k--;
+  }
+  if (i >= f->left) return;
+  f->left = i;
+  f->parent = MESSAGE_HEADER_BYTES + (size_t)question_at[k];
+}
+
+static inline void clear_slots(struct message_writer *w) {
+  bool is_long = w->out.end - w->out.base > LONG_BYTES;
+  w->slot_mask = (is_long ? MESSAGE_SLOTS_MAX : MESSAGE_SLOTS_SMALL) - 1;
+  memset(w->slots, 0, MESSAGE_SLOTS_SMALL * sizeof w->slots[0]);
+  if (is_long) memset(w->slots + MESSAGE_SLOTS_SMALL, 0, sizeof w->slots - MESSAGE_SLOTS_SMALL * sizeof w->slots[0]);
+  w->has_slots = true;
+}
+
+/* Remembers the labels of a name that were written out from offset `start` on. */
+static inline void remember(struct message_writer *w, const uint8_t *name, const struct name_form *f, size_t start) {
+  if (!w->has_slots) clear_slots(w);
+  size_t parent = f->parent;
+  for (unsigned left = f->left; left-- > 0;) {
+    size_t offset = start + f->at[left];
+    if (offset <= POINTER_MAX) w->slots[slot_of(w, name + f->at[left], parent)] = (uint16_t)offset;
+    parent = offset;
+  }
+}
 
 /* Finds the longest suffix that the message has. */
 static inline void find_suffix(struct message_writer *w, const uint8_t *name, bool is_owner, struct name_form *f) {
   const uint8_t *message = w->out.base;
-  unsigned left = f->labels = label_offsets(name, f->at);
-  if (w->question_labels == QUESTION_UNREAD)
-    w->question_labels = (uint8_t)label_offsets(message + MESSAGE_HEADER_BYTES, w->question_at);
-  size_t parent = w->question_labels ? match_question(w, name, f->at, &left) : 0;
-  for (; left > 0 && w->has_slots; left--) {
-    const uint8_t *label = name + f->at[left - 1];
-    size_t known = w->slots[slot_of(w, label, parent)];
-    if (known == 0 || !same_label(message + known, label) || behind_label(message, known) != parent) break;
-    parent = known;
+  f->left = f->labels = label_offsets(name, f->at);
+  f->parent = 0;
+  if (w->question_size) match_question(w, name, f);
+  for (; f->left > 0 && w->has_slots; f->left--) {
+    const uint8_t *label = name + f->at[f->left - 1];
+    size_t known = w->slots[slot_of(w, label, f->parent)];
+    if (known == 0 || !same_label(message + known, label) || behind_label(message, known) != f->parent) break;
+    f->parent = known;
   }
-  if (is_owner && left > 0 && w->question_labels) {
-    unsigned folded_left = f->labels;
-    size_t folded = match_question_folded(w, name, f->at, &folded_left);
-    if (folded_left < left) {
-      left = folded_left;
-      parent = folded;
-    }
-  }
-  f->left = left;
-  f->parent = parent;
+  if (is_owner && f->left > 0 && w->question_size) match_question_folded(w, name, f);
 }
 
 /* Writes a name of which the longest known suffix becomes a pointer; returns the octets of `name`, 0 if it does not fit. */
-static inline size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
+static size_t put_name(struct message_writer *w, const uint8_t *name, bool is_owner) {
   struct name_form f;
   find_suffix(w, name, is_owner, &f);
   size_t literal = f.at[f.left];
@@ -211,7 +219,7 @@ static inline size_t put_name(struct message_writer *w, const uint8_t *name, boo
   } else {
     *w->out.at++ = 0;
   }
-  if (f.left > 0) remember(w, name, f.at, f.left, start, f.parent);
+  if (f.left > 0) remember(w, name, &f, start);
   return f.at[f.labels] + 1u;
 }
 
@@ -255,36 +263,65 @@ static inline size_t owner_size(const struct message_owner *owner) {
   return owner->pointer ? 2 : owner->size;
 }
 
-/* RDATA whose names may be compressed: `prefix` octets, then the names, then the rest. */
-static bool put_compressed(struct message_writer *w, uint16_t type, size_t prefix, const uint8_t *rdata, size_t size) {
+static inline bool same_octets(const uint8_t *a, const uint8_t *b, size_t n) {
+  size_t i = 0;
+  if (n < 8) return memcmp(a, b, n) == 0;
+  for (; i + 8 < n; i += 8)
+    if (load64(a + i) != load64(b + i)) return false;
+  return load64(a + n - 8) == load64(b + n - 8);
+}
+
+/* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0: it
+ * is not, the message may have more of it, or it does not fit. */
+static inline size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, bool alone) {
+  size_t n = name[0] + 1u, near = w->near_size;
+  const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near; /* of the question */
+  if (near == 0 || n == 1 || room < n + near || !same_octets(name + n, rest, near)) return 0;
+  if (w->question_size >= near + n && same_label(rest - n, name)) return 0;
+  size_t parent = offset_of(w, rest), start = offset_of(w, w->out.at);
+  if (w->has_slots && w->slots[slot_of(w, name, parent)]) return 0;
+  if (start > POINTER_MAX || !has_room(w, n + 2)) return 0;
+  bytes_copy(w->out.at, name, n);
+  put_u16(w->out.at + n, (uint16_t)(POINTER | parent));
+  w->out.at += n + 2;
+  if (!alone) {
+    if (!w->has_slots) clear_slots(w);
+    w->slots[slot_of(w, name, parent)] = (uint16_t)start;
+  }
+  return n + near;
+}
+
+/* RDATA whose names may be compressed: `prefix` octets, then the names, then the rest. What stands in a set `alone` is not pointed
+ * at by names that come later. */
+static inline bool put_compressed(struct message_writer *w, uint16_t type, size_t prefix, const uint8_t *rdata, size_t size,
+                                  bool alone) {
   const uint8_t *p = rdata + prefix, *end = rdata + size;
   assert(prefix < size);
   if (!has_room(w, prefix)) return false;
-  memcpy(w->out.at, rdata, prefix);
-  w->out.at += prefix;
+  for (size_t i = 0; i < prefix; i++)
+    *w->out.at++ = rdata[i];
   for (unsigned names = rr_compress_count(type); names > 0; names--) {
-    size_t n = put_name(w, p, false);
+    size_t n = put_near_name(w, p, (size_t)(end - p), alone);
+    if (n == 0) n = put_name(w, p, false);
     if (n == 0) return false;
     p += n;
   }
   size_t rest = (size_t)(end - p);
   assert(p <= end);
   if (!has_room(w, rest)) return false;
-  memcpy(w->out.at, p, rest);
+  bytes_copy(w->out.at, p, rest);
   w->out.at += rest;
   return true;
 }
 
 /* Type, class, TTL, RDLENGTH and RDATA behind an owner. Leaves a part behind when it fails. */
 static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t class, uint32_t ttl, const uint8_t *rdata,
-                            size_t size) {
+                            size_t size, bool alone) {
   int compress_at = rr_compress_offset(type);
   bool plain = compress_at < 0 || size <= (size_t)compress_at;
   if (!has_room(w, RR_FIXED_BYTES + (plain ? size : 0))) return false;
   uint8_t *fixed = w->out.at;
-  put_u16(fixed, type);
-  put_u16(fixed + 2, class);
-  put_u32(fixed + 4, ttl);
+  put_u64(fixed, (uint64_t)type << 48 | (uint64_t)class << 32 | ttl);
   w->out.at += RR_FIXED_BYTES;
   if (plain) {
     put_u16(fixed + 8, (uint16_t)size);
@@ -292,7 +329,7 @@ static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t cl
     w->out.at += size;
     return true;
   }
-  if (!put_compressed(w, type, (size_t)compress_at, rdata, size)) return false;
+  if (!put_compressed(w, type, (size_t)compress_at, rdata, size, alone)) return false;
   put_u16(fixed + 8, (uint16_t)(w->out.at - fixed - RR_FIXED_BYTES));
   return true;
 }
@@ -304,12 +341,12 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   if (fits && owner_wire) {
     fits = put_name(w, owner_wire, true) > 0;
   } else if (fits) {
-    assert(w->has_question);
+    assert(w->question_size);
     fits = has_room(w, 2);
     if (fits) put_u16(w->out.at, QNAME_POINTER);
     w->out.at += fits ? 2 : 0;
   }
-  if (!fits || !put_body(w, type, class, ttl, rdata, rdata_size)) {
+  if (!fits || !put_body(w, type, class, ttl, rdata, rdata_size, false)) {
     message_rewind(w, mark);
     return false;
   }
@@ -317,52 +354,54 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   return true;
 }
 
-/* RRs of a type without names to compress. Nothing is written unless all fit, but for octets behind the message's end. */
-static inline bool put_plain_set(struct message_writer *w, struct message_owner *owner, uint16_t type, uint32_t ttl,
-                                 const uint8_t *rrs, unsigned count) {
-  uint8_t *at = w->out.at;
-  const uint8_t *stop = w->out.end - w->reserve;
-  for (unsigned i = 0; i < count; i++) {
-    uint16_t size;
-    memcpy(&size, rrs, sizeof size);
-    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return false;
-    at = put_owner(w, at, owner);
-    put_u32(at, (uint32_t)type << 16 | CLASS_IN);
-    put_u32(at + 4, ttl);
-    put_u16(at + 8, size);
-    bytes_copy(at + RR_FIXED_BYTES, rrs + 2, size);
-    at += RR_FIXED_BYTES + size;
-    rrs += 2 + ((size + 1u) & ~1u);
-  }
-  w->out.at = at;
-  return true;
-}
-
-static bool put_compressed_set(struct message_writer *w, struct message_owner *owner, uint16_t type, uint32_t ttl,
-                               const uint8_t *rrs, unsigned count) {
+static bool put_compressed_set(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type,
+                               uint32_t ttl, const uint8_t *rrs, unsigned count) {
   struct message_mark mark = message_mark(w);
   for (unsigned i = 0; i < count; i++) {
     uint16_t size;
     memcpy(&size, rrs, sizeof size);
     bool fits = has_room(w, owner_size(owner));
     if (fits) w->out.at = put_owner(w, w->out.at, owner);
-    if (!fits || !put_body(w, type, CLASS_IN, ttl, rrs + 2, size)) {
+    if (!fits || !put_body(w, type, CLASS_IN, ttl, rrs + 2, size, count == 1)) {
       message_rewind(w, mark);
       return false;
     }
     rrs += 2 + ((size + 1u) & ~1u);
   }
+  w->counts[section] = (uint16_t)(w->counts[section] + count);
   return true;
 }
 
+/* More records than the header can count have no room. Nothing is written unless all fit, but for octets behind the message's
+ * end. */
 bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
                        const uint8_t *rrs, unsigned count) {
   uint16_t pointer = owner->pointer;
-  bool fits = w->counts[section] + count <= UINT16_MAX &&
-              (rr_compress_offset(type) < 0 ? put_plain_set : put_compressed_set)(w, owner, type, ttl, rrs, count);
-  if (fits) w->counts[section] = (uint16_t)(w->counts[section] + count);
-  else owner->pointer = pointer;
-  return fits;
+  if (rr_compress_offset(type) >= 0) {
+    bool fits = put_compressed_set(w, section, owner, type, ttl, rrs, count);
+    if (!fits) owner->pointer = pointer;
+    return fits;
+  }
+  uint8_t *at = w->out.at;
+  const uint8_t *stop = w->out.end - w->reserve;
+  uint64_t fixed = (uint64_t)type << 48 | (uint64_t)CLASS_IN << 32 | ttl;
+  for (unsigned left = count; left > 0; left--) {
+    uint16_t size;
+    memcpy(&size, rrs, sizeof size);
+    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) {
+      owner->pointer = pointer;
+      return false;
+    }
+    at = put_owner(w, at, owner);
+    put_u64(at, fixed);
+    put_u16(at + 8, size);
+    bytes_copy(at + RR_FIXED_BYTES, rrs + 2, size);
+    at += RR_FIXED_BYTES + size;
+    rrs += 2 + ((size + 1u) & ~1u);
+  }
+  w->out.at = at;
+  w->counts[section] = (uint16_t)(w->counts[section] + count);
+  return true;
 }
 
 size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next) {

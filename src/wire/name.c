@@ -94,11 +94,12 @@ bool name_identical(const struct name *a, const struct name *b) {
   return a->size == b->size && memcmp(a->octets, b->octets, a->size) == 0;
 }
 
-/* Offsets of the labels' length octets; returns how many. */
-static unsigned label_offsets(const struct name *n, uint8_t at[LIMIT_NAME_LABELS]) {
-  unsigned labels = 0;
-  for (unsigned i = 0; n->octets[i]; i += n->octets[i] + 1u)
+/* Offsets of the labels' length octets, and the size of the name; returns how many there are. */
+static inline unsigned label_offsets(const uint8_t *octets, uint8_t at[LIMIT_NAME_LABELS], size_t *size) {
+  unsigned labels = 0, i = 0;
+  for (; octets[i]; i += octets[i] + 1u)
     at[labels++] = (uint8_t)i;
+  *size = i + 1;
   return labels;
 }
 
@@ -113,7 +114,8 @@ static int compare_labels(const uint8_t *a, const uint8_t *b) {
 
 int name_compare(const struct name *a, const struct name *b) {
   uint8_t a_at[LIMIT_NAME_LABELS], b_at[LIMIT_NAME_LABELS];
-  unsigned i = label_offsets(a, a_at), j = label_offsets(b, b_at);
+  size_t size;
+  unsigned i = label_offsets(a->octets, a_at, &size), j = label_offsets(b->octets, b_at, &size);
   while (i > 0 && j > 0) {
     int d = compare_labels(a->octets + a_at[--i], b->octets + b_at[--j]);
     if (d) return d;
@@ -241,8 +243,20 @@ size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NA
 
 size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
   uint8_t at[LIMIT_NAME_LABELS];
-  label_offsets(n, at);
+  size_t size;
+  label_offsets(n->octets, at, &size);
   return name_key_at(n, at, out);
+}
+
+size_t name_key_wire(const uint8_t *octets, uint8_t out[NAME_KEY_BYTES]) {
+  struct name n; /* name_key_at reads past its end */
+  uint8_t at[LIMIT_NAME_LABELS];
+  size_t size;
+  n.labels = (uint8_t)label_offsets(octets, at, &size);
+  assert(size <= sizeof n.octets);
+  n.size = (uint8_t)size;
+  bytes_copy(n.octets, octets, size);
+  return name_key_at(&n, at, out);
 }
 
 void name_from_key(const uint8_t *key, size_t size, struct name *out) {

@@ -55,9 +55,10 @@ static bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
 }
 
 /* The name owns records, or stands between names that do. */
-static void found_name(const struct walk *w, unsigned labels, struct zone_answer *found) {
+static void found_name(const struct walk *w, unsigned labels, unsigned key_size, struct zone_answer *found) {
   found->exists = true;
   found->encloser_labels = (uint8_t)labels;
+  found->encloser_key_size = (uint16_t)key_size;
   bool owns = record_key_size(w->leaf) == w->size;
   if (owns) found->node = w->leaf;
   if (ancestor_stops(w, found) || !owns) return;
@@ -65,15 +66,16 @@ static void found_name(const struct walk *w, unsigned labels, struct zone_answer
 }
 
 /* The name does not exist: its closest encloser is the longest label boundary that any key shares. */
-static void found_encloser(const struct walk *w, unsigned apex_labels, const struct trie_node *root, struct zone_answer *found) {
-  unsigned size = w->common, labels = apex_labels;
+static void found_encloser(const struct walk *w, const struct zone_snap *s, struct zone_answer *found) {
+  unsigned size = w->common, labels = s->apex_labels;
   while (size && w->key[size - 1] != 0)
     size--;
   for (unsigned i = 0; i < size; i++)
     labels += w->key[i] == 0;
   found->encloser_labels = (uint8_t)labels;
+  found->encloser_key_size = (uint16_t)(s->apex_key_size + size);
   bool stopped = ancestor_stops(w, found);
-  const struct trie_node *n = w->end_count ? w->ends[w->end_count - 1] : root;
+  const struct trie_node *n = w->end_count ? w->ends[w->end_count - 1] : &s->names;
   if (w->end_count && word_position(node_word(n)) == 2 * size) {
     found->encloser = node_record(w->table, node_twigs(w->table, n));
   } else if (record_key_size(w->leaf) == size) { /* a leaf: nothing stands below it, no wildcard either */
@@ -92,13 +94,13 @@ static void resolve(struct walk *w, struct zone_lookup *q) {
   walk_compare(w);
   q->found = (struct zone_answer){0};
   if (w->common < w->size) {
-    found_encloser(w, apex_labels, &q->snap->names, &q->found);
+    found_encloser(w, q->snap, &q->found);
     return;
   }
   unsigned labels = record_labels(w->leaf);
   for (unsigned i = w->size; i < record_key_size(w->leaf); i++)
     labels -= record_key(w->leaf)[i] == 0;
-  found_name(w, apex_labels + labels, &q->found);
+  found_name(w, apex_labels + labels, q->key_size, &q->found);
 }
 
 static void lookup_some(struct zone_lookup *const *q, size_t count) {

@@ -78,6 +78,10 @@ const struct zone_node *zone_apex_node(const struct zone_snap *s) {
   return s->apex_node;
 }
 
+size_t zone_node_key_size(const struct zone_snap *s, const struct zone_node *n) {
+  return (size_t)s->apex_key_size + record_key_size(n);
+}
+
 bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out) {
   if (!zone_has_nsec3(s)) return false;
   *out = s->nsec3_parameters;

@@ -74,6 +74,8 @@ unsigned zone_rrset_count(const struct zone_node *n);
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
 /* Owner name with its case as loaded. */
 void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out);
+/* Octets of the owner's order key, the apex's included. */
+size_t zone_node_key_size(const struct zone_snap *s, const struct zone_node *n);
 /* The owner as labels in front of what it shares with a name of the zone whose order key is `key`: writes them in wire form to
  * `out`, LIMIT_NAME_BYTES, says their size, and how many octets of the key are shared, the apex's included. False: it has upper
  * case or octets that keys escape, and zone_node_owner has to be asked. */
@@ -91,6 +93,7 @@ struct zone_answer {
   const struct zone_node *dname;    /* highest DNAME strictly above the name, and neither below nor at a cut */
   const struct zone_node *encloser; /* closest encloser if it owns records; NULL: an empty non-terminal (or node/exists) */
   uint8_t encloser_labels;          /* labels of the closest encloser's full name */
+  uint16_t encloser_key_size;       /* octets of its key, the apex's included */
   const struct zone_node *wildcard; /* *.<closest encloser>, when the name does not exist; not looked for below cut or dname */
   bool wildcard_exists;             /* it exists, be it as an empty non-terminal */
 };
