@@ -18,9 +18,9 @@ struct encloser {
   const struct zone_snap *snap; /* NULL: none yet */
   const uint8_t *key;           /* of the encloser that the look-up found: where the search began; a query's of this batch */
   size_t key_size;
-  unsigned labels;              /* with NSEC3: of the provable one */
-  const struct zone_node *node; /* its NSEC3; NULL: it has none */
-  bool has_node, has_wildcard;  /* they were looked for */
+  unsigned labels;                  /* with NSEC3: of the provable one */
+  const struct zone_node *node;     /* its NSEC3; NULL: it has none */
+  bool has_node, has_wildcard;      /* they were looked for */
   const struct zone_node *wildcard; /* the NSEC or NSEC3 that matches or covers the wildcard */
 };
 
@@ -36,7 +36,7 @@ struct query {
   struct answer_job *job;
   const struct zone_entry *entry;
   struct zone_lookup lookup; /* lookup.key == key */
-  struct zone_cover cover;   /* what covers or matches the name, as far as denial_prepare saw that it will be wanted; else no snap */
+  struct zone_cover cover; /* what covers or matches the name, as far as denial_prepare saw that it will be wanted; else no snap */
   uint8_t hash[NSEC3_HASH_BYTES];
   uint8_t key[NAME_KEY_BYTES];
 };
@@ -84,7 +84,7 @@ struct reply {
   const struct zone_node *answer_node; /* owner of the last RRset of the answer section, if that may want additional data */
   struct zone_rrset answer_set;        /* that RRset; unset if answer_node is NULL */
   size_t answer_at;                    /* where its first record stands */
-  size_t link_at; /* where the CNAME record stands that leads to the name in hand */
+  size_t link_at;                      /* where the CNAME record stands that leads to the name in hand */
   unsigned links;
   unsigned proof_count;
   struct zone_lookup next;

@@ -31,8 +31,8 @@ static const struct zone_cover *prepared(const struct reply *r) {
   return r->lookup == &q->lookup && q->cover.snap ? &q->cover : NULL;
 }
 
-/* What is known of the closest encloser that is `key_size` octets of the key. Keys of a batch's questions stay until its end, so it is
- * kept in the batch; for the links of a chain it goes into `own`. */
+/* What is known of the closest encloser that is `key_size` octets of the key. Keys of a batch's questions stay until its end, so it
+ * is kept in the batch; for the links of a chain it goes into `own`. */
 static struct encloser *encloser_of(const struct denied *d, size_t key_size, struct encloser *own) {
   struct encloser *e = d->lookup == &d->query->lookup ? d->server->encloser : own;
   const uint8_t *key = d->lookup->key;

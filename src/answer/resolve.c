@@ -10,14 +10,8 @@ bool resolve_put(struct reply *r, enum section section, struct message_owner *ow
                  uint32_t sig_ttl) {
   struct message_writer *w = &r->writer;
   if (!r->dnssec || set->sig_count == 0) return message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count);
-  struct message_mark mark = message_mark(w);
-  uint16_t pointer = owner->pointer;
-  if (message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count) &&
-      message_put_rrset(w, section, owner, RR_RRSIG, sig_ttl, set->sigs, set->sig_count))
-    return true;
-  message_rewind(w, mark);
-  owner->pointer = pointer;
-  return false;
+  struct message_rrs rrs = {set->type, set->count, ttl, set->rrs}, signatures = {RR_RRSIG, set->sig_count, sig_ttl, set->sigs};
+  return message_put_signed(w, section, owner, &rrs, &signatures);
 }
 
 /* How many octets at the end of the question's name are the name of `node`, which is the apex or stands above the name in hand. 0:
@@ -38,11 +32,10 @@ static void expect_names(struct reply *r) {
 static void owner_of(struct reply *r, const struct zone_snap *snap, const struct zone_node *node, struct message_owner *out) {
   const struct name *question = &r->job->request.qname;
   const struct query *q = r->query;
-  uint8_t labels[LIMIT_NAME_BYTES];
   size_t size, shared;
   bool plain = snap == q->lookup.snap && q->lookup.key_size + 1u == question->size; /* nothing is escaped */
-  if (plain && zone_node_labels(snap, node, q->key, q->lookup.key_size, labels, &size, &shared)) {
-    message_owner_begun(out, labels, size, shared ? MESSAGE_HEADER_BYTES + question->size - 1u - shared : 0);
+  if (plain && zone_node_labels(snap, node, q->key, q->lookup.key_size, out->octets, &size, &shared)) {
+    message_owner_begun_there(out, size, shared ? MESSAGE_HEADER_BYTES + question->size - 1u - shared : 0);
     return;
   }
   struct name owner;

@@ -128,8 +128,8 @@ void digest_free(struct digest *d) {
   free(d);
 }
 
-/* SHA-1 of octets and salt. With its padding nearly all that NSEC3 hashes is one block, of which the library's buffer and its wiping
- * would cost as much again. */
+/* SHA-1 of octets and salt. With its padding nearly all that NSEC3 hashes is one block, of which the library's buffer and its
+ * wiping would cost as much again. */
 static void sha1_salted(const uint8_t *bytes, size_t size, const uint8_t *salt, size_t salt_size, uint8_t out[NSEC3_HASH_BYTES]) {
   enum { LENGTH_BYTES = 8, PADDING_BEGINS = 0x80 };
   uint8_t block[SHA_CBLOCK] = {0};

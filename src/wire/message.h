@@ -193,8 +193,17 @@ static inline void message_owner_at(struct message_owner *out, size_t offset) {
 static inline void message_owner_question(struct message_owner *out) {
   message_owner_at(out, MESSAGE_HEADER_BYTES);
 }
-/* `size` octets of labels in front of the name at `parent` (0: the root). */
-void message_owner_begun(struct message_owner *out, const uint8_t *labels, size_t size, size_t parent);
+/* `size` octets of labels, which stand in out->octets already, in front of the name at `parent` (0: the root). */
+static inline void message_owner_begun_there(struct message_owner *out, size_t size, size_t parent) {
+  out->pointer = 0;
+  if (parent) put_u16(out->octets + size, (uint16_t)(0xc000 | parent));
+  else out->octets[size] = 0;
+  out->size = (uint16_t)(size + (parent ? 2 : 1));
+}
+static inline void message_owner_begun(struct message_owner *out, const uint8_t *labels, size_t size, size_t parent) {
+  bytes_copy(out->octets, labels, size);
+  message_owner_begun_there(out, size, parent);
+}
 /* Any name, compressed against what the message has. */
 void message_owner_name(struct message_writer *w, const uint8_t *name_wire, struct message_owner *out);
 /* The name at `at`, of whose labels the first may already be a pointer. */
@@ -204,6 +213,14 @@ void message_owner_written(const struct message_writer *w, size_t at, struct mes
  * All or nothing. */
 bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
                        const uint8_t *rrs, unsigned count);
+/* The same of a set with the signatures that cover it, whole or not at all. */
+struct message_rrs {
+  uint16_t type, count;
+  uint32_t ttl;
+  const uint8_t *rrs;
+};
+bool message_put_signed(struct message_writer *w, enum section section, struct message_owner *owner, const struct message_rrs *set,
+                        const struct message_rrs *signatures);
 /* Where the RDATA of the record at `at` begin, and the record behind it. */
 size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next);
 /* A place to come back to: an RRset that does not fit whole is taken back. */

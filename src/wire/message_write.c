@@ -239,14 +239,6 @@ void message_owner_name(struct message_writer *w, const uint8_t *name, struct me
   message_owner_begun(out, name, f.at[f.left], f.parent);
 }
 
-void message_owner_begun(struct message_owner *out, const uint8_t *labels, size_t size, size_t parent) {
-  bytes_copy(out->octets, labels, size);
-  out->pointer = 0;
-  if (parent) put_u16(out->octets + size, (uint16_t)(POINTER | parent));
-  else out->octets[size] = 0;
-  out->size = (uint16_t)(size + (parent ? 2 : 1));
-}
-
 /* Writes an owner where there is room for it; returns what comes behind it. */
 static inline uint8_t *put_owner(const struct message_writer *w, uint8_t *at, struct message_owner *owner) {
   if (owner->pointer) {
@@ -271,8 +263,8 @@ static inline bool same_octets(const uint8_t *a, const uint8_t *b, size_t n) {
   return load64(a + n - 8) == load64(b + n - 8);
 }
 
-/* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0: it
- * is not, the message may have more of it, or it does not fit. */
+/* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0:
+ * it is not, the message may have more of it, or it does not fit. */
 static inline size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, bool alone) {
   size_t n = name[0] + 1u, near = w->near_size;
   const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near; /* of the question */
@@ -321,7 +313,7 @@ static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t cl
   bool plain = compress_at < 0 || size <= (size_t)compress_at;
   if (!has_room(w, RR_FIXED_BYTES + (plain ? size : 0))) return false;
   uint8_t *fixed = w->out.at;
-  put_u64(fixed, (uint64_t)type << 48 | (uint64_t)class << 32 | ttl);
+  put_u64(fixed, (uint64_t)type << 48 | (uint64_t) class << 32 | ttl);
   w->out.at += RR_FIXED_BYTES;
   if (plain) {
     put_u16(fixed + 8, (uint16_t)size);
@@ -372,26 +364,16 @@ static bool put_compressed_set(struct message_writer *w, enum section section, s
   return true;
 }
 
-/* More records than the header can count have no room. Nothing is written unless all fit, but for octets behind the message's
- * end. */
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
-                       const uint8_t *rrs, unsigned count) {
-  uint16_t pointer = owner->pointer;
-  if (rr_compress_offset(type) >= 0) {
-    bool fits = put_compressed_set(w, section, owner, type, ttl, rrs, count);
-    if (!fits) owner->pointer = pointer;
-    return fits;
-  }
-  uint8_t *at = w->out.at;
+/* RRs of a type without names to compress, from `at` on. NULL: they do not all fit, and nothing but octets behind the message's end
+ * was written. More records than the header can count have no room. */
+static inline uint8_t *put_plain_set(const struct message_writer *w, uint8_t *at, struct message_owner *owner, uint16_t type,
+                                     uint32_t ttl, const uint8_t *rrs, unsigned count) {
   const uint8_t *stop = w->out.end - w->reserve;
   uint64_t fixed = (uint64_t)type << 48 | (uint64_t)CLASS_IN << 32 | ttl;
-  for (unsigned left = count; left > 0; left--) {
+  for (; count > 0; count--) {
     uint16_t size;
     memcpy(&size, rrs, sizeof size);
-    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) {
-      owner->pointer = pointer;
-      return false;
-    }
+    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return NULL;
     at = put_owner(w, at, owner);
     put_u64(at, fixed);
     put_u16(at + 8, size);
@@ -399,8 +381,46 @@ bool message_put_rrset(struct message_writer *w, enum section section, struct me
     at += RR_FIXED_BYTES + size;
     rrs += 2 + ((size + 1u) & ~1u);
   }
-  w->out.at = at;
-  w->counts[section] = (uint16_t)(w->counts[section] + count);
+  return at;
+}
+
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
+                       const uint8_t *rrs, unsigned count) {
+  uint16_t pointer = owner->pointer;
+  if (rr_compress_offset(type) >= 0) {
+    if (put_compressed_set(w, section, owner, type, ttl, rrs, count)) return true;
+  } else {
+    uint8_t *end = put_plain_set(w, w->out.at, owner, type, ttl, rrs, count);
+    if (end) {
+      w->out.at = end;
+      w->counts[section] = (uint16_t)(w->counts[section] + count);
+      return true;
+    }
+  }
+  owner->pointer = pointer;
+  return false;
+}
+
+bool message_put_signed(struct message_writer *w, enum section section, struct message_owner *owner, const struct message_rrs *set,
+                        const struct message_rrs *signatures) {
+  struct message_mark mark = message_mark(w);
+  uint16_t pointer = owner->pointer;
+  uint8_t *end;
+  if (rr_compress_offset(set->type) >= 0) {
+    if (!put_compressed_set(w, section, owner, set->type, set->ttl, set->rrs, set->count)) end = NULL;
+    else end = w->out.at;
+  } else {
+    end = put_plain_set(w, w->out.at, owner, set->type, set->ttl, set->rrs, set->count);
+    w->counts[section] = (uint16_t)(w->counts[section] + set->count);
+  }
+  if (end) end = put_plain_set(w, end, owner, signatures->type, signatures->ttl, signatures->rrs, signatures->count);
+  if (!end) {
+    message_rewind(w, mark);
+    owner->pointer = pointer;
+    return false;
+  }
+  w->out.at = end;
+  w->counts[section] = (uint16_t)(w->counts[section] + signatures->count);
   return true;
 }
 

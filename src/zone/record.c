@@ -171,12 +171,31 @@ static inline size_t plain_octets(const uint8_t *key, size_t room) {
   return at;
 }
 
+/* Whether no octet ends a label or begins an escape. */
+static inline bool is_plain(const uint8_t *key, size_t size) {
+  const uint64_t twos = UINT64_C(0x0202020202020202), high = UINT64_C(0x8080808080808080);
+  uint64_t low = 0;
+  size_t i = 0;
+  for (; i + 8 <= size; i += 8)
+    low |= (key_load(key + i) - twos) & ~key_load(key + i);
+  for (; i < size; i++)
+    low |= key[i] > 1 ? 0 : high;
+  return !(low & high);
+}
+
 /* `key` is one below the apex. */
 static bool labels_after(const struct zone_node *n, const uint8_t *key, size_t key_size, uint8_t *out, size_t *size,
                          size_t *shared) {
   size_t own_size = record_key_size(n);
   const uint8_t *own = record_key(n);
   if (record_has_case(n)) return false;
+  if (record_labels(n) == 1 && (key_size == 0 || key[0] != own[0]) && is_plain(own, own_size - 1)) { /* most are */
+    out[0] = (uint8_t)(own_size - 1);
+    bytes_copy(out + 1, own, own_size - 1);
+    *size = own_size;
+    *shared = 0;
+    return true;
+  }
   size_t common = key_common(key, own, key_size < own_size ? key_size : own_size);
   while (common && own[common - 1] != 0)
     common--;

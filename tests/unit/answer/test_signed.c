@@ -298,6 +298,43 @@ static void test_longest_name(void **state) {
   asker_free(a);
 }
 
+/* What the questions of a batch share, and what is found for them in lockstep, makes no octet different. */
+static void test_batch_as_alone(void **state) {
+  static const char *const names[] = {"ml.example.",    "ns1.example.",   "w.example.",    "y.w.example.",   "a.c.x.w.example.",
+                                      "b.z.w.example.", "x.y.w.example.", "mc.b.example.", "b.example.",     "a.example.",
+                                      "mc.c.example.",  "c.example.",     "er.example.",   "no.er.example.", "example.",
+                                      "zz.example.",    "q.xx.example."};
+  static const uint16_t types[] = {RR_A, RR_MX, RR_DS, RR_ANY};
+  enum { NAMES = sizeof names / sizeof names[0], TYPES = sizeof types / sizeof types[0], QUESTIONS = NAMES * TYPES };
+  static const enum zones_chain chains[] = {ZONES_NSEC, ZONES_NSEC3, ZONES_OPT_OUT};
+  static struct answer_job jobs[LIMIT_BATCH];
+  static uint8_t requests[LIMIT_BATCH][512], responses[LIMIT_BATCH][LIMIT_UDP_RESPONSE_BYTES];
+  for (unsigned c = 0; c < sizeof chains / sizeof chains[0]; c++) {
+    struct asker *a =
+        with_zone("b 3600 NS ns1.b\nns1.b 3600 A 192.0.2.7\nc 3600 NS ns1.c\ndeep.er 3600 NS ns.elsewhere.\n", chains[c]);
+    for (unsigned first = 0; first < QUESTIONS; first++) {
+      struct answer_job *list[LIMIT_BATCH];
+      for (unsigned i = 0; i < LIMIT_BATCH; i++) {
+        unsigned q = (first + 7 * i) % QUESTIONS;
+        size_t n = asker_question(a, names[q % NAMES], types[q / NAMES], i % 8 ? ASK_DO : ASK_EDNS);
+        memcpy(requests[i], a->request, n);
+        jobs[i] = (struct answer_job){.bytes = requests[i], .size = n, .out = responses[i], .capacity = sizeof responses[i]};
+        jobs[i].client = (struct answer_client){.from = a->from, .transport = TRANSPORT_UDP};
+        list[i] = &jobs[i];
+      }
+      zone_read_begin();
+      answer_batch(a->zones, &a->id, list, LIMIT_BATCH, a->now, 0);
+      zone_read_end();
+      for (unsigned i = 0; i < LIMIT_BATCH; i++) {
+        asker_send(a, requests[i], jobs[i].size, ASK_PLAIN);
+        assert_int_equal(jobs[i].result.size, a->job.result.size);
+        assert_memory_equal(responses[i], a->response, a->job.result.size);
+      }
+    }
+    asker_free(a);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_nsec_examples),    cmocka_unit_test(test_nsec_more),
@@ -306,6 +343,7 @@ int main(void) {
       cmocka_unit_test(test_chains),           cmocka_unit_test(test_nsec3_examples),
       cmocka_unit_test(test_nsec3_more),       cmocka_unit_test(test_nsec3_opted_out_non_terminal),
       cmocka_unit_test(test_nsec3_iterations), cmocka_unit_test(test_longest_name),
+      cmocka_unit_test(test_batch_as_alone),
   };
   zone_reader_register();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

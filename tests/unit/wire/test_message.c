@@ -220,6 +220,23 @@ static void test_rrset_is_all_or_nothing(void **state) {
   }
 }
 
+/* A target just below the zone's name costs its label and a pointer, one that the question or a name before has whole a pointer;
+ * one that only ends in the same octets is written out. */
+static void test_near_names(void **state) {
+  static const char *const ns[] = {"a.example.com.", "b.example.com.", "www.example.com.", "c.a.example.com.", "xexample.com."};
+  uint8_t rrs[256];
+  start(512, "www.example.com.");
+  message_expect_near(&writer, 13);
+  pack(rrs, "NS", ns, 5);
+  assert_true(put_set(SECTION_ANSWER, NULL, RR_NS, rrs, 5));
+  pack(rrs, "CNAME", ns, 1);
+  assert_true(put_set(SECTION_ANSWER, NULL, RR_CNAME, rrs, 1));
+  assert_message(
+      QUESTION_BYTES + (12 + 4) + (12 + 4) + (12 + 2) + (12 + 4) + (12 + 11) + (12 + 2),
+      "www.example.com. NS a.example.com.\nwww.example.com. NS b.example.com.\nwww.example.com. NS www.example.com.\n"
+      "www.example.com. NS c.a.example.com.\nwww.example.com. NS xexample.com.\nwww.example.com. CNAME a.example.com.\n");
+}
+
 /* The first record writes the owner, all others point there, also those of further sets; what did not fit is not pointed at. */
 static void test_owner_written_once(void **state) {
   static const char *const ns[] = {"a.example.com.", "a.example.com."}, *const txt[] = {"one"};
@@ -291,19 +308,38 @@ static void random_name(char *out) {
   }
 }
 
+/* A set of one. */
+static bool put_alone(const char *owner, const char *target) {
+  uint8_t rrs[300];
+  struct name n;
+  name_of(owner, &n);
+  pack(rrs, "NS", &target, 1);
+  return put_set(SECTION_ANSWER, &n, RR_NS, rrs, 1);
+}
+
+/* Some ancestor of the question is the zone that most targets are in. */
+static void expect_some(const char *question) {
+  struct name n;
+  name_of(question, &n);
+  name_strip(&n, random_below(n.labels + 1u), &n);
+  message_expect_near(&writer, n.size);
+}
+
 /* Whatever is written and taken back, what stays reads as it was put in; only owners may differ in case. */
 static void test_random_messages(void **state) {
   for (unsigned i = 0; i < 1500; i++) {
     char question[100], owner[100], target[100];
     struct buf want = {0}, got = {0};
     random_name(question);
-    start(200 + random_below(4000), random_below(4) ? question : NULL);
+    bool asked = random_below(4);
+    start(200 + random_below(4000), asked ? question : NULL);
+    if (asked) expect_some(question);
     struct message_mark mark = message_mark(&writer);
     size_t kept = 0;
     for (unsigned k = 0; k < 60; k++) {
       random_name(owner);
       random_name(target);
-      if (!put(SECTION_ANSWER, owner, "NS", target)) break;
+      if (!(random_below(2) ? put(SECTION_ANSWER, owner, "NS", target) : put_alone(owner, target))) break;
       buf_printf(&want, "%s NS %s\n", owner, target);
       if (random_below(8) == 0) {
         message_rewind(&writer, mark);
@@ -406,6 +442,7 @@ int main(void) {
       cmocka_unit_test(test_no_room),
       cmocka_unit_test(test_rewind),
       cmocka_unit_test(test_rrset),
+      cmocka_unit_test(test_near_names),
       cmocka_unit_test(test_owner_written_once),
       cmocka_unit_test(test_rrset_of_the_root),
       cmocka_unit_test(test_rrset_is_all_or_nothing),
