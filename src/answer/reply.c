@@ -87,9 +87,7 @@ void reply_start(struct reply *r, const struct server *s, struct answer_job *job
   if (r->limit < least) r->limit = least; /* long names in question and TSIG: the request was as long */
   assert(r->limit <= job->capacity);
   flags = (uint16_t)(flags | FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
-  message_start(&r->writer, job->out, r->limit, req->id, flags);
-  r->writer.reserve = reserve;
-  if (question && !message_echo_question(&r->writer, req)) r->truncated = true;
+  message_start_response(&r->writer, job->out, r->limit, reserve, req, flags, question);
 }
 
 /* RFC 8914 §2. An explanation never displaces what was asked for. */

@@ -164,6 +164,9 @@ struct message_writer {
 void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags);
 /* Copies the question of a request as it came (case preserved). */
 bool message_echo_question(struct message_writer *w, const struct request *req);
+/* Starts the response to a request: header and, if wanted, its question in one copy; there is room for them and for `reserve`. */
+void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve, const struct request *req,
+                            uint16_t flags, bool question);
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
 /* Names in RDATA will mostly be one label in front of the last `size` octets of the question's name, those of the zone or of a cut:
  * such names are found out quickest. */

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 enum {
   POINTER = 0xc000,
   POINTER_MAX = 0x3fff,
@@ -46,6 +48,21 @@ bool message_echo_question(struct message_writer *w, const struct request *req) 
   w->out.at += n;
   set_question(w, n - QUESTION_FIXED_BYTES);
   return true;
+}
+
+void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve, const struct request *req,
+                            uint16_t flags, bool question) {
+  size_t size = question ? req->question_end : MESSAGE_HEADER_BYTES;
+  assert(size + reserve <= limit && limit <= LIMIT_MESSAGE_BYTES);
+  bytes_copy(buffer, req->bytes, size);
+  put_u16(buffer + 2, flags);
+  w->out = (struct wr){buffer, buffer + size, buffer + limit, false};
+  w->reserve = reserve;
+  memset(w->counts, 0, sizeof w->counts);
+  w->counts[0] = question;
+  w->question_size = question ? (uint8_t)(size - MESSAGE_HEADER_BYTES - QUESTION_FIXED_BYTES) : 0;
+  w->near_size = 0;
+  w->has_slots = false;
 }
 
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
@@ -265,7 +282,7 @@ static inline bool same_octets(const uint8_t *a, const uint8_t *b, size_t n) {
 
 /* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0:
  * it is not, the message may have more of it, or it does not fit. */
-static inline size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, bool alone) {
+static ALWAYS_INLINE size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, bool alone) {
   size_t n = name[0] + 1u, near = w->near_size;
   const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near; /* of the question */
   if (near == 0 || n == 1 || room < n + near || !same_octets(name + n, rest, near)) return 0;
@@ -285,8 +302,8 @@ static inline size_t put_near_name(struct message_writer *w, const uint8_t *name
 
 /* RDATA whose names may be compressed: `prefix` octets, then the names, then the rest. What stands in a set `alone` is not pointed
  * at by names that come later. */
-static inline bool put_compressed(struct message_writer *w, uint16_t type, size_t prefix, const uint8_t *rdata, size_t size,
-                                  bool alone) {
+static ALWAYS_INLINE bool put_compressed(struct message_writer *w, uint16_t type, size_t prefix, const uint8_t *rdata, size_t size,
+                                         bool alone) {
   const uint8_t *p = rdata + prefix, *end = rdata + size;
   assert(prefix < size);
   if (!has_room(w, prefix)) return false;
@@ -307,8 +324,8 @@ static inline bool put_compressed(struct message_writer *w, uint16_t type, size_
 }
 
 /* Type, class, TTL, RDLENGTH and RDATA behind an owner. Leaves a part behind when it fails. */
-static inline bool put_body(struct message_writer *w, uint16_t type, uint16_t class, uint32_t ttl, const uint8_t *rdata,
-                            size_t size, bool alone) {
+static ALWAYS_INLINE bool put_body(struct message_writer *w, uint16_t type, uint16_t class, uint32_t ttl, const uint8_t *rdata,
+                                   size_t size, bool alone) {
   int compress_at = rr_compress_offset(type);
   bool plain = compress_at < 0 || size <= (size_t)compress_at;
   if (!has_room(w, RR_FIXED_BYTES + (plain ? size : 0))) return false;
@@ -346,8 +363,8 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   return true;
 }
 
-static bool put_compressed_set(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type,
-                               uint32_t ttl, const uint8_t *rrs, unsigned count) {
+static inline bool put_compressed_set(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type,
+                                      uint32_t ttl, const uint8_t *rrs, unsigned count) {
   struct message_mark mark = message_mark(w);
   for (unsigned i = 0; i < count; i++) {
     uint16_t size;

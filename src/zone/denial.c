@@ -152,14 +152,21 @@ static void floors_find(struct floor *floors, size_t count) {
   floors_walk(floors, count);
 }
 
+/* 40 bits as eight digits of base32hex: the bits of each are moved into an octet of their own, then all become digits at once. */
+static inline uint64_t base32_digits(uint64_t bits) {
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  uint64_t x = (bits & UINT64_C(0xfffff00000)) << 12 | (bits & 0xfffff);
+  x = (x & UINT64_C(0x000ffc00000ffc00)) << 6 | (x & UINT64_C(0x000003ff000003ff));
+  x = (x & UINT64_C(0x03e003e003e003e0)) << 3 | (x & UINT64_C(0x001f001f001f001f));
+  uint64_t letters = (x + (0x80 - 10) * ones) >> 7 & ones; /* where a value is 10 or more */
+  return x + '0' * ones + letters * ('a' - 10 - '0');
+}
+
 /* base32hex (RFC 4648 §7) in lower case, with the 00 that ends the label. */
 static void hash_key(const uint8_t hash[HASH_BYTES], uint8_t key[NSEC3_KEY_BYTES]) {
-  static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
   for (unsigned i = 0; i < HASH_BYTES / 5; i++) { /* 5 octets are 8 digits */
     const uint8_t *h = hash + 5 * (size_t)i;
-    uint64_t bits = (uint64_t)h[0] << 32 | get_u32(h + 1);
-    for (unsigned j = 0; j < 8; j++)
-      key[8 * i + j] = (uint8_t)digits[bits >> (35 - 5 * j) & 31];
+    put_u64(key + 8 * (size_t)i, base32_digits((uint64_t)h[0] << 32 | get_u32(h + 1)));
   }
   key[NSEC3_KEY_BYTES - 1] = 0;
 }

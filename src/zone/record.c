@@ -10,12 +10,12 @@ static void set_view(const struct zone_node *n, const struct record_set *set, st
   out->count = set->count;
   out->ttl = set->ttl;
   if (set->at & RECORD_SET_SIGNED) {
-    struct record_signatures s;
-    memcpy(&s, at, sizeof s);
-    out->sig_count = s.count;
-    out->sig_ttl = s.ttl;
-    out->rrs = at + sizeof s;
-    out->sigs = (const uint8_t *)n + s.at;
+    uint32_t signatures_at;
+    memcpy(&signatures_at, at + offsetof(struct record_signatures, at), sizeof signatures_at);
+    memcpy(&out->sig_count, at + offsetof(struct record_signatures, count), sizeof out->sig_count);
+    memcpy(&out->sig_ttl, at + offsetof(struct record_signatures, ttl), sizeof out->sig_ttl);
+    out->rrs = at + sizeof(struct record_signatures);
+    out->sigs = (const uint8_t *)n + signatures_at;
   } else {
     out->sig_count = 0;
     out->sig_ttl = 0;
