@@ -38,7 +38,7 @@ class Base(harness.Server):
 
     def state_bytes(self):
         """What the store or the journal takes on disk."""
-        return sum(p.stat().st_blocks * 512 for p in self.dir.rglob("*") if p.is_file() and p.name not in ("log", "names.txt"))
+        return sum(p.stat().st_blocks * 512 for p in self.dir.rglob("*") if p.is_file() and p.name not in ("log", "names.txt", "ballast"))
 
 
 class Tandem(Base):

@@ -72,6 +72,7 @@ struct config_server {
 struct config_history {
   uint64_t age_s;
   uint64_t zone_bytes;
+  uint64_t ballast_bytes;
   uint64_t deleted_s; /* how long a zone that was removed is kept */
 };
 

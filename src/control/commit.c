@@ -96,10 +96,14 @@ static enum err commit(struct pipeline *p, struct store_error *why) {
   if (!err && p->broken) err = p->broken;
   if (!err) return ERR_OK;
   if (!why->what[0]) {
-    const char *said = p->batch ? err_text(err) : "the store takes no changes: repair its disk and restart";
+    const char *said = p->batch                     ? err_text(err)
+                       : p->room == STORE_ROOM_NONE ? upkeep_room_text(p->room)
+                                                    : "the store takes no changes: repair its disk and restart";
     snprintf(why->what, sizeof why->what, "%s", said);
   }
   log_event(EV_STORE_FAILED, LOG_TEXT("what", why->what), LOG_NUMBER("zones", p->count));
+  p->control->upkeep.looked_ns = 0;
+  (void)upkeep_room(p->control);
   return err;
 }
 
@@ -165,9 +169,17 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   for (size_t i = 0; i < p->count; i++) {
     struct pending *n = &p->list[i];
     if (n->superseded) continue;
-    *changed += err ? finish_failed(p, n, why->what, now) : finish_durable(p, n, now);
+    if (err) *changed += finish_failed(p, n, why->what, now);
+    else if (n->left_out) *changed += finish_failed(p, n, upkeep_room_text(p->room), now);
+    else *changed += finish_durable(p, n, now);
   }
   if (bulk && zone_set_bulk_end(c->zones)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing zones"));
+  if (!err && p->left_out) {
+    err = ERR_IO;
+    c->upkeep.left_out++;
+    snprintf(why->what, sizeof why->what, "%s", upkeep_room_text(p->room));
+    log_event(EV_STORE_FAILED, LOG_TEXT("what", why->what));
+  }
   pipeline_free(p);
   return err;
 }

@@ -225,9 +225,13 @@ struct upkeep {
   uint64_t sweep_ns;             /* next moment to sweep the store */
   uint64_t retain_ns;            /* next step of what keeps history bounded */
   uint64_t write_ns;             /* next moment to write zones back to their files; UINT64_MAX: none waits */
+  uint64_t disk_ns;              /* next look at the room on the disk; UINT64_MAX: nobody knows it */
+  struct store_disk disk;        /* as it was at the last one ... */
+  uint64_t looked_ns;            /* ... then; 0: look again */
   uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
   unsigned keep_failures;        /* in a row */
   uint64_t batches, image_bytes; /* committed since the last sweep */
+  uint64_t left_out;             /* batches of which a whole zone was not written for lack of room */
 };
 
 struct control {
@@ -292,10 +296,15 @@ void write_back_due(struct control *c, struct zone_slot *z);
 void write_back_run(struct control *c);
 
 void upkeep_start(struct control *c);
+void upkeep_configured(struct control *c, const struct config_history *before); /* a configuration came in force */
 void upkeep_run(struct control *c);
 uint64_t upkeep_deadline(const struct control *c);
 void upkeep_committed(struct control *c, uint64_t image_bytes); /* a batch went into the store */
-void upkeep_not_kept(struct control *c);                        /* something is served that the store has not */
+/* How much room there is on the disk, looked at now or a moment ago. Not inside a batch. */
+enum store_room upkeep_room(struct control *c);
+/* What is not done then, in words, and until when. */
+const char *upkeep_room_text(enum store_room room);
+void upkeep_not_kept(struct control *c); /* something is served that the store has not */
 
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */

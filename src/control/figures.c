@@ -29,6 +29,8 @@ void control_figures(struct control *c, struct control_figures *out) {
   f.zone_count = c->registry.count;
   f.zone_table_bytes = registry_memory_bytes(&c->registry) + zone_set_memory_bytes(c->zones);
   f.secondary = secondaries_counts(c->secondaries);
+  f.disk = c->upkeep.disk;
+  f.bulk_refused = c->upkeep.left_out;
   f.store_known = store_usage(c->store, &f.store) == ERR_OK;
   *out = f;
 }

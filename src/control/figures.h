@@ -20,6 +20,8 @@ struct control_figures {
   uint64_t transfers_in; /* that were taken over */
   uint64_t updates_done, updates_unchanged, updates_refused, updates_failed, updates_forwarded;
   uint64_t notifies_in, notifies_out, notifies_out_failed;
+  struct store_disk disk;
+  uint64_t bulk_refused; /* since the start */
   bool store_known;
   struct store_usage store;
   bool config_refused; /* at the last reload */

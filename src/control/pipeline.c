@@ -7,13 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAIL_FREE_BYTES = 256 * 1024 /* so much tail of deltas is always allowed behind an image */ };
+enum {
+  TAIL_FREE_BYTES = 256 * 1024, /* so much tail of deltas is always allowed behind an image */
+  BULK_BYTES = 256 * 1024,      /* in memory; a larger zone is not written as a whole when there is little room */
+};
 
 enum err pipeline_begin(struct control *c, struct pipeline **out) {
   struct pipeline *p = calloc(1, sizeof *p);
   if (!p) return ERR_MEMORY;
   p->control = c;
-  p->broken = store_batch_begin(c->store, &p->batch);
+  p->room = upkeep_room(c);
+  p->broken = p->room == STORE_ROOM_NONE ? ERR_IO : store_batch_begin(c->store, &p->batch);
   *out = p;
   return ERR_OK;
 }
@@ -65,6 +69,7 @@ static struct before how_it_stands(const struct pipeline *p, const struct zone_s
   *n = (struct pending){.store_id = last->store_id, .version = last->version, .image = last->image, .created = last->created};
   n->tail_bytes = last->tail_bytes;
   n->departed = last->departed;
+  n->left_out = last->left_out;
   struct before b = {.head = last->snap, .has_serial = last->snap != NULL};
   if (last->image.segment) b.base = last->snap;
   if (last->snap) b.serial = zone_serial(last->snap);
@@ -170,29 +175,34 @@ static bool make_delta(struct pending *n, const struct zone_snap *base, struct b
   return true;
 }
 
-/* As a delta on what the log has, so that secondaries get it as one. False: it must be an image. */
-static bool append_delta(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info,
-                         struct instant now) {
-  struct buf body = {0};
-  bool fits = before->base && make_delta(n, before->base, &body);
-  if (fits) {
-    struct store_change change = make_change(n, before, info, now);
-    change.kind = STORE_DELTA;
-    change.body = body.data;
-    change.body_size = body.size;
-    count_change(n, before, &body, &change);
-    if (!p->broken) p->broken = store_batch_delta(p->batch, &change);
-    n->tail_bytes += body.size;
-  }
-  buf_done(&body);
-  return fits;
-}
-
 /* With `change` the version itself, without it a fresher image of what deltas have led to: a start reads the image and the tail. */
 static void append_image(struct pipeline *p, struct pending *n, const struct store_change *change) {
   if (!p->broken) p->broken = store_batch_image(p->batch, n->store_id, n->version, n->snap, change, &n->image);
   n->new_image_bytes = n->image.size_bytes;
   n->tail_bytes = 0;
+}
+
+/* Whether the zone is too large to be written as a whole now. */
+static bool is_too_much(const struct pipeline *p, const struct zone_snap *snap) {
+  return p->room >= STORE_ROOM_NO_BULK && zone_memory_bytes(snap) > BULK_BYTES;
+}
+
+/* The version as a change of the log: with `body` as a delta on what the log has, so that secondaries get it as one. */
+static void append(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info,
+                   const struct buf *body, struct instant now) {
+  n->version++;
+  struct store_change change = make_change(n, before, info, now);
+  change.kind = body ? STORE_DELTA : STORE_FULL;
+  count_change(n, before, body, &change);
+  if (!body) {
+    append_image(p, n, &change);
+    return;
+  }
+  change.body = body->data;
+  change.body_size = body->size;
+  if (!p->broken) p->broken = store_batch_delta(p->batch, &change);
+  n->tail_bytes += body->size;
+  if (n->tail_bytes > TAIL_FREE_BYTES + n->image.size_bytes / 2 && !is_too_much(p, n->snap)) append_image(p, n, NULL);
 }
 
 /* The version as a change of the log, and where it came from. */
@@ -203,19 +213,19 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   n->comment = info->comment ? strdup(info->comment) : NULL;
   bool copied = (n->author || !info->author) && (n->comment || !info->comment);
   if (!copied && !p->broken) p->broken = ERR_MEMORY;
-  have_row(p, n);
-  if (n->content) {
-    n->version++;
-    if (!append_delta(p, n, before, info, now)) {
-      struct store_change change = make_change(n, before, info, now);
-      change.kind = STORE_FULL;
-      count_change(n, before, NULL, &change);
-      append_image(p, n, &change);
-    } else if (n->tail_bytes > TAIL_FREE_BYTES + n->image.size_bytes / 2) {
-      append_image(p, n, NULL);
-    }
+  struct buf body = {0};
+  enum err err = ERR_OK;
+  bool delta = n->content && before->base && make_delta(n, before->base, &body);
+  bool bulk = n->content && !delta && info->door != DOOR_UPDATE && is_too_much(p, n->snap);
+  if (n->left_out || bulk) {
+    p->left_out = n->left_out = true;
+  } else {
+    have_row(p, n);
+    if (n->content) append(p, n, before, info, delta ? &body : NULL, now);
+    err = keep_source(p, n, before, info);
   }
-  return keep_source(p, n, before, info);
+  buf_done(&body);
+  return err;
 }
 
 enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap, const struct change_info *info,

@@ -13,6 +13,7 @@ struct pending {
   bool created;                 /* the batch makes the zone's row in the store */
   bool served;                  /* by the slot already: only the store lacks it */
   bool superseded;              /* a later change of the batch stands for the zone */
+  bool left_out;                /* of the store's batch: there is too little room for a whole zone */
   /* the log once this is in it */
   uint64_t store_id;
   uint64_t version;
@@ -33,6 +34,8 @@ struct pipeline {
   struct pending *list;
   size_t count, capacity;
   enum err broken; /* the store refused a step: nothing of the batch can become durable */
+  enum store_room room;
+  bool left_out; /* a change was */
 };
 
 void pipeline_free(struct pipeline *p);

@@ -225,6 +225,7 @@ enum err reload_all(struct control *c, bool force, struct reload_report *report)
   struct switching s = {0};
   c->epoch = fresh;
   __atomic_store_n(&c->identity, &fresh->identity, __ATOMIC_RELEASE);
+  upkeep_configured(c, &old->config->history);
   err = switch_zones(c, &s, report);
   if (!err) err = add_zones(c, &s, report);
   if (!err) err = load_zones(c, force, report);

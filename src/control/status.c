@@ -171,6 +171,15 @@ static json_t *memory_json(const struct control *c, const struct control_figures
   return o;
 }
 
+static json_t *disk_json(const struct store_disk *d) {
+  static const char *const rooms[] = {
+      [STORE_ROOM_GOOD] = "good", [STORE_ROOM_LOW] = "low", [STORE_ROOM_NO_BULK] = "no-bulk", [STORE_ROOM_NONE] = "full"};
+  json_t *o = json_pack("{s:s,s:I,s:I,s:I}", "room", rooms[d->room], "free-bytes", (json_int_t)d->free_bytes, "bytes",
+                        (json_int_t)d->total_bytes, "ballast-bytes", (json_int_t)d->ballast_bytes);
+  if (d->room != STORE_ROOM_GOOD) json_object_set_new(o, "trouble", json_string(upkeep_room_text(d->room)));
+  return o;
+}
+
 json_t *status_server_json(struct control *c) {
   struct control_figures f;
   struct zone_slot *z;
@@ -192,6 +201,7 @@ json_t *status_server_json(struct control *c) {
                         json_pack("{s:I,s:I,s:I,s:I}", "database-bytes", (json_int_t)u->database_bytes, "segment-bytes",
                                   (json_int_t)u->segment_bytes, "segments", (json_int_t)u->segments, "changesets",
                                   (json_int_t)u->changesets));
+  if (f.disk.known) json_object_set_new(o, "disk", disk_json(&f.disk));
   struct buf more = {0};
   buf_add_byte(&more, '{');
   c->events.server_status(c->events.arg, &more);
@@ -251,6 +261,8 @@ void status_server_text(json_t *server, struct buf *out) {
   }
   if (number(server, "not-durable"))
     buf_printf(out, "NOT DURABLE: %" JSON_INTEGER_FORMAT " zones are served from memory only\n", number(server, "not-durable"));
+  v = json_object_get(json_object_get(server, "disk"), "trouble");
+  if (v) buf_printf(out, "DISK: %s\n", json_string_value(v));
   json_array_foreach(json_object_get(server, "troubles"), i, v) {
     buf_printf(out, "%s: %s\n", json_string_value(json_object_get(v, "zone")), json_string_value(json_object_get(v, "trouble")));
   }

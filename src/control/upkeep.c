@@ -13,6 +13,10 @@ enum {
   RETAIN_S = 3600,               /* between passes over history when nothing presses */
   RETAIN_STEP_MS = 4,            /* between steps of one */
   RETAIN_LEAST_CHANGES = 16,     /* of a zone, however old */
+  DISK_MS = 100,                 /* a look at the room on the disk holds so long while there is some */
+  DISK_S = 10,                   /* between looks at the room on the disk ... */
+  DISK_FULL_S = 1,               /* ... and when there is none */
+  RETAIN_FULL_S = 60,            /* between passes then */
   KEEP_FIRST_S = 2,              /* doubles */
   KEEP_MOST_S = 60,
   KEEP_ALONE = 16, /* zones tried one by one when all together did not go */
@@ -22,6 +26,7 @@ void upkeep_start(struct control *c) {
   c->upkeep = (struct upkeep){.timers_ns = c->now.mono_ns,
                               .sweep_ns = c->now.mono_ns,
                               .retain_ns = c->now.mono_ns,
+                              .disk_ns = c->now.mono_ns,
                               .keep_ns = UINT64_MAX,
                               .write_ns = UINT64_MAX};
 }
@@ -53,6 +58,48 @@ static void sweep(struct control *c) {
   later(&c->upkeep.sweep_ns, c, SWEEP_MOST_S);
 }
 
+/* ---- the disk ---- */
+
+const char *upkeep_room_text(enum store_room room) {
+  static const char *const texts[] = {
+      [STORE_ROOM_GOOD] = "good",
+      [STORE_ROOM_LOW] = "the disk of the state directory is nearly full",
+      [STORE_ROOM_NO_BULK] =
+          "little space left on the disk of the state directory: whole zones are not written until there is more",
+      [STORE_ROOM_NONE] = "no space left on the disk of the state directory: changes are refused until there is room",
+  };
+  return texts[room];
+}
+
+static void room_changed(struct control *c, enum store_room before, const struct store_disk *d) {
+  static const enum log_event events[] = {[STORE_ROOM_GOOD] = EV_DISK_GOOD,
+                                          [STORE_ROOM_LOW] = EV_DISK_LOW,
+                                          [STORE_ROOM_NO_BULK] = EV_DISK_LOW,
+                                          [STORE_ROOM_NONE] = EV_DISK_FULL};
+  log_event(events[d->room], LOG_TEXT("what", upkeep_room_text(d->room)), LOG_NUMBER("free-bytes", d->free_bytes),
+            LOG_NUMBER("bytes", d->total_bytes));
+  if (d->room == STORE_ROOM_NONE) { /* with the ballast's room */
+    sooner(&c->upkeep.sweep_ns, c, 0);
+    sooner(&c->upkeep.retain_ns, c, 0);
+  }
+  if (d->room < before && c->upkeep.keep_ns != UINT64_MAX) c->upkeep.keep_ns = c->now.mono_ns;
+}
+
+enum store_room upkeep_room(struct control *c) {
+  const struct config_history *h = &c->epoch->config->history;
+  struct store_disk *d = &c->upkeep.disk;
+  enum store_room before = d->room;
+  bool bounded = h->zone_bytes && h->zone_bytes < h->ballast_bytes;
+  if (d->room < STORE_ROOM_NO_BULK && c->upkeep.looked_ns && c->now.mono_ns - c->upkeep.looked_ns < DISK_MS * NS_PER_MS)
+    return d->room;
+  c->upkeep.looked_ns = c->now.mono_ns;
+  store_disk_look(c->store, bounded ? h->zone_bytes : h->ballast_bytes, d);
+  if (d->known) later(&c->upkeep.disk_ns, c, d->room == STORE_ROOM_NONE ? DISK_FULL_S : DISK_S);
+  else c->upkeep.disk_ns = UINT64_MAX;
+  if (d->room != before) room_changed(c, before, d);
+  return d->room;
+}
+
 /* ---- history ---- */
 
 static void retain(struct control *c) {
@@ -62,8 +109,13 @@ static void retain(struct control *c) {
   bool more = false;
   enum err err = store_retain(c->store, &keep, c->now.wall_s, &more, &why);
   if (err) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
-  if (err || !more) later(&c->upkeep.retain_ns, c, RETAIN_S);
+  if (err || !more) later(&c->upkeep.retain_ns, c, c->upkeep.disk.room == STORE_ROOM_NONE ? RETAIN_FULL_S : RETAIN_S);
   else c->upkeep.retain_ns = c->now.mono_ns + RETAIN_STEP_MS * NS_PER_MS;
+}
+
+void upkeep_configured(struct control *c, const struct config_history *before) {
+  const struct config_history *h = &c->epoch->config->history;
+  if (h->age_s != before->age_s || h->zone_bytes != before->zone_bytes) sooner(&c->upkeep.retain_ns, c, 0);
 }
 
 void upkeep_committed(struct control *c, uint64_t image_bytes) {
@@ -129,6 +181,7 @@ static void keep_again(struct control *c) {
 /* ---- the whole ---- */
 
 void upkeep_run(struct control *c) {
+  if (c->now.mono_ns >= c->upkeep.disk_ns) (void)upkeep_room(c);
   if (c->now.mono_ns >= c->upkeep.keep_ns) {
     if (MUTATION(KEEP_NEVER)) c->upkeep.keep_ns = UINT64_MAX;
     else keep_again(c);
@@ -144,5 +197,6 @@ uint64_t upkeep_deadline(const struct control *c) {
   uint64_t at = u->timers_ns < u->sweep_ns ? u->timers_ns : u->sweep_ns;
   if (u->retain_ns < at) at = u->retain_ns;
   if (u->write_ns < at) at = u->write_ns;
+  if (u->disk_ns < at) at = u->disk_ns;
   return at < u->keep_ns ? at : u->keep_ns;
 }

@@ -12,6 +12,7 @@
 #include "base/mutation.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -177,6 +178,7 @@ enum err store_batch_delta(struct store_batch *b, const struct store_change *cha
 }
 
 static enum err file_failed(struct store_batch *b, enum err err) {
+  if (errno == ENOSPC || errno == EDQUOT) b->store->db.no_space = true;
   return poison(b, store_fail(&b->error, err, "a segment file can't be written: %m: check the disk of the state directory"));
 }
 

@@ -51,6 +51,7 @@ enum err db_fail(struct db *db, int rc, struct store_error *error) {
   const char *said = db->connection ? sqlite3_errmsg(db->connection) : sqlite3_errstr(rc);
   switch (rc & 0xff) {
   case SQLITE_FULL:
+    db->no_space = true;
     return store_fail(error, ERR_IO,
                       "no space left for log.db: changes are refused until there is room on the disk of the state directory");
   case SQLITE_NOMEM:
@@ -151,6 +152,13 @@ static enum err query_number(struct db *db, const char *sql, int64_t missing, in
   return err;
 }
 
+uint64_t db_free_bytes(struct db *db) {
+  enum { PAGE_BYTES = 4096 };
+  int64_t pages = 0;
+  if (!db->connection || query_number(db, "PRAGMA freelist_count", 0, &pages, NULL)) return 0;
+  return (uint64_t)pages * PAGE_BYTES;
+}
+
 /* 0: a new, empty database. */
 static enum err schema_of(struct db *db, int64_t *schema, struct store_error *error) {
   int64_t tables = 0, meta = 0;
@@ -247,7 +255,7 @@ enum err db_open_reader(struct db *db, const char *dir, const char *vfs, struct 
 enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error) {
   struct buf path = {0};
   buf_printf(&path, "%s/log.db", dir);
-  *db = (struct db){0};
+  *db = (struct db){.no_space = db->no_space};
   if (path.failed) return store_fail(error, ERR_MEMORY, "out of memory");
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
   int rc = sqlite3_open_v2(buf_text(&path), &db->connection, flags, vfs);

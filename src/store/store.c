@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const state_files[] = {"lock", "log.db", "log.db-wal", "log.db-shm", "timers"};
+static const char *const state_files[] = {"lock", "log.db", "log.db-wal", "log.db-shm", "timers", "ballast"};
 
 enum err store_fail(struct store_error *error, enum err code, const char *format, ...) {
   if (!error) return code;
@@ -114,7 +114,7 @@ enum err store_open_with(const char *dir, const struct store_env *env, struct st
 }
 
 enum err store_open(const char *dir, struct store **out, struct store_error *error) {
-  return store_open_with(dir, &(struct store_env){.ops = &file_ops_system}, out, error);
+  return store_open_with(dir, &(struct store_env){.ops = &file_ops_system, .room = store_room_system}, out, error);
 }
 
 /* What can't be written now is found again at the next start: heads by the log's tail, timers by asking the primaries. */

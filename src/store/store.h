@@ -217,6 +217,24 @@ MUST_CHECK enum err store_timer_get(struct store *s, uint64_t zone, struct store
 MUST_CHECK enum err store_timer_put(struct store *s, const struct store_timer *t);
 MUST_CHECK enum err store_timers_flush(struct store *s, struct store_error *error);
 
+/* ---- room on the disk (disk.c) ---- */
+
+enum store_room {
+  STORE_ROOM_GOOD,
+  STORE_ROOM_LOW,     /* the operator should know */
+  STORE_ROOM_NO_BULK, /* whole zones should not be written any more */
+  STORE_ROOM_NONE,    /* the ballast is given up: nothing should be written but what makes room */
+};
+struct store_disk {
+  bool known; /* otherwise all is zero */
+  enum store_room room;
+  uint64_t total_bytes, free_bytes; /* of the file system */
+  uint64_t ballast_bytes;           /* held by our ballast file; 0: there is none */
+};
+/* Looks how much room there is, and gives the ballast up or puts it back; `ballast_bytes` is as large as it may be. Not inside a
+ * batch. Cheap. */
+void store_disk_look(struct store *s, uint64_t ballast_bytes, struct store_disk *out);
+
 /* ---- housekeeping ---- */
 
 struct store_usage {

@@ -7,6 +7,7 @@
  *   segment_fault.c  pages that can't be read         settle.c   what is visible made durable
  *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
+ *   disk.c     room on the disk, and the ballast
  *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
  *
  * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
@@ -93,11 +94,12 @@ struct db_value {
 
 struct db {
   sqlite3 *connection;
+  bool no_space; /* something was not written for lack of room; disk.c clears it */
   sqlite3_stmt *statements[ST_COUNT];
 };
 
-/* Opens, makes all that is visible durable, whatever an earlier sync said, and migrates. `dir` is absolute. ERR_VERSION before
- * anything is written. */
+/* Opens, makes all that is visible durable, whatever an earlier sync said, and migrates. Of `db` only no_space is looked at. `dir`
+ * is absolute. ERR_VERSION before anything is written. */
 MUST_CHECK enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error);
 void db_close(struct db *db);
 /* Binds and returns the statement, to be stepped by db_step and ended by db_end. */
@@ -113,6 +115,8 @@ MUST_CHECK enum err db_number(struct db *db, struct store_error *error, enum sta
 void db_rollback(struct db *db);
 /* ERR_IO: an error has ended the open transaction. */
 MUST_CHECK enum err db_in_transaction(struct db *db, struct store_error *error);
+/* In pages of log.db that nothing stands on: changes go there first. */
+uint64_t db_free_bytes(struct db *db);
 /* The code and words for what the connection said last. */
 enum err db_fail(struct db *db, int rc, struct store_error *error);
 
@@ -261,6 +265,10 @@ MUST_CHECK enum err change_walk_back(struct db *db, uint64_t zone, uint64_t head
                                      bool (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
 MUST_CHECK enum err change_write(struct store *s, const struct store_change *c, struct digest128 *sum, struct store_error *error);
 
+/* ---- disk.c ---- */
+
+bool store_room_system(int dir, uint64_t *total_bytes, uint64_t *free_bytes);
+
 /* ---- batch.c ---- */
 
 /* Copies the zone's image into this batch's segment (sweep.c). ERR_CORRUPT: it can't be read; the batch goes on. */
@@ -283,7 +291,8 @@ void timers_load(struct store *s);
 
 struct store_env { /* what tests replace */
   const struct file_ops *ops;
-  const char *vfs; /* SQLite's; NULL: the default */
+  const char *vfs;                                                    /* SQLite's; NULL: the default */
+  bool (*room)(int dir, uint64_t *total_bytes, uint64_t *free_bytes); /* of its file system; NULL: nobody knows */
 };
 
 struct store {
@@ -306,6 +315,7 @@ struct store {
   unsigned holds;       /* while over 0, no segment file is deleted */
   struct id_list stale; /* snapshot rows that no zone's newest image is any more */
   bool timers_dirty;
+  struct store_disk disk; /* as it was looked at last */
 
   struct {
     uint64_t mark;        /* zone rows of the log are right up to this seq */

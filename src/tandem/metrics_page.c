@@ -153,11 +153,17 @@ static void write_zones(struct metrics_writer *w, const struct control_figures *
 }
 
 static void write_store(struct metrics_writer *w, const struct control_figures *f) {
-  if (!f->store_known) return; /* a store that is broken is no store of size 0 */
-  metric_single(w, METRIC_STORE_DATABASE, f->store.database_bytes);
-  metric_single(w, METRIC_STORE_SEGMENT_BYTES, f->store.segment_bytes);
-  metric_single(w, METRIC_STORE_SEGMENTS, f->store.segments);
-  metric_single(w, METRIC_STORE_CHANGES, f->store.changesets);
+  if (f->store_known) { /* a store that is broken is no store of size 0 */
+    metric_single(w, METRIC_STORE_DATABASE, f->store.database_bytes);
+    metric_single(w, METRIC_STORE_SEGMENT_BYTES, f->store.segment_bytes);
+    metric_single(w, METRIC_STORE_SEGMENTS, f->store.segments);
+    metric_single(w, METRIC_STORE_CHANGES, f->store.changesets);
+  }
+  if (f->disk.known) {
+    metric_single(w, METRIC_DISK_FREE, f->disk.free_bytes);
+    metric_single(w, METRIC_DISK_LEVEL, f->disk.room);
+  }
+  metric_single(w, METRIC_BULK_REFUSED, f->bulk_refused);
 }
 
 /* ---- each zone: one walk, and a text for each metric, for the samples of one stand together ---- */

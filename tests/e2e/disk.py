@@ -32,7 +32,7 @@ class SmallDisks:
 
 def fill(directory):
     """Leaves no octet free; returns the file to delete."""
-    path = directory / "ballast"
+    path = directory / "filler"
     with open(path, "wb", buffering=0) as f:
         for size in (1 << 16, 1 << 12, 1):
             with contextlib.suppress(OSError):

@@ -191,6 +191,7 @@ class Tandem(Server):
         server.setdefault("listen", [self.at])
         server.setdefault("state", "state")
         server.setdefault("workers", "1")
+        full.setdefault("history", {}).setdefault("ballast", "1M")  # there are many of us
         if os.geteuid() == 0:
             server.setdefault("user", "root")
         self.config = full

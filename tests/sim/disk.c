@@ -440,7 +440,7 @@ struct disk *disk_image(const struct disk *d, bool synced_only) {
 }
 
 enum err disk_open_store(struct disk *d, struct store **out, struct store_error *error) {
-  static const struct store_env env = {&sim_file_ops, sim_vfs_name};
+  static const struct store_env env = {&sim_file_ops, sim_vfs_name, NULL};
   return store_open_with(d->directory, &env, out, error);
 }
 

@@ -348,4 +348,4 @@ __attribute__((constructor)) static void make_vfs(void) {
   sqlite3_vfs_register(&faulty_vfs, 0);
 }
 
-const struct store_env faulty_env = {&faulty_ops, "faulty"};
+const struct store_env faulty_env = {&faulty_ops, "faulty", NULL};
