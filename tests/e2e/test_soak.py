@@ -85,6 +85,8 @@ class Soak:
 
         def cure():
             server.start()
+            if server is self.foreign:  # a SIGHUP that comes before Knot is ready ends it
+                server.wait_answer(FOREIGN)
             self.down.discard(server)
         return cure
 
