@@ -279,8 +279,9 @@ struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);
 void updates_commit(struct control *c); /* all that wait, one batch */
 
-/* Reads and builds the zone's file, with what its options say. Any thread. */
-MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct diags *diags, struct zone_loaded *out);
+/* Reads and builds the zone's file, with what its options say. `kept`: what zones of one file share; NULL: nothing. Any thread. */
+MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct diags *diags,
+                                   struct zone_loaded *out);
 /* Threads begin to read the files of zones that were not read before. */
 void preload_start(struct control *c);
 /* What they made of the zone's file, as zone_file_load does. False: it was not theirs. Zones are asked for in the registry's order.

@@ -154,7 +154,7 @@ static void count_change(const struct pending *n, const struct before *before, c
   enum err err = ERR_OK;
   if (body) err = zone_content_delta(body->data, body->size, &digest, &size);
   else if (before->base) err = zone_content_diff(before->base, n->snap, &digest, &size);
-  if (!err && !stepwise) err = zone_content_whole(n->snap, &digest);
+  if (!err && !stepwise && !zone_content(n->snap, &digest)) err = zone_content_whole(n->snap, &digest);
   if (err) return;
   zone_content_set(n->snap, digest);
   c->has_content = true;

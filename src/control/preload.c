@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "control/zone_load.h"
+#include "zone/content.h"
+#include "zonefile/zonefile.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -55,10 +57,11 @@ static void say_progress(void *arg, uint64_t records) {
   log_event(EV_ZONE_LOADING, LOG_TEXT("zone", slot_name_text(p->zone, name)), LOG_NUMBER("records", records));
 }
 
-enum err zone_file_load(const struct zone_slot *z, struct diags *diags, struct zone_loaded *out) {
+enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct diags *diags, struct zone_loaded *out) {
   struct progress progress = {z, clock_read().mono_ns};
   struct zone_load_options o = {.include_root = z->config->options->include_root,
                                 .plain = slot_writes_back(z),
+                                .kept = kept,
                                 .progress = say_progress,
                                 .progress_arg = &progress};
   struct buf scratch = {0};
@@ -70,6 +73,12 @@ enum err zone_file_load(const struct zone_slot *z, struct diags *diags, struct z
 }
 
 /* ---- the threads ---- */
+
+/* Counted here, what is committed has its digest already. */
+static void count_content(const struct job *j) {
+  struct digest128 digest;
+  if (!j->err && !zone_content_whole(j->loaded.snap, &digest)) zone_content_set(j->loaded.snap, digest);
+}
 
 /* The next job that may be begun, once there is room. NULL: no more. */
 static struct job *next_job(struct preload *p) {
@@ -86,17 +95,20 @@ static struct job *next_job(struct preload *p) {
 
 static void *run(void *arg) {
   struct preload *p = arg;
+  struct zonefile_kept kept = {0};
   struct job *j;
   pthread_mutex_lock(&p->lock);
   while ((j = next_job(p))) {
     pthread_mutex_unlock(&p->lock);
-    j->err = zone_file_load(j->zone, &j->diags, &j->loaded);
+    j->err = zone_file_load(j->zone, &kept, &j->diags, &j->loaded);
+    count_content(j);
     pthread_mutex_lock(&p->lock);
     j->state = JOB_DONE;
     p->waiting_bytes += j->loaded.bytes;
     if (p->wanted) pthread_cond_signal(&p->done);
   }
   pthread_mutex_unlock(&p->lock);
+  zonefile_kept_done(&kept);
   return NULL;
 }
 

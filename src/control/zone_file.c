@@ -189,7 +189,7 @@ static enum err read_file(struct control *c, struct pipeline *p, struct zone_slo
   struct zone_loaded loaded = {0};
   struct merging m = {z, path, &diags};
   enum err err;
-  if (!preload_take(c, z, &diags, &loaded, &err)) err = zone_file_load(z, &diags, &loaded);
+  if (!preload_take(c, z, &diags, &loaded, &err)) err = zone_file_load(z, NULL, &diags, &loaded);
   if (!err && diags.warnings && options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
   bool wrong = err && err != ERR_MEMORY;
   if (!err) {

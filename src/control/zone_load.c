@@ -33,6 +33,7 @@ static enum err scan(const struct text *t, struct zonefile_options *o, const str
   o->origin = *l->apex;
   o->include_root = l->o ? l->o->include_root : NULL;
   o->plain = l->o && l->o->plain;
+  o->kept = l->o ? l->o->kept : NULL;
   o->default_ttl = l->o ? l->o->default_ttl : 0;
   o->no_include = t->bytes && !o->include_root;
   if (t->bytes) return zonefile_scan_bytes(t->path, t->bytes, t->size, o, diags);

@@ -12,11 +12,14 @@
 
 #include <time.h>
 
+struct zonefile_kept;
+
 struct zone_load_options {
-  const char *include_root; /* $INCLUDE stays in this tree; NULL: in that of the file, or not at all if loaded from bytes */
-  uint32_t default_ttl;     /* when the file gives none at all; 0: that is an error */
-  bool plain;               /* $INCLUDE and $GENERATE are errors */
-  bool all_checks;          /* also those that are off by default */
+  const char *include_root;   /* $INCLUDE stays in this tree; NULL: in that of the file, or not at all if loaded from bytes */
+  uint32_t default_ttl;       /* when the file gives none at all; 0: that is an error */
+  bool plain;                 /* $INCLUDE and $GENERATE are errors */
+  bool all_checks;            /* also those that are off by default */
+  struct zonefile_kept *kept; /* a file that is read for several zones; may be NULL */
   void (*progress)(void *arg, uint64_t records); /* after each record read; may be NULL */
   void *progress_arg;
 };

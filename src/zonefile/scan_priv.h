@@ -36,6 +36,7 @@ struct source {
   uint8_t *bytes;
   size_t size;
   bool on_disk; /* or from memory */
+  bool is_kept; /* the bytes are the options' kept file */
   uint64_t device, inode;
 };
 

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { KEPT_BYTES_MOST = 1 << 20 };
+
 static int64_t time_ns(struct timespec t) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
@@ -30,9 +32,52 @@ bool source_memory(struct scan *s, const char *name, const uint8_t *bytes, size_
 }
 
 void source_close(struct source *src) {
-  free(src->bytes);
+  if (!src->is_kept) free(src->bytes);
   *src = (struct source){0};
 }
+
+/* ---- the file that is kept ---- */
+
+void zonefile_kept_done(struct zonefile_kept *k) {
+  free(k->path);
+  free(k->bytes);
+  *k = (struct zonefile_kept){0};
+}
+
+static struct source kept_source(struct scan *s, const char *path) {
+  const struct zonefile_kept *k = s->o->kept;
+  return (struct source){.path = path,
+                         .bytes = k->bytes,
+                         .size = k->file.size,
+                         .on_disk = true,
+                         .is_kept = true,
+                         .device = k->file.device,
+                         .inode = k->file.inode};
+}
+
+static bool find_kept(struct scan *s, const char *path, struct source *out) {
+  const struct zonefile_kept *k = s->o->kept;
+  if (!k || s->src || !k->path || strcmp(k->path, path) != 0) return false;
+  struct zonefile_file file = k->file;
+  file.path = path;
+  *out = kept_source(s, path);
+  see(s, &file);
+  return true;
+}
+
+/* In place of the one before. Out of memory: it is not kept. */
+static void keep(struct scan *s, const struct zonefile_file *file, struct source *src) {
+  struct zonefile_kept *k = s->o->kept;
+  if (!k || s->src || file->size > KEPT_BYTES_MOST) return;
+  zonefile_kept_done(k);
+  k->path = strdup(file->path);
+  if (!k->path) return;
+  k->bytes = src->bytes;
+  k->file = *file;
+  *src = kept_source(s, src->path);
+}
+
+/* ---- reading ---- */
 
 static bool refuse(struct scan *s, struct place at, const char *path, const char *hint, const char *why) {
   SCAN_ERROR(s, at, MISTAKE_FILE, hint, "can't read %s: %s", path, why);
@@ -90,11 +135,14 @@ static bool read_source(struct scan *s, int fd, const char *path, struct place a
   s->files_bytes += size;
   s->files_count++;
   *out = (struct source){.path = path, .bytes = bytes, .size = size, .on_disk = true, .device = st.st_dev, .inode = st.st_ino};
-  see(s, &(struct zonefile_file){path, bytes, size, time_ns(st.st_mtim), time_ns(st.st_ctim), st.st_dev, st.st_ino});
+  struct zonefile_file file = {path, bytes, size, time_ns(st.st_mtim), time_ns(st.st_ctim), st.st_dev, st.st_ino};
+  keep(s, &file, out);
+  see(s, &file);
   return true;
 }
 
 bool source_open(struct scan *s, const char *path, struct place at, struct source *out) {
+  if (find_kept(s, path, out)) return true;
   /* O_NONBLOCK: a FIFO must not keep us waiting; it is refused by its kind. */
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return refuse(s, at, path, errno == EACCES ? "let the server's user read it" : "", strerror(errno));

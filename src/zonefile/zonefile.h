@@ -32,13 +32,22 @@ struct zonefile_file {
   uint64_t device, inode;
 };
 
+/* The file that was read last, up to 1 MiB: zones of the same file read it once. Zero is empty. */
+struct zonefile_kept {
+  char *path;
+  uint8_t *bytes;
+  struct zonefile_file file;
+};
+void zonefile_kept_done(struct zonefile_kept *k);
+
 struct zonefile_options {
   struct name origin;
-  const char *include_root; /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
-  bool no_include;          /* for input that is not a local file: $INCLUDE is an error */
-  bool plain;               /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
-  bool narrow;              /* without the processor's wide instructions: for tests */
-  uint32_t default_ttl;     /* when neither $TTL nor SOA gives one; 0: then it is an error */
+  const char *include_root;   /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
+  bool no_include;            /* for input that is not a local file: $INCLUDE is an error */
+  bool plain;                 /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
+  bool narrow;                /* without the processor's wide instructions: for tests */
+  struct zonefile_kept *kept; /* NULL: the file is read in any case */
+  uint32_t default_ttl;       /* when neither $TTL nor SOA gives one; 0: then it is an error */
   /* Called for each file read, the first included, with its whole content: for digests. May be NULL. */
   void (*file_seen)(void *arg, const struct zonefile_file *file);
   /* Called for each record; false stops the scan. */

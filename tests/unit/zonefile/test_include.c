@@ -243,6 +243,31 @@ static void files_that_can_not_be_read(void **state) {
   expect("$INCLUDE .\n", "", "zones/a.zone:1:10: error: can't read zones/.: it is a directory [file]; name a file in it\n");
 }
 
+static void expect_kept(struct zonefile_kept *kept, const char *path, const char *records) {
+  struct scanned s;
+  scan_file(path, &(struct zonefile_options){.kept = kept}, &s);
+  assert_int_equal(s.error, ERR_OK);
+  assert_int_equal(s.files, strstr(records, "b.") ? 2 : 1);
+  assert_string_equal(buf_text(&s.diags), "");
+  assert_string_equal(buf_text(&s.records), records);
+  scanned_done(&s);
+}
+
+/* Zones of one file read it once, and included ones each time; another file takes its place. */
+static void a_file_is_kept(void **state) {
+  struct zonefile_kept kept = {0};
+  put("zones/b.inc", "b 60 A 192.0.2.2\n");
+  put("zones/a.zone", "a 60 A 192.0.2.1\n$INCLUDE b.inc\n");
+  put("zones/c.zone", "c 60 A 192.0.2.3\n");
+  expect_kept(&kept, "zones/a.zone", "a.example. 60 IN A 192.0.2.1\nb.example. 60 IN A 192.0.2.2\n");
+  put("zones/a.zone", "other 60 A 192.0.2.9\n");
+  put("zones/b.inc", "b 60 A 192.0.2.7\n");
+  expect_kept(&kept, "zones/a.zone", "a.example. 60 IN A 192.0.2.1\nb.example. 60 IN A 192.0.2.7\n");
+  expect_kept(&kept, "zones/c.zone", "c.example. 60 IN A 192.0.2.3\n");
+  expect_kept(&kept, "zones/a.zone", "other.example. 60 IN A 192.0.2.9\n");
+  zonefile_kept_done(&kept);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(include_works, enter, leave),
@@ -259,6 +284,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(loops_are_named, enter, leave),
       cmocka_unit_test_setup_teardown(depth_is_bounded, enter, leave),
       cmocka_unit_test_setup_teardown(files_that_can_not_be_read, enter, leave),
+      cmocka_unit_test_setup_teardown(a_file_is_kept, enter, leave),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
