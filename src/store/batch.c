@@ -9,7 +9,9 @@
  * is done before. A failed statement poisons the batch; a mistake of the caller does not. */
 #include "store/store_priv.h"
 
+#include "base/arena.h"
 #include "base/mutation.h"
+#include "base/table.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,6 +28,10 @@ enum {
 struct pending {
   struct zone_row now;
   bool created;
+  uint8_t name_size; /* of a zone that was; in `memory` */
+  const uint8_t *name;
+  const uint8_t *source; /* the same, as long as it has no row */
+  size_t source_size;
 };
 
 struct store_batch {
@@ -33,6 +39,9 @@ struct store_batch {
   struct pending *pending;
   size_t count, capacity;
   size_t rows_before;           /* zones in the table that are not of this batch */
+  struct arena memory;          /* names and sources of created zones */
+  struct table names;           /* of created zones: where they are in `pending` */
+  size_t with_rows;             /* of `pending`, so many first ones need no row any more: insert_rows */
   struct file_out shared;       /* the segment of small images */
   uint64_t shared_number;       /* 0: not begun */
   struct segment_table written; /* segments that have their names */
@@ -98,9 +107,27 @@ static enum err touch(struct store_batch *b, uint64_t zone, struct zone_row **ou
 
 /* ---- what a batch can do ---- */
 
+struct wanted {
+  const struct store_batch *batch;
+  const struct name *name;
+};
+
+static bool same_name(const void *arg, uint32_t index) {
+  const struct wanted *w = arg;
+  const struct pending *p = &w->batch->pending[index];
+  return p->name_size == w->name->size && memcmp(p->name, w->name->octets, p->name_size) == 0;
+}
+
 /* The last version used under a name, and whether a live zone has it. */
-static enum err find_name(struct store_batch *b, const struct name *name, uint64_t *version, bool *live) {
+static enum err find_name(struct store_batch *b, const struct name *name, uint64_t hash, uint64_t *version, bool *live) {
   struct store *s = b->store;
+  uint32_t created = table_find(&b->names, hash, same_name, &(struct wanted){b, name});
+  if (created != UINT32_MAX) {
+    *version = b->pending[created].now.version;
+    *live = b->pending[created].now.state == STORE_ZONE_LIVE;
+    if (!*live) table_remove(&b->names, hash, created);
+    return ERR_OK;
+  }
   sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_BY_NAME, DB_BLOB(name->octets, name->size));
   bool found = false;
   enum err err = db_step(&s->db, st, &found, &b->error);
@@ -123,21 +150,43 @@ enum err store_batch_create(struct store_batch *b, const struct name *name, uint
   bool live;
   if (b->failed) return b->failed;
   name_lower(&lower);
-  enum err err = find_name(b, &lower, &last, &live);
+  uint64_t hash = hash64(lower.octets, lower.size, 0);
+  enum err err = find_name(b, &lower, hash, &last, &live);
   if (err) return poison(b, err);
   if (live) return ERR_EXISTS;
   uint64_t zone = b->last_zone + 1;
-  err = DB_RUN(&s->db, &b->error, ST_ZONE_INSERT, DB_INT(zone), DB_BLOB(lower.octets, lower.size), DB_INT(last));
-  if (err) return poison(b, err);
-  if (!zones_append(s, zone)) return poison_memory(b);
+  const uint8_t *kept = arena_copy(&b->memory, lower.octets, lower.size);
+  if (!kept || !zones_append(s, zone)) return poison_memory(b);
   b->last_zone = zone;
   b->touched = true;
   err = touch(b, zone, &now);
   if (err) return err;
   now->version = last;
+  b->pending[b->count - 1].name = kept;
+  b->pending[b->count - 1].name_size = (uint8_t)lower.size;
+  if (!table_add(&b->names, hash, (uint32_t)b->count - 1)) return poison_memory(b);
   *id = zone;
   *version = last;
   return ERR_OK;
+}
+
+/* A created zone gets its row as late as may be, with all that is known of it by then. */
+static enum err insert_row(struct store_batch *b, const struct pending *p) {
+  uint8_t sum[SUM_BYTES], content[SUM_BYTES];
+  const struct zone_row *now = &p->now;
+  sum_put(sum, now->sum);
+  sum_put(content, now->content);
+  return DB_RUN(&b->store->db, &b->error, ST_ZONE_INSERT, DB_INT(now->id), DB_BLOB(p->name, p->name_size), DB_INT(now->head),
+                DB_INT(now->version), DB_INT(now->serial), now->head ? DB_BLOB(sum, sizeof sum) : DB_NULL,
+                now->has_content ? DB_BLOB(content, sizeof content) : DB_NULL,
+                p->source_size ? DB_BLOB(p->source, p->source_size) : DB_NULL);
+}
+
+static enum err insert_rows(struct store_batch *b) {
+  enum err err = ERR_OK;
+  for (; !err && b->with_rows < b->count; b->with_rows++)
+    if (b->pending[b->with_rows].created) err = insert_row(b, &b->pending[b->with_rows]);
+  return err ? poison(b, err) : ERR_OK;
 }
 
 static enum err add_change(struct store_batch *b, struct zone_row *now, const struct store_change *given, enum store_kind kind,
@@ -361,12 +410,21 @@ enum err batch_move_kept(struct store_batch *b, const struct kept *k) {
 static enum err set_column(struct store_batch *b, enum statement st, uint64_t zone, const void *bytes, size_t size) {
   if (b->failed) return b->failed;
   if (!zones_find(b->store, zone)) return ERR_NOT_FOUND;
-  enum err err = DB_RUN(&b->store->db, &b->error, st, size ? DB_BLOB(bytes, size) : DB_NULL, DB_INT(zone));
+  enum err err = insert_rows(b);
+  if (err) return err;
+  err = DB_RUN(&b->store->db, &b->error, st, size ? DB_BLOB(bytes, size) : DB_NULL, DB_INT(zone));
   b->touched = true;
   return err ? poison(b, err) : ERR_OK;
 }
 
 enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size) {
+  const struct zone_row *row = zones_find(b->store, zone);
+  struct pending *p = row && row->pending > b->with_rows ? &b->pending[row->pending - 1] : NULL;
+  if (!b->failed && p && p->created) {
+    p->source = arena_copy(&b->memory, source, size);
+    p->source_size = size;
+    return p->source ? ERR_OK : poison_memory(b);
+  }
   return set_column(b, ST_ZONE_SOURCE, zone, source, size);
 }
 
@@ -390,6 +448,7 @@ enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone
   bool twin = false;
   if (b->failed) return b->failed;
   enum err err = touch(b, zone, &now);
+  if (!err) err = insert_rows(b);
   if (err) return err;
   if (state == STORE_ZONE_LIVE) err = has_live_twin(b, zone, &twin);
   if (twin) return ERR_EXISTS;
@@ -411,6 +470,8 @@ static void forget(struct store_batch *b) {
   free(b->kept.list);
   free(b->unkept.list);
   free(b->pending);
+  arena_done(&b->memory);
+  table_done(&b->names);
   free(b);
 }
 
@@ -462,12 +523,13 @@ static void unreserve(struct store_batch *b) {
     segment_drop(&b->store->segments, b->written.list[i].number);
 }
 
-/* New zones' rows get their heads at once, while their pages are at hand. */
+/* New zones' rows have their heads at once. */
 static enum err write_rows(struct store_batch *b) {
   struct store *s = b->store;
   enum err err = ERR_OK;
-  for (size_t i = 0; !err && i < b->count; i++)
+  for (size_t i = 0; !err && i < b->with_rows; i++)
     if (b->pending[i].created && b->pending[i].now.head) err = zones_write_row(s, &b->pending[i].now, &b->error);
+  if (!err) err = insert_rows(b);
   if (!err && b->last_zone != s->last_zone) {
     char text[24];
     snprintf(text, sizeof text, "%llu", (unsigned long long)b->last_zone);
