@@ -18,7 +18,8 @@ ZONE, FOREIGN = "steady.example", "foreign.example"
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
 TIMERS = {"refresh": 1, "retry": 1}
 HONEST_S = 10  # after which a secondary that is behind has to say why
-DISK_BYTES = 6 << 20
+HISTORY = {"bytes-per-zone": "1M"}
+DISK_BYTES = 24 << 20  # so much history, images and the log itself stay below it for as long as it runs
 
 
 class Soak:
@@ -54,7 +55,7 @@ class Soak:
         self.primary.put(0, self.text(ZONE, 1))
         for s in self.tandems:
             zone = {"role": "secondary", "refresh-min": "0.2", "retry-min": "0.2", "retry-max": "1", "transfer": ["any"]}
-            s.configure({"keys": KEYS, "peers": [{"name": "p", "address": self.primary.at, "key": KEY},
+            s.configure({"keys": KEYS, "history": HISTORY, "peers": [{"name": "p", "address": self.primary.at, "key": KEY},
                                                  {"name": "f", "address": self.foreign.at, "key": KEY}],
                          "zones": [{"name": ZONE, "primaries": ["p"], **zone}, {"name": FOREIGN, "primaries": ["f"], **zone}]})
 
