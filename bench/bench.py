@@ -7,6 +7,7 @@ CPU an answer is the time of all the server's processes from the kernel's accoun
 bench_load counted. The server runs on one CPU with one worker, the generator on another. Compare ratios within a run, never figures
 across runs."""
 import argparse
+import functools
 import json
 import os
 import pathlib
@@ -35,6 +36,7 @@ SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
 PATIENCE_S = 120
 IN_FLIGHT = 256
 CHANGES = 1000
+BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
 
 # ---- what the kernel says of a server ----
@@ -420,12 +422,79 @@ class Run:
             first.stop(timeout=60)
             second.stop(timeout=60)
 
+    def beside(self):
+        """Updates of a small zone, so many a second whatever comes back, while a large one is transferred for the first time."""
+        path = self.work / "beside.zone"
+        data.write_flat(path, 1000)
+        path.write_text(path.read_text().replace(data.ORIGIN, BESIDE))
+        for kind in self.kinds:
+            if servers.KINDS[kind].updatable:
+                self.attempt(kind, "beside", self.beside_one, path)
+
+    def beside_one(self, kind, path):
+        rows = {"calm": [], "AXFR of a large zone": []}
+        for i in range(self.o.rounds):
+            source = primary.Primary(data.ORIGIN, self.o.names)
+            source.make_whole()
+            server = self.make(kind, f"beside-{i}", zones=[(BESIDE, path, None), (data.ORIGIN, None, source)], updates=True)
+            try:
+                server.start()
+                asker = Asker(server)
+                asker.until(data.query(BESIDE, data.SOA), answered, server=server)
+                loaded = functools.partial(self.is_loaded, asker)
+                rows["AXFR of a large zone"].append(paced_updates(server, UPDATES_A_SECOND, self.o.seconds + 1, loaded))
+                rows["calm"].append(paced_updates(server, UPDATES_A_SECOND, self.o.seconds + 1))
+                asker.close()
+            finally:
+                server.stop(timeout=60)
+                source.close()
+                shutil.rmtree(server.dir, ignore_errors=True)
+        for label, times in rows.items():
+            all_ms = sorted(t for row, _ in times for t in row)
+            for q in (50, 99):
+                self.note(kind, f"update beside, {label}: p{q} ms", all_ms[len(all_ms) * q // 100])
+            self.note(kind, f"update beside, {label}: longest ms", all_ms[-1])
+            self.note(kind, f"update beside, {label}: refused or lost", sum(refused for _, refused in times))
+
+    @staticmethod
+    def is_loaded(asker):
+        response = asker.ask(data.query(data.ORIGIN, data.SOA))
+        return bool(response) and answered(response)
+
     CASES = {"answers": answers, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
-             "propagation": propagation}
+             "propagation": propagation, "beside": beside}
 
 
-def update_message(label):
-    head = struct.pack("!HHHHHH", 0, 0x2800, 1, 0, 1, 0) + data.wire_name(data.ORIGIN) + struct.pack("!HH", data.SOA, 1)
+def paced_updates(server, rate, seconds, ended=None):
+    """Milliseconds from when each was due to its answer; those behind a stall wait with it. With `ended` it goes on till that is so."""
+    s, due, times, next_look, refused = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), {}, [], 0, 0
+    s.connect((server.host, server.port))
+    began, count = time.monotonic(), 0
+    end = None if ended else began + seconds
+    while due or end is None or time.monotonic() < end:
+        now = time.monotonic()
+        while (end is None or now < end) and began + count / rate <= now:
+            s.send(struct.pack("!H", count & 0xFFFF) + update_message(f"b{began:.6f}-{count}".replace(".", "-"), BESIDE)[2:])
+            due[count & 0xFFFF] = began + count / rate
+            count += 1
+        if end is None and now > next_look:
+            next_look = now + 0.05
+            end = now + 0.2 if ended() else None
+        s.settimeout(max(began + count / rate - time.monotonic(), 0.0001) if end is None or now < end else LOST_S)
+        try:
+            response = s.recv(512)
+        except TimeoutError:
+            if end and now > end:
+                break  # the rest is lost
+            continue
+        refused += response[3] & 15 != 0
+        times.append((time.monotonic() - due.pop(struct.unpack_from("!H", response)[0])) * 1e3)
+    s.close()
+    return times, refused + len(due)
+
+
+def update_message(label, origin=data.ORIGIN):
+    head = struct.pack("!HHHHHH", 0, 0x2800, 1, 0, 1, 0) + data.wire_name(origin) + struct.pack("!HH", data.SOA, 1)
     return head + data.record(label, data.A, b"\xc0\0\2\5", 60)
 
 

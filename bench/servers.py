@@ -53,7 +53,7 @@ class Tandem(Base):
         for origin, path, primary in o.zones:
             zone = {"name": origin, "transfer": ["127.0.0.0/8"], "notify": ["notified"] if o.notify else []}
             zone |= {"role": "secondary", "primaries": ["primary"]} if primary else {"role": "primary", "file": str(path)}
-            if o.updates:
+            if o.updates and not primary:
                 zone |= {"update": ["127.0.0.0/8"], "serial": "increment"}
             zones.append(zone)
         config = {"server": server, "peers": peers, "zones": zones}

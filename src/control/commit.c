@@ -27,6 +27,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->image = n->image;
   z->tail_bytes = n->tail_bytes;
   z->departed = n->departed;
+  if (images_tail_is_long(p->control, &z->image, z->tail_bytes)) images_refresh(p->control, z);
   write_back_due(p->control, z);
   if (!n->content) return;
   slot_author(z, NULL, NULL);

@@ -15,6 +15,7 @@ enum err control_new(struct config *config, const char *config_path, struct stor
   c->store = store;
   c->net = *net;
   c->events = *events;
+  images_init(c);
   struct secondary_events secondary;
   struct notifier_events notify;
   struct forwarder_events forward;
@@ -40,6 +41,7 @@ enum err control_new(struct config *config, const char *config_path, struct stor
 void control_free(struct control *c) {
   if (!c) return;
   struct store_error why;
+  images_settle(c);
   jobs_end(c, "the server ends");
   if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   while (c->waiters)
@@ -68,6 +70,7 @@ void control_freeze(struct control *c, struct instant now) {
   c->now = now;
   control_updates_settle(c, now);
   jobs_end(c, "the server is being replaced");
+  images_settle(c);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   c->stamp = store_stamp(c->store);
@@ -82,6 +85,7 @@ enum err control_thaw(struct control *c, struct store *store, struct instant now
   c->now = now;
   c->store = store;
   c->frozen = false;
+  c->images.off = false;
   return ERR_OK;
 }
 
@@ -167,11 +171,12 @@ void control_run(struct control *c, struct instant now) {
     log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   jobs_run(c);
   upkeep_run(c);
+  images_run(c);
 }
 
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
-  if (c->updates.first || rebuilds_ended(c)) return 0;
+  if (c->updates.first || rebuilds_ended(c) || images_wait(c)) return 0;
   const uint64_t all[] = {
       upkeep_deadline(c),
       mend_deadline(c),

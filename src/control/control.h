@@ -18,6 +18,7 @@
 struct control;
 struct control_backup;
 struct control_update;
+struct image_job;
 
 struct control_events {
   void *arg;
@@ -33,6 +34,10 @@ struct control_events {
   /* A backup is to be made: a thread of its own calls control_backup_run, and this one control_backup_done when that has ended.
    * False: there is no thread. */
   bool (*backup)(void *arg, struct control_backup *b);
+  /* A large version is to be made ready and its image written: a thread of its own calls control_image_run, and this one
+   * control_image_done when that has ended. One at a time. False: there is no thread. May be NULL: all is done at once. */
+  bool (*image)(void *arg, struct image_job *job);
+  void (*image_join)(void *arg); /* returns when that thread has ended, which it does soon now; with `image` */
   /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
   void (*updated)(void *arg, struct control_update *u, const uint8_t *bytes, size_t n);
 };
@@ -61,6 +66,11 @@ MUST_CHECK enum err control_open_history(const struct control *c, struct store_r
 void control_backup_run(struct control_backup *b, const struct store_watch *watch);
 void control_backup_progress(struct control *c, uint64_t bytes);
 void control_backup_done(struct control *c);
+
+/* The job that the event told of. `watch` is called by the thread of _run (store_aside_write). */
+void control_image_run(struct image_job *job, const struct store_watch *watch);
+bool control_image_pressed(struct image_job *job); /* whether changes were committed since it was last asked; its thread */
+void control_image_done(struct control *c, struct instant now);
 
 const struct zone_set *control_zones(const struct control *c);
 const struct answer_identity *control_identity(const struct control *c);

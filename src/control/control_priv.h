@@ -14,6 +14,7 @@
  *   run_time.c  zones that commands add and delete                          commands_content.c content that a command brings
  *   figures.c   counters and states, for metrics and status
  *   write_back.c edits written to zone files
+ *   images.c    large versions made ready and their images written by another thread; ready.c what that does
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
 #define CONTROL_CONTROL_PRIV_H
@@ -25,6 +26,9 @@
 #include "control/zone_load.h"
 #include "xfr/notifier.h"
 #include "xfr/secondary.h"
+#include "zone/delta.h"
+
+#include <stdatomic.h>
 
 typedef struct json_t json_t; /* jansson's */
 
@@ -149,6 +153,20 @@ MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant no
 
 /* ---- pipeline: the one way content becomes a version ---- */
 
+/* What another thread has made of a version before it came here (ready.c). */
+struct ready {
+  const struct zone_snap *snap, *head; /* of use for this version on top of that one, and for no other; no references of its own */
+  bool has_base;                       /* head is in the log */
+  bool same;
+  bool is_delta;
+  struct buf body;
+  bool has_content; /* the digest, and what there is between the two */
+  struct digest128 content;
+  struct delta_size size;
+  uint64_t conflicts;        /* names with a CNAME and other data, that are new */
+  struct store_aside *image; /* unless it is the same, or a delta */
+};
+
 struct change_info {
   enum store_door door;
   const char *author;
@@ -158,6 +176,7 @@ struct change_info {
   bool seed_gone;               /* the log is as the file is */
   const struct buf *source;     /* to be remembered with it; NULL: what is remembered stays */
   bool fresh_serial;            /* give it a higher serial by the zone's policy where it has none */
+  const struct ready *ready;    /* NULL: nothing was done before */
 };
 
 struct pipeline; /* one batch */
@@ -171,7 +190,8 @@ const struct zone_snap *pipeline_head(const struct pipeline *p, const struct zon
 MUST_CHECK enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap,
                                  const struct change_info *info, struct instant now, struct buf *note);
 /* Queues what the slot serves already, which the store could not take when it came. Whoever looks sees no change. */
-MUST_CHECK enum err pipeline_keep(struct pipeline *p, struct zone_slot *z);
+MUST_CHECK enum err pipeline_keep(struct pipeline *p, struct zone_slot *z, const struct ready *ready);
+bool pipeline_has_base(const struct zone_slot *z); /* what the slot has is what a delta can be written against */
 /* Makes all durable, publishes, and ends the batch. `*changed` counts new versions. On a store failure content that replaces
  * nothing, and content from transfers, is served all the same and marked not durable; the rest is dropped, and `why` says so. */
 MUST_CHECK enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
@@ -220,6 +240,14 @@ struct mend {
   unsigned damage; /* zone_damage_found() when zones were last looked at */
 };
 
+struct images {
+  struct image_job *running, *first, *last; /* those that wait; one at a time has the thread */
+  size_t least_bytes;                       /* what takes more memory is written aside */
+  uint64_t tail_bytes;                      /* so much of deltas is always allowed behind an image */
+  uint64_t fresh_ns;                        /* no fresh images before: one could not be written */
+  bool off;                                 /* all is done at once from now on */
+};
+
 struct upkeep {
   uint64_t timers_ns;            /* next moment to write the timer file */
   uint64_t sweep_ns;             /* next moment to sweep the store */
@@ -262,14 +290,19 @@ struct control {
   struct source_memo source_memo;
   struct upkeep upkeep;
   struct mend mend;
+  struct images images;
   struct preload *preload;  /* while zones are started; NULL: each is read when its turn comes */
   bool frozen;              /* the store is another process's: see control_freeze */
   struct store_stamp stamp; /* of the store as it was left */
 };
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify);
-MUST_CHECK enum err transfers_commit(struct control *c); /* all arrivals, one batch */
-uint64_t transfers_deadline(const struct control *c);    /* of that */
+/* All arrivals, one batch, but for those that images.c makes ready first. */
+MUST_CHECK enum err transfers_commit(struct control *c);
+uint64_t transfers_deadline(const struct control *c); /* of that */
+void transfers_commit_ready(struct control *c, struct arrival *a, const struct ready *ready);
+bool transfers_take_back(struct control *c, const struct arrival *a); /* among those that wait; false: out of memory */
+uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_snap *snap); /* any thread */
 /* (Re)starts refresh of a secondary zone with what the slot has. */
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
@@ -292,6 +325,48 @@ void preload_end(struct control *c); /* fine if nothing was started */
 void mend_opened(struct control *c); /* an image: it may not be proven yet */
 void mend_run(struct control *c);
 uint64_t mend_deadline(const struct control *c);
+/* ---- images.c ---- */
+
+void images_init(struct control *c);
+/* Whether what it takes to put the snapshot into the log is too much to be done here. */
+bool images_are_aside(const struct control *c, const struct zone_snap *snap);
+/* Takes an arrival over to have it made ready; then transfers_commit_ready. False: it may be committed at once. */
+bool images_take_arrival(struct control *c, const struct arrival *a);
+/* The same for what is served from memory only, then pipeline_keep. True also when that is under way. */
+bool images_take_unkept(struct control *c, struct zone_slot *z);
+bool images_tail_is_long(const struct control *c, const struct store_image *image, uint64_t tail_bytes);
+void images_refresh(struct control *c, struct zone_slot *z); /* a fresh image, since the tail is long */
+void images_run(struct control *c);
+bool images_wait(const struct control *c);             /* for images_run */
+void images_drop(struct control *c, uint32_t zone_id); /* the zone goes, or changes its role */
+/* Nothing is under way any more; arrivals are where they came from, and all is done at once until images_init. */
+void images_settle(struct control *c);
+
+/* ---- ready.c ---- */
+
+enum image_use { IMAGE_ARRIVAL, IMAGE_UNKEPT, IMAGE_FRESH, IMAGE_OPENED };
+
+/* Control's before and after it is run, and the thread's meanwhile. */
+struct image_job {
+  struct image_job *next;
+  enum image_use use;
+  uint32_t zone_id;
+  const struct zone_snap *snap, *head; /* one reference each; NULL: none */
+  struct ready ready;
+  struct arrival arrival;       /* of IMAGE_ARRIVAL; its snapshot is `snap` */
+  uint64_t version, tail_bytes; /* of `snap` as IMAGE_FRESH or IMAGE_OPENED: what the log had then */
+  uint64_t store_id, log_head;  /* of IMAGE_OPENED: changes up to this one are to follow */
+  uint64_t log_version;
+  struct store_reader *reader;
+  struct store_image image;
+  unsigned commits; /* when the thread looked last */
+  uint64_t began_ns;
+  enum err err;
+  atomic_bool cancelled;
+};
+
+void image_job_free(struct image_job *job);
+
 /* The slot has changed in a way that may want writing back. */
 void write_back_due(struct control *c, struct zone_slot *z);
 void write_back_run(struct control *c);
@@ -306,6 +381,8 @@ enum store_room upkeep_room(struct control *c);
 /* What is not done then, in words, and until when. */
 const char *upkeep_room_text(enum store_room room);
 void upkeep_not_kept(struct control *c); /* something is served that the store has not */
+/* Gives it to the store now that it was made ready. */
+void upkeep_keep_ready(struct control *c, struct zone_slot *z, const struct ready *ready);
 
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */
@@ -313,6 +390,8 @@ MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zon
 /* What the store has of it: its image, or an older one if that is damaged, and the changes since. The slot has no content
  * afterwards if there is nothing usable. `prove`: no image is taken on trust for the moment. */
 void zone_open_stored(struct control *c, struct zone_slot *z, bool prove);
+/* Brings a snapshot of that version to where the log is; a reference is exchanged for one. On failure it is as it was. */
+MUST_CHECK enum err zone_catch_up(struct control *c, const struct zone_slot *z, uint64_t version, struct zone_snap **snap);
 /* Reads the zone's file if it changed, or with `force` makes it law; *refused tells that it was refused and the old version serves
  * on. `note` gets findings. */
 MUST_CHECK enum err zone_reload_file(struct control *c, struct pipeline *p, struct zone_slot *z, bool force, bool *refused,

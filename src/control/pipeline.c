@@ -7,10 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-  TAIL_FREE_BYTES = 256 * 1024, /* so much tail of deltas is always allowed behind an image */
-  BULK_BYTES = 256 * 1024,      /* in memory; a larger zone is not written as a whole when there is little room */
-};
+enum { BULK_BYTES = 256 * 1024 /* in memory; a larger zone is not written as a whole when there is little room */ };
 
 enum err pipeline_begin(struct control *c, struct pipeline **out) {
   struct pipeline *p = calloc(1, sizeof *p);
@@ -59,12 +56,16 @@ struct before {
   uint32_t serial;
 };
 
+bool pipeline_has_base(const struct zone_slot *z) {
+  return z->durable && z->image.segment;
+}
+
 static struct before how_it_stands(const struct pipeline *p, const struct zone_slot *z, struct pending *n) {
   const struct pending *last = newest(p, z);
   if (!last) {
     *n = (struct pending){
         .store_id = z->store_id, .version = z->version, .image = z->image, .tail_bytes = z->tail_bytes, .departed = z->departed};
-    return (struct before){z->snap, z->durable && z->image.segment ? z->snap : NULL, z->head != 0, z->stored_serial};
+    return (struct before){z->snap, pipeline_has_base(z) ? z->snap : NULL, z->head != 0, z->stored_serial};
   }
   *n = (struct pending){.store_id = last->store_id, .version = last->version, .image = last->image, .created = last->created};
   n->tail_bytes = last->tail_bytes;
@@ -145,6 +146,14 @@ static struct store_change make_change(const struct pending *n, const struct bef
   };
 }
 
+static void take_digest(const struct pending *n, struct digest128 digest, struct delta_size size, struct store_change *c) {
+  zone_content_set(n->snap, digest);
+  c->has_content = true;
+  c->content = digest;
+  c->removed = size.removed;
+  c->added = size.added;
+}
+
 /* The version's digest, kept with it and with its change. With a body, or a base that it shares memory with, this costs what
  * changed. Out of memory: it has none. */
 static void count_change(const struct pending *n, const struct before *before, const struct buf *body, struct store_change *c) {
@@ -155,18 +164,16 @@ static void count_change(const struct pending *n, const struct before *before, c
   if (body) err = zone_content_delta(body->data, body->size, &digest, &size);
   else if (before->base) err = zone_content_diff(before->base, n->snap, &digest, &size);
   if (!err && !stepwise && !zone_content(n->snap, &digest)) err = zone_content_whole(n->snap, &digest);
-  if (err) return;
-  zone_content_set(n->snap, digest);
-  c->has_content = true;
-  c->content = digest;
-  c->removed = size.removed;
-  c->added = size.added;
+  if (!err) take_digest(n, digest, size, c);
 }
 
-/* The difference as a body, and content that shares the memory of what it builds on. */
-static bool make_delta(struct pending *n, const struct zone_snap *base, struct buf *body) {
+/* The difference as a body, unless it is known already, and content that shares the memory of what it builds on. */
+static bool make_delta(struct pending *n, const struct zone_snap *base, const struct ready *ready, struct buf *body) {
   struct delta_size size;
-  if (zone_delta_make(base, n->snap, LIMIT_CHANGE_BYTES, body, &size)) return false;
+  if (ready && !ready->is_delta) return false;
+  if (ready) buf_add(body, ready->body.data, ready->body.size);
+  else if (zone_delta_make(base, n->snap, LIMIT_CHANGE_BYTES, body, &size)) return false;
+  if (body->failed) return false;
   if (zone_shares_memory(base, n->snap)) return true;
   struct zone_snap *applied;
   if (zone_delta_apply(base, body->data, body->size, &applied)) return false;
@@ -176,8 +183,10 @@ static bool make_delta(struct pending *n, const struct zone_snap *base, struct b
 }
 
 /* With `change` the version itself, without it a fresher image of what deltas have led to: a start reads the image and the tail. */
-static void append_image(struct pipeline *p, struct pending *n, const struct store_change *change) {
-  if (!p->broken) p->broken = store_batch_image(p->batch, n->store_id, n->version, n->snap, change, &n->image);
+static void append_image(struct pipeline *p, struct pending *n, const struct store_change *change, const struct ready *ready) {
+  if (!p->broken && ready && ready->image)
+    p->broken = store_batch_aside(p->batch, n->store_id, n->version, ready->image, change, &n->image);
+  else if (!p->broken) p->broken = store_batch_image(p->batch, n->store_id, n->version, n->snap, change, &n->image);
   n->new_image_bytes = n->image.size_bytes;
   n->tail_bytes = 0;
 }
@@ -187,22 +196,29 @@ static bool is_too_much(const struct pipeline *p, const struct zone_snap *snap) 
   return p->room >= STORE_ROOM_NO_BULK && zone_memory_bytes(snap) > BULK_BYTES;
 }
 
+/* What was made of just this version on top of just that one; NULL: nothing. */
+static const struct ready *ready_for(const struct ready *r, const struct zone_snap *snap, const struct before *before) {
+  return r && r->snap == snap && r->head == before->head && r->has_base == (before->base != NULL) ? r : NULL;
+}
+
 /* The version as a change of the log: with `body` as a delta on what the log has, so that secondaries get it as one. */
 static void append(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info,
-                   const struct buf *body, struct instant now) {
+                   const struct buf *body, const struct ready *ready, struct instant now) {
   n->version++;
   struct store_change change = make_change(n, before, info, now);
   change.kind = body ? STORE_DELTA : STORE_FULL;
-  count_change(n, before, body, &change);
+  if (!body && ready && ready->has_content) take_digest(n, ready->content, ready->size, &change);
+  else count_change(n, before, body, &change);
   if (!body) {
-    append_image(p, n, &change);
+    append_image(p, n, &change, ready);
     return;
   }
   change.body = body->data;
   change.body_size = body->size;
   if (!p->broken) p->broken = store_batch_delta(p->batch, &change);
   n->tail_bytes += body->size;
-  if (n->tail_bytes > TAIL_FREE_BYTES + n->image.size_bytes / 2 && !is_too_much(p, n->snap)) append_image(p, n, NULL);
+  bool now_and_here = !is_too_much(p, n->snap) && !images_are_aside(p->control, n->snap);
+  if (images_tail_is_long(p->control, &n->image, n->tail_bytes) && now_and_here) append_image(p, n, NULL, NULL);
 }
 
 /* The version as a change of the log, and where it came from. */
@@ -215,13 +231,14 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   if (!copied && !p->broken) p->broken = ERR_MEMORY;
   struct buf body = {0};
   enum err err = ERR_OK;
-  bool delta = n->content && before->base && make_delta(n, before->base, &body);
+  const struct ready *ready = ready_for(info->ready, n->snap, before);
+  bool delta = n->content && before->base && make_delta(n, before->base, ready, &body);
   bool bulk = n->content && !delta && info->door != DOOR_UPDATE && is_too_much(p, n->snap);
   if (n->left_out || bulk) {
     p->left_out = n->left_out = true;
   } else {
     have_row(p, n);
-    if (n->content) append(p, n, before, info, delta ? &body : NULL, now);
+    if (n->content) append(p, n, before, info, delta ? &body : NULL, ready, now);
     err = keep_source(p, n, before, info);
   }
   buf_done(&body);
@@ -235,6 +252,7 @@ enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone
   bool digests = zonemd_is_ours(z, snap);
   enum err err = digests ? zonemd_adopt(head, &snap) : ERR_OK;
   if (!err && info->fresh_serial) err = serial_refresh(z, head, &snap, now, &same, note);
+  else if (!err && info->ready && info->ready->snap == snap && info->ready->head == head) same = info->ready->same;
   else if (!err) same = head && zone_equal(head, snap);
   if (!err && digests && !same) err = zonemd_renew(&snap);
   if (err || (same && durable && !info->source && !info->seed && !info->seed_gone)) {
@@ -257,14 +275,14 @@ enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone
   return queue(p, n, &before, info, now);
 }
 
-enum err pipeline_keep(struct pipeline *p, struct zone_slot *z) {
+enum err pipeline_keep(struct pipeline *p, struct zone_slot *z, const struct ready *ready) {
   struct before before;
   struct pending *n = pending_add(p, z, &before);
   if (!n) return ERR_MEMORY;
   n->snap = zone_snap_ref(z->snap);
   n->content = n->served = true;
   static const struct buf no_file;
-  struct change_info info = {.door = z->door, .author = z->author, .comment = z->comment};
+  struct change_info info = {.door = z->door, .author = z->author, .comment = z->comment, .ready = ready};
   if (z->door == DOOR_TRANSFER && z->source_size) info.source = &no_file;
   return queue(p, n, &before, &info, (struct instant){.wall_s = z->since_s});
 }

@@ -64,6 +64,7 @@ void zone_remove(struct control *c, struct zone_slot *z) {
   if (zone_set_remove(c->zones, &name)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while removing a zone"));
   secondary_remove(c->secondaries, z->id);
   rebuild_drop(c, z->id);
+  images_drop(c, z->id);
   notifier_remove(c->notifier, z->id);
   waiters_drop(c, z->id, "the zone was removed");
   log_event(EV_ZONE_REMOVED, LOG_TEXT("zone", slot_name_text(z, text)));
@@ -82,6 +83,7 @@ static bool same_peers(const struct zone_plan *a, const struct zone_plan *b) {
 static void change_role(struct control *c, struct zone_slot *z) {
   secondary_remove(c->secondaries, z->id);
   rebuild_drop(c, z->id);
+  images_drop(c, z->id);
   waiters_drop(c, z->id, "the zone's role changed");
   z->expired = false;
   z->expires_mono_ns = 0;

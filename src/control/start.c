@@ -189,6 +189,19 @@ static enum err prove_image(const struct zone_snap *s) {
   return err;
 }
 
+enum err zone_catch_up(struct control *c, const struct zone_slot *z, uint64_t version, struct zone_snap **snap) {
+  struct replay r = {.snap = zone_snap_ref(*snap)};
+  struct store_error why = {""};
+  enum err err = store_each_change(c->store, z->store_id, z->head, version, replay_change, &r, &why);
+  if (err) {
+    zone_snap_unref(r.snap);
+    return err;
+  }
+  zone_snap_unref(*snap);
+  *snap = (struct zone_snap *)(uintptr_t)r.snap;
+  return ERR_OK;
+}
+
 /* Image and tail of the log. */
 static enum err open_image(struct control *c, const struct zone_slot *z, const struct store_image *image, bool prove,
                            struct replay *out, struct store_error *why) {

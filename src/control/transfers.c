@@ -27,26 +27,29 @@ uint64_t transfers_deadline(const struct control *c) {
   return more ? c->arrivals_ns : 0;
 }
 
+bool transfers_take_back(struct control *c, const struct arrival *a) {
+  if (c->arrival_count == c->arrival_capacity) {
+    size_t capacity = c->arrival_capacity ? 2 * c->arrival_capacity : 16;
+    struct arrival *list = realloc(c->arrivals, capacity * sizeof *list);
+    if (!list) return false;
+    c->arrivals = list;
+    c->arrival_capacity = capacity;
+  }
+  const struct zone_slot *z = slot_of(c, a->zone_id);
+  uint64_t hold_ms = a->info.told && z && z->snap && !z->expired ? HOLD_SERVED_MS : HOLD_MS,
+           until_ns = c->now.mono_ns + hold_ms * NS_PER_MS;
+  if (!c->arrival_count || until_ns < c->arrivals_ns) c->arrivals_ns = until_ns;
+  c->arrivals[c->arrival_count++] = *a;
+  return true;
+}
+
 /* Only queued here: all that arrive about the same time share one sync. */
 static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
   struct control *c = arg;
   if (rebuild_transferred(c, zone_id, snap)) return;
-  if (c->arrival_count == c->arrival_capacity) {
-    size_t capacity = c->arrival_capacity ? 2 * c->arrival_capacity : 16;
-    struct arrival *list = realloc(c->arrivals, capacity * sizeof *list);
-    if (!list) {
-      zone_snap_unref(snap);
-      secondary_committed(c->secondaries, zone_id, NULL, ERR_MEMORY, "out of memory", c->now);
-      return;
-    }
-    c->arrivals = list;
-    c->arrival_capacity = capacity;
-  }
-  const struct zone_slot *z = slot_of(c, zone_id);
-  uint64_t hold_ms = info->told && z && z->snap && !z->expired ? HOLD_SERVED_MS : HOLD_MS,
-           until_ns = c->now.mono_ns + hold_ms * NS_PER_MS;
-  if (!c->arrival_count || until_ns < c->arrivals_ns) c->arrivals_ns = until_ns;
-  c->arrivals[c->arrival_count++] = (struct arrival){zone_id, snap, NULL, *info};
+  if (transfers_take_back(c, &(struct arrival){zone_id, snap, NULL, *info})) return;
+  zone_snap_unref(snap);
+  secondary_committed(c->secondaries, zone_id, NULL, ERR_MEMORY, "out of memory", c->now);
 }
 
 static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
@@ -191,7 +194,7 @@ static bool look_at_added(void *arg, const struct name *owner, uint16_t type, ui
 }
 
 /* `before`: only what was added since it is looked at, so that a small change costs little. NULL: all names are. */
-static uint64_t cname_conflicts(const struct zone_snap *before, const struct zone_snap *snap) {
+uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_snap *snap) {
   struct conflicts c = {.snap = snap};
   struct zone_cursor cursor;
   if (before && zone_shares_memory(before, snap)) {
@@ -220,29 +223,26 @@ static void log_transfer(const struct zone_slot *z, const struct arrival *a) {
 }
 
 /* When it is served already: nobody has to wait for the look. */
-static void warn_of_conflicts(const struct zone_slot *z, const struct arrival *a) {
+static void warn_of_conflicts(const struct zone_slot *z, const struct arrival *a, const struct ready *ready) {
   char name[NAME_TEXT_BYTES];
-  uint64_t conflicts = cname_conflicts(a->before, a->snap);
+  uint64_t conflicts = ready && ready->head == a->before ? ready->conflicts : transfers_conflicts(a->before, a->snap);
   if (conflicts)
     log_event(EV_ZONE_WARNING, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("peer", a->info.peer),
               LOG_NUMBER("names", conflicts),
               LOG_TEXT("what", "names with a CNAME and other data: the CNAME answers; mend it at the primary"));
 }
 
-static void arrival_done(struct control *c, const struct arrival *a, enum err err, const char *why) {
+static void arrival_done(struct control *c, const struct arrival *a, const struct ready *ready, enum err err, const char *why) {
   struct zone_slot *z = slot_of(c, a->zone_id);
   if (!z) return;
   c->figures.transfers_in += !err;
   secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
   waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
-  if (!err) warn_of_conflicts(z, a);
+  if (!err) warn_of_conflicts(z, a, ready);
 }
 
-enum err transfers_commit(struct control *c) {
-  struct arrival *list = c->arrivals;
-  size_t count = c->arrival_count, changed;
-  c->arrivals = NULL; /* what follows may bring new ones */
-  c->arrival_count = c->arrival_capacity = 0;
+static enum err commit(struct control *c, struct arrival *list, size_t count, const struct ready *ready) {
+  size_t changed;
   struct pipeline *p;
   struct buf note = {0};
   struct store_error why = {""};
@@ -254,21 +254,37 @@ enum err transfers_commit(struct control *c) {
     log_transfer(z, &list[i]);
     list[i].before = z->snap ? zone_snap_ref(z->snap) : NULL;
     static const struct buf no_file;
-    struct change_info info = {.door = DOOR_TRANSFER, .author = list[i].info.peer, .source = z->source_size ? &no_file : NULL};
+    struct change_info info = {
+        .door = DOOR_TRANSFER, .author = list[i].info.peer, .source = z->source_size ? &no_file : NULL, .ready = ready};
     each[i] = pipeline_add(p, z, zone_snap_ref(list[i].snap), &info, c->now, &note);
   }
   /* A store that fails is no reason to keep a newer version from being served: it is, and the slot says "not durable". */
   if (!err && pipeline_commit(p, c->now, &changed, &why))
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "transferred zones are served from memory only until the store works again"));
   for (size_t i = 0; i < count; i++) {
-    arrival_done(c, &list[i], each ? each[i] : ERR_MEMORY, "out of memory");
+    arrival_done(c, &list[i], ready, each ? each[i] : ERR_MEMORY, "out of memory");
     zone_snap_unref(list[i].before);
     zone_snap_unref(list[i].snap);
   }
   free(each);
-  free(list);
   buf_done(&note);
   return err;
+}
+
+enum err transfers_commit(struct control *c) {
+  struct arrival *list = c->arrivals;
+  size_t count = 0;
+  for (size_t i = 0; i < c->arrival_count; i++)
+    if (!slot_of(c, list[i].zone_id) || !images_take_arrival(c, &list[i])) list[count++] = list[i];
+  c->arrivals = NULL; /* what follows may bring new ones */
+  c->arrival_count = c->arrival_capacity = 0;
+  enum err err = count ? commit(c, list, count, NULL) : ERR_OK;
+  free(list);
+  return err;
+}
+
+void transfers_commit_ready(struct control *c, struct arrival *a, const struct ready *ready) {
+  if (commit(c, a, 1, ready)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: a transfer was dropped"));
 }
 
 enum err transfers_configure(struct control *c, struct zone_slot *z) {

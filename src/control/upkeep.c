@@ -146,8 +146,8 @@ static enum err keep(struct control *c, struct zone_slot *only, size_t *count) {
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
-    if (!is_not_kept(z) || (only && z != only)) continue;
-    err = pipeline_keep(p, z);
+    if (!is_not_kept(z) || (only && z != only) || images_take_unkept(c, z)) continue;
+    err = pipeline_keep(p, z, NULL);
     *count += 1;
   }
   if (!err) return pipeline_commit(p, c->now, &changed, &why);
@@ -160,10 +160,27 @@ static void keep_alone(struct control *c) {
   struct zone_slot *z;
   size_t tried = 0, count = 0;
   for (size_t i = 0; tried < KEEP_ALONE && (z = registry_next(&c->registry, &i));) {
-    if (!is_not_kept(z)) continue;
+    if (!is_not_kept(z) || images_are_aside(c, z->snap)) continue;
     tried++;
     if (keep(c, z, &count) == ERR_MEMORY) break;
   }
+}
+
+static void kept(struct control *c, enum err err, size_t count) {
+  c->upkeep.keep_failures = err ? c->upkeep.keep_failures + 1 : 0;
+  if (err) upkeep_not_kept(c);
+  else if (count)
+    log_event(EV_STORE_RECOVERED, LOG_TEXT("what", "what was served from memory only is durable now"), LOG_NUMBER("zones", count));
+}
+
+void upkeep_keep_ready(struct control *c, struct zone_slot *z, const struct ready *ready) {
+  struct pipeline *p;
+  struct store_error why;
+  size_t changed;
+  enum err err = pipeline_begin(c, &p);
+  if (!err && (err = pipeline_keep(p, z, ready))) pipeline_abort(p);
+  else if (!err) err = pipeline_commit(p, c->now, &changed, &why);
+  kept(c, err, 1);
 }
 
 static void keep_again(struct control *c) {
@@ -171,11 +188,8 @@ static void keep_again(struct control *c) {
   c->upkeep.keep_ns = UINT64_MAX; /* a failure sets the next moment */
   sweep(c);                       /* may make room */
   enum err err = keep(c, NULL, &count);
-  c->upkeep.keep_failures = err ? c->upkeep.keep_failures + 1 : 0;
   if (err && count > 1) keep_alone(c);
-  if (err) upkeep_not_kept(c);
-  else if (count)
-    log_event(EV_STORE_RECOVERED, LOG_TEXT("what", "what was served from memory only is durable now"), LOG_NUMBER("zones", count));
+  kept(c, err, count);
 }
 
 /* ---- the whole ---- */

@@ -1,8 +1,12 @@
 #include "io/thread.h"
 
+#include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(void *arg), void *arg) {
   sigset_t all, before;
@@ -20,6 +24,13 @@ enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(vo
     pthread_setaffinity_np(*out, sizeof set, &set); /* a CPU that is not ours: it runs unpinned */
   }
   return ERR_OK;
+}
+
+enum { NICE = 10 };
+
+void thread_stand_back(void) {
+  (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+  (void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, gettid(), IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, IOPRIO_NR_LEVELS - 1));
 }
 
 enum { WAKE_SIGNAL = SIGURG /* ignored by default; here it only interrupts a wait */ };

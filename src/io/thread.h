@@ -9,6 +9,9 @@
 /* `name` has at most 15 characters (what the kernel keeps). `cpu` < 0: not pinned. */
 MUST_CHECK enum err thread_start(pthread_t *out, const char *name, int cpu, void *(*run)(void *arg), void *arg);
 
+/* The calling thread lets all others have CPU and disk first; what it can't get so, it does without. */
+void thread_stand_back(void);
+
 /* A thread that waits in system calls and looks at a flag in between: thread_interruptible lets it be woken, and thread_interrupt,
  * once the flag is set, wakes it until it has ended. */
 void thread_interruptible(void);

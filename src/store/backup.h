@@ -15,13 +15,6 @@
 
 enum { BACKUP_FORMAT = 1 };
 
-/* Called behind each piece of about a MiB that was written and synced, with the octets so far: to show how far it is, and to take
- * breaks, so that commits find the disk free. False: no more of it (ERR_CLOSED). */
-struct store_watch {
-  void *arg;
-  bool (*step)(void *arg, uint64_t bytes);
-};
-
 /* ---- writing ---- */
 
 struct store_backup;

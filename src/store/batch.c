@@ -281,6 +281,20 @@ static enum err write_image(struct store_batch *b, const struct zone_snap *snap,
   return err ? write_failed(b, err) : ERR_OK;
 }
 
+/* What was written aside becomes a segment of this batch. */
+static enum err take_aside(struct store_batch *b, struct store_aside *a, struct store_image *image) {
+  if (a->err) return poison(b, store_fail(&b->error, a->err, "%s", a->error.what));
+  struct segment *segment = segment_get(&b->written, a->image.segment);
+  if (!segment) return poison_memory(b);
+  segment->size_bytes = a->file_bytes;
+  image->segment = a->image.segment;
+  image->offset_bytes = a->image.offset_bytes;
+  image->size_bytes = a->image.size_bytes;
+  image->digest = a->image.digest;
+  a->image.segment = 0;
+  return ERR_OK;
+}
+
 static enum err insert_snapshot(struct store_batch *b, const struct zone_row *now, const struct store_image *image,
                                 enum snapshot_kind kind, uint64_t *out) {
   uint8_t digest[8];
@@ -305,10 +319,11 @@ static enum err keep_image(struct store_batch *b, struct zone_row *now) {
   return ERR_OK;
 }
 
-/* The row that says where the zone's newest image is. */
-static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const struct store_image *image, bool keeps) {
+/* The row that says where the zone's newest image is; `then` is the zone as it was at the image's version. */
+static enum err add_snapshot(struct store_batch *b, struct zone_row *now, const struct zone_row *then,
+                             const struct store_image *image, bool keeps) {
   uint64_t id;
-  enum err err = insert_snapshot(b, now, image, SNAPSHOT_IMAGE, &id);
+  enum err err = insert_snapshot(b, then, image, SNAPSHOT_IMAGE, &id);
   if (!err && now->snapshot && keeps) err = keep_image(b, now);
   else if (!err && now->snapshot && !id_list_add(&b->stale, now->snapshot)) err = poison_memory(b);
   if (err) return err;
@@ -353,8 +368,9 @@ enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zon
   return err;
 }
 
-enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
-                           const struct store_change *change, struct store_image *image) {
+/* Either a snapshot to be written now or one that was. */
+static enum err put_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
+                          struct store_aside *aside, const struct store_change *change, struct store_image *image) {
   struct zone_row *now = NULL;
   struct store_image written = {.version = version};
   uint8_t body[32];
@@ -363,7 +379,7 @@ enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t versio
   if (err) return err;
   if (change && (change->version != version || version != now->version + 1)) return ERR_RANGE;
   if (!change && (version > now->version || version < now->image.version)) return ERR_RANGE;
-  err = write_image(b, snap, &written);
+  err = aside ? take_aside(b, aside, &written) : write_image(b, snap, &written);
   if (err) return err;
   if (change) {
     put_u64(body, written.segment);
@@ -372,9 +388,24 @@ enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t versio
     put_u64(body + 24, written.digest);
     err = add_change(b, now, change, STORE_FULL, body, sizeof body);
   }
-  if (!err) err = add_snapshot(b, now, &written, change != NULL);
+  struct zone_row then = *now;
+  if (aside && !change) {
+    then.head = aside->head;
+    then.serial = aside->serial;
+  }
+  if (!err) err = add_snapshot(b, now, &then, &written, change != NULL);
   if (!err) *image = written;
   return err;
+}
+
+enum err store_batch_image(struct store_batch *b, uint64_t zone, uint64_t version, const struct zone_snap *snap,
+                           const struct store_change *change, struct store_image *image) {
+  return put_image(b, zone, version, snap, NULL, change, image);
+}
+
+enum err store_batch_aside(struct store_batch *b, uint64_t zone, uint64_t version, struct store_aside *a,
+                           const struct store_change *change, struct store_image *image) {
+  return put_image(b, zone, version, NULL, a, change, image);
 }
 
 enum err batch_move(struct store_batch *b, uint64_t zone) {
@@ -387,7 +418,7 @@ enum err batch_move(struct store_batch *b, uint64_t zone) {
   if (!err) err = segment_copy(b->store, shared, &now->image, &image);
   if (err) return err;
   image.segment = b->shared_number;
-  return add_snapshot(b, now, &image, false);
+  return add_snapshot(b, now, now, &image, false);
 }
 
 enum err batch_move_kept(struct store_batch *b, const struct kept *k) {
@@ -551,8 +582,8 @@ static void follow(struct store_batch *b) {
   }
   for (size_t i = 0; i < b->count; i++) {
     struct zone_row *now = &b->pending[i].now, *row = zones_find(s, now->id);
-    segment_count(s, &row->image, false);
     segment_count(s, &now->image, true);
+    segment_count(s, &row->image, false);
     now->dirty = row->dirty || (now->head != row->head && !b->pending[i].created);
     if (now->dirty && !row->dirty) s->sweep.dirty.list[s->sweep.dirty.count++] = now->id;
     s->zones.deleted = s->zones.deleted + (now->state == STORE_ZONE_DELETED) - (row->state == STORE_ZONE_DELETED);

@@ -69,10 +69,18 @@ static bool write_all(struct file_out *o, const uint8_t *bytes, size_t n) {
   return !o->error;
 }
 
+bool file_out_ask(struct file_out *o) {
+  if (!o->error && o->watch && !o->watch->step(o->watch->arg, o->size_bytes)) o->error = ECANCELED;
+  return !o->error;
+}
+
+/* What is written beside commits never keeps the disk busy for long. */
 static bool flush(struct file_out *o) {
   size_t n = o->buffered;
   o->buffered = 0;
-  return write_all(o, o->buffer, n);
+  if (!write_all(o, o->buffer, n) || !o->watch) return !o->error;
+  if (o->ops->sync(o->fd)) o->error = errno;
+  return file_out_ask(o);
 }
 
 bool file_out_write(struct file_out *o, const void *bytes, size_t n) {
@@ -91,7 +99,7 @@ bool file_out_write(struct file_out *o, const void *bytes, size_t n) {
 }
 
 enum err file_out_finish(struct file_out *o) {
-  flush(o);
+  write_all(o, o->buffer, o->buffered);
   if (!o->error && !MUTATION(FILE_SYNC) && o->ops->sync(o->fd)) o->error = errno;
   if (close(o->fd) && !o->error) o->error = errno;
   free(o->buffer);

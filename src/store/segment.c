@@ -57,13 +57,6 @@ struct segment *segment_get(struct segment_table *t, uint64_t number) {
   return &t->list[at];
 }
 
-void segment_count(struct store *s, const struct store_image *image, bool added) {
-  struct segment *segment = image->segment ? segment_find(&s->segments, image->segment) : NULL;
-  if (!segment) return;
-  segment->images += added ? 1 : -UINT64_C(1);
-  segment->live_bytes += added ? image->size_bytes : -image->size_bytes;
-}
-
 /* ---- maps ---- */
 
 struct segment_map { /* one mapped file, or one image read into memory */
@@ -106,6 +99,16 @@ static struct segment_map *map_new(const uint8_t *bytes, size_t size, bool mappe
   }
   atomic_fetch_add(&maps_open, 1);
   return m;
+}
+
+void segment_count(struct store *s, const struct store_image *image, bool added) {
+  struct segment *segment = image->segment ? segment_find(&s->segments, image->segment) : NULL;
+  if (!segment) return;
+  segment->images += added ? 1 : -UINT64_C(1);
+  segment->live_bytes += added ? image->size_bytes : -image->size_bytes;
+  if (segment->images || !segment->map) return;
+  map_release(&segment->map->backing); /* snapshots that read it have references of their own */
+  segment->map = NULL;
 }
 
 void segment_drop(struct segment_table *t, uint64_t number) {
@@ -222,7 +225,7 @@ static bool take_image(void *arg, const void *bytes, size_t n) {
     memcpy(w->prefix + w->size, bytes, n < room ? n : room);
   }
   w->size += n;
-  return file_out_write(w->file, bytes, n);
+  return n ? file_out_write(w->file, bytes, n) : file_out_ask(w->file);
 }
 
 static uint64_t image_digest(const uint8_t *image, uint64_t size) {

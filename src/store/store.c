@@ -194,6 +194,7 @@ static bool is_clean_failure(int rc) {
 }
 
 enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error) {
+  atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
   enum err err = db_in_transaction(&s->db, error);
   if (err) return err;
   if (!seq) {

@@ -30,6 +30,13 @@ struct store_error {
   char what[256];
 };
 
+/* Called behind each piece of about a MiB that was written and synced, with the octets so far: to show how far it is, and to take
+ * breaks, so that commits find the disk free. False: no more of it (ERR_CLOSED). */
+struct store_watch {
+  void *arg;
+  bool (*step)(void *arg, uint64_t bytes);
+};
+
 /* Opens or creates. ERR_LOCKED: what names the other pid. ERR_VERSION: written by a newer version, left untouched. ERR_CORRUPT,
  * ERR_IO. Sweeps what a crash left behind (temporary files, segments that nothing names). */
 MUST_CHECK enum err store_open(const char *dir, struct store **out, struct store_error *error);
@@ -190,6 +197,28 @@ MUST_CHECK enum err store_batch_commit(struct store_batch *b, struct store_error
 void store_batch_abort(struct store_batch *b); /* NULL is fine */
 /* The seq of the zone's last committed changeset; 0: none. */
 uint64_t store_head(const struct store *s, uint64_t zone);
+/* ---- an image written aside, while batches go on ----
+ *
+ *   control thread                     one other thread                    control thread
+ *   store_aside_begin: number          store_aside_write: temporary name,  store_batch_aside: directory synced, the
+ *   and a reference on the snapshot    written, synced, renamed            row; or store_aside_end: the file goes
+ */
+
+struct store_aside;
+/* `zone`: where the store has it; 0: it is new. ERR_AGAIN: a batch is open. */
+MUST_CHECK enum err store_aside_begin(struct store *s, uint64_t zone, const struct zone_snap *snap, struct store_aside **out);
+/* Into a segment of its own. Fails as the batch would that takes it, which says why. ERR_CLOSED: `watch` said so; it is asked
+ * often, with the octets so far, and behind each MiB that was synced. */
+MUST_CHECK enum err store_aside_write(struct store_aside *a, const struct store_watch *watch);
+/* As store_batch_image, with what was written; a failure of that is the batch's. Without `change` the version may be older than the
+ * zone's, as long as it is not older than its image. What the batch has taken goes with the batch. */
+MUST_CHECK enum err store_batch_aside(struct store_batch *b, uint64_t zone, uint64_t version, struct store_aside *a,
+                                      const struct store_change *change, struct store_image *image);
+/* Not while store_aside_write runs. NULL is fine. */
+void store_aside_end(struct store_aside *a);
+/* Rises with each commit that begins: whether somebody wants the disk. Any thread. */
+unsigned store_aside_commits(const struct store_aside *a);
+
 /* Where the zone's newest committed image is now (segment 0: none). store_sweep moves images of small segments together, so ask
  * again instead of keeping one over a sweep. */
 void store_image_of(const struct store *s, uint64_t zone, struct store_image *out);

@@ -5,6 +5,7 @@
  *   file.c     files that appear whole or not at all  batch.c    a batch: segments first, then the transaction
  *   segment.c  segment files and their maps           timer.c    the timer file
  *   segment_fault.c  pages that can't be read         settle.c   what is visible made durable
+ *   aside.c    a segment written while batches go on
  *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
  *   disk.c     room on the disk, and the ballast
@@ -21,6 +22,7 @@
 #include "zone/image.h"
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/types.h>
 
 /* Fills `error` (NULL is fine) and returns `code`. */
@@ -52,8 +54,9 @@ struct file_out {
   char temporary[FILE_NAME_BYTES + 8];
   uint8_t *buffer;
   size_t buffered;
-  uint64_t size_bytes; /* with what is buffered */
-  int error;           /* errno of the first failure */
+  uint64_t size_bytes;             /* with what is buffered */
+  int error;                       /* errno of the first failure */
+  const struct store_watch *watch; /* then it is synced whenever the buffer is full; NULL: nobody's */
 };
 
 MUST_CHECK enum err file_out_begin(struct file_out *o, const struct file_ops *ops, int dir, const char *name);
@@ -61,6 +64,8 @@ bool file_out_write(struct file_out *o, const void *bytes, size_t n);
 /* Written, synced, renamed; the directory is not synced yet. On failure the file is gone and errno says why. */
 MUST_CHECK enum err file_out_finish(struct file_out *o);
 void file_out_abort(struct file_out *o);
+/* Asks who watches. False: it is to end, as after a failure. */
+bool file_out_ask(struct file_out *o);
 
 /* Takes the lock and writes our pid. ERR_LOCKED: *pid is the owner's (0: unknown). */
 MUST_CHECK enum err file_lock(int dir, const char *name, int *fd, long *pid);
@@ -276,6 +281,19 @@ MUST_CHECK enum err batch_move(struct store_batch *b, uint64_t zone);
 /* The same with a snapshot that stays beside it. */
 MUST_CHECK enum err batch_move_kept(struct store_batch *b, const struct kept *k);
 
+/* ---- aside.c ---- */
+
+struct store_aside {
+  struct store *store;
+  const struct zone_snap *snap;
+  uint64_t zone, head;
+  uint32_t serial;          /* with head: of the version that is written, if the store has it */
+  struct store_image image; /* once it is written; the file stands under its name then, unless segment is 0 */
+  uint64_t file_bytes;
+  enum err err; /* of writing it */
+  struct store_error error;
+};
+
 /* ---- sweep.c ---- */
 
 /* Brings the log's zone rows up to date. */
@@ -306,8 +324,9 @@ struct store {
 
   uint64_t id[2];
   uint64_t last_seq, last_zone, last_snapshot, last_segment;
-  uint64_t restored; /* the last seq of the backup that this comes from; 0: from none. meta key "restored" */
-  uint64_t tick;     /* counts transactions that are not told by their changesets; meta key "tick" */
+  uint64_t restored;   /* the last seq of the backup that this comes from; 0: from none. meta key "restored" */
+  uint64_t tick;       /* counts transactions that are not told by their changesets; meta key "tick" */
+  atomic_uint commits; /* that were begun */
 
   struct zone_table zones;
   struct segment_table segments;

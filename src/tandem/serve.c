@@ -10,6 +10,7 @@
 #include "tandem/backup.h"
 #include "tandem/commands.h"
 #include "tandem/front.h"
+#include "tandem/image_thread.h"
 #include "tandem/metrics.h"
 #include "tandem/names.h"
 #include "tandem/network.h"
@@ -49,6 +50,7 @@ struct server {
   struct buf state; /* directory */
   const char *config_path;
   struct backup_thread *backup; /* under way; NULL: none */
+  struct image_thread *image;   /* the same */
   struct swap *swap;            /* under way or done; NULL: none */
   uint64_t swap_token;          /* of the command that wants it */
   bool handed_over;             /* another process serves */
@@ -111,9 +113,27 @@ static void look_at_backup(struct server *s) {
   control_backup_done(s->control);
 }
 
+static bool begin_image(void *arg, struct image_job *job) {
+  struct server *s = arg;
+  return image_thread_start(s->loop, job, &s->image) == ERR_OK;
+}
+
+static void join_image(void *arg) {
+  struct server *s = arg;
+  image_thread_free(s->image);
+  s->image = NULL;
+}
+
+static void look_at_image(struct server *s, struct instant now) {
+  if (!s->image || !image_thread_has_ended(s->image)) return;
+  join_image(s);
+  control_image_done(s->control, now);
+}
+
 static void take_notes(void *arg, struct instant now) {
   struct server *s = arg;
   look_at_backup(s);
+  look_at_image(s, now);
   take_updates(s, now);
   struct note n;
   int left = NOTES_A_TURN;
@@ -370,7 +390,8 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s, reconfigure, stop, reply, backlog, server_status, begin_swap, begin_backup, answer_update};
+  struct control_events events = {s,          reconfigure,  stop,        reply,      backlog,      server_status,
+                                  begin_swap, begin_backup, begin_image, join_image, answer_update};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));

@@ -22,8 +22,9 @@ static uint64_t image_checksum(const struct image_header *h, uint64_t seed) {
 /* ---- writing: once for the directory and the roots, once for the bytes ---- */
 
 struct writer {
-  image_sink *sink; /* NULL: the first time */
+  image_sink *sink;
   void *arg;
+  bool summing; /* the first time */
   uint8_t *block;
   size_t block_used, block_room; /* grows up to IMAGE_BLOCK_BYTES: most images are small */
   uint64_t cells;
@@ -47,8 +48,8 @@ static enum err add_sum(struct writer *w, uint64_t sum) {
 static enum err block_flush(struct writer *w) {
   if (!w->block_used) return ERR_OK;
   enum err e = ERR_OK;
-  if (!w->sink) e = add_sum(w, hash64(w->block, w->block_used, 0));
-  else if (!w->sink(w->arg, w->block, w->block_used)) e = ERR_IO;
+  if (w->summing) e = add_sum(w, hash64(w->block, w->block_used, 0));
+  if (e == ERR_OK && !w->sink(w->arg, w->block, w->summing ? 0 : w->block_used)) e = ERR_IO;
   w->block_used = 0;
   return e;
 }
@@ -119,15 +120,14 @@ static void header_start(struct image_header *h, const struct zone_snap *s) {
   h->mark = image_mark(h);
 }
 
-static enum err write_both(struct writer *w, const struct zone_snap *s, struct image_header *h, image_sink *sink, void *arg) {
+static enum err write_both(struct writer *w, const struct zone_snap *s, struct image_header *h) {
   enum err e = write_cells(w, s, h);
   if (e != ERR_OK) return e;
   size_t directory = w->blocks * sizeof *w->sums;
   h->bytes = sizeof *h + directory + h->cells * CELL_BYTES;
   h->checksum = image_checksum(h, hash64(w->sums, directory, 0));
-  w->sink = sink;
-  w->arg = arg;
-  if (!sink(arg, h, sizeof *h) || (directory && !sink(arg, w->sums, directory))) return ERR_IO;
+  w->summing = false;
+  if (!w->sink(w->arg, h, sizeof *h) || (directory && !w->sink(w->arg, w->sums, directory))) return ERR_IO;
   e = write_cells(w, s, h);
   return e == ERR_OK && zone_is_damaged(s) ? ERR_CORRUPT : e; /* whatever it was that was summed */
 }
@@ -135,14 +135,16 @@ static enum err write_both(struct writer *w, const struct zone_snap *s, struct i
 enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes) {
   struct writer *w = malloc(sizeof *w);
   if (!w) return ERR_MEMORY;
-  w->sink = NULL;
+  w->sink = sink;
+  w->arg = arg;
+  w->summing = true;
   w->block = NULL;
   w->block_room = 0;
   w->sums = NULL;
   w->blocks = w->sums_room = 0;
   struct image_header h;
   header_start(&h, s);
-  enum err e = write_both(w, s, &h, sink, arg);
+  enum err e = write_both(w, s, &h);
   free(w->block);
   free(w->sums);
   free(w);

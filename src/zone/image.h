@@ -15,11 +15,12 @@
 
 enum { IMAGE_FORMAT = 2 }; /* 1 had no directory: it is proven whole when it is opened */
 
-/* Receives the image in pieces, in order; false stops (ERR_IO). */
+/* Receives the image in pieces, in order; false stops (ERR_IO). Before the first piece it gets some of no octets, and may stop
+ * there. */
 typedef bool image_sink(void *arg, const void *bytes, size_t n);
 
 /* Writes the whole snapshot compacted, the same bytes for the same content; `*bytes` is how many (a multiple of 8). Walks the
- * snapshot twice: for the checksums, then for the sink. ERR_CORRUPT: the snapshot is damaged. Any thread. */
+ * snapshot twice: for the checksums, when the sink gets nothing, then for it. ERR_CORRUPT: the snapshot is damaged. Any thread. */
 MUST_CHECK enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes);
 
 /* What keeps the mapped bytes alive: called, on any thread, when the last snapshot that reads them is gone. */

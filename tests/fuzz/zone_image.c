@@ -138,6 +138,7 @@ static void look_around(const struct zone_snap *s) {
 
 static bool take(void *arg, const void *bytes, size_t n) {
   struct copy *c = arg;
+  if (!n) return true;
   uint8_t *grown = realloc(c->bytes, c->size + n);
   if (!grown) abort();
   c->bytes = grown;

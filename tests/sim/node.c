@@ -58,6 +58,56 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   update_queue_answer(node->updates, u, (struct stream_server *)node, bytes, n);
 }
 
+/* ---- images: what a thread does is one event, some time later, and its end another ---- */
+
+enum { IMAGE_MOST_MS = 3000 };
+
+static bool image_goes_on(void *arg, uint64_t bytes) {
+  return true;
+}
+
+static void image_done(void *arg, uint64_t life) {
+  struct node *n = arg;
+  if (!node_serves(n) || n->lives != life || !n->image) return;
+  n->image = NULL;
+  node_enter(n);
+  control_image_done(n->control, node_now(n));
+  node_leave(n);
+}
+
+static void image_run(void *arg, uint64_t life) {
+  struct node *n = arg;
+  const struct store_watch watch = {NULL, image_goes_on};
+  if (!node_serves(n) || n->lives != life || !n->image) return;
+  node_enter(n);
+  control_image_run(n->image, &watch);
+  node_leave(n);
+  sim_later(sim_below(IMAGE_MOST_MS) * NS_PER_MS, image_done, n, life);
+}
+
+static bool image(void *arg, struct image_job *job) {
+  struct node *n = arg;
+  MUST(!n->image);
+  if (n->dying || sim_chance(20)) return false;
+  n->image = job;
+  seen_count("node image written aside");
+  sim_later(sim_below(IMAGE_MOST_MS) * NS_PER_MS, image_run, n, n->lives);
+  return true;
+}
+
+/* It was asked to end: either it had done its work already, or it has done nothing. */
+static void image_join(void *arg) {
+  ((struct node *)arg)->image = NULL;
+}
+
+/* Small zones are large ones here, with so many seeds; those of seeds.txt are others. */
+static void choose_images(struct node *n) {
+  struct images *i = &n->control->images;
+  if (sim_seed() % 5 != 3 && sim_seed() % 7 != 6) return;
+  if (sim_chance(500)) i->least_bytes = 0;
+  if (sim_chance(500)) i->tail_bytes = sim_below(2000);
+}
+
 /* ---- turns ---- */
 
 void node_enter(struct node *n) {
@@ -161,8 +211,14 @@ static enum err start_control(struct node *n) {
   struct store_error error = {""};
   struct diags diags = {0};
   struct config *config = NULL;
-  struct control_events events = {
-      .arg = n, .reconfigure = reconfigure, .stop = stop, .reply = reply, .server_status = server_status, .updated = updated};
+  struct control_events events = {.arg = n,
+                                  .reconfigure = reconfigure,
+                                  .stop = stop,
+                                  .reply = reply,
+                                  .server_status = server_status,
+                                  .image = image,
+                                  .image_join = image_join,
+                                  .updated = updated};
   struct xfr_net net = net_of_node(n);
   enum err e = disk_open_store(n->disk, &store, &error);
   if (e) {
@@ -179,6 +235,7 @@ static enum err start_control(struct node *n) {
     store_close(store);
     return e;
   }
+  choose_images(n);
   return control_start(n->control, node_now(n));
 }
 
@@ -189,6 +246,7 @@ void node_start(struct node *n) {
   n->lives++;
   n->up = true;
   n->dying = n->woken = n->started = n->io_failed = false;
+  n->image = NULL;
   sim_trace("start", (uint64_t)n->index, n->lives, 0);
   node_enter(n);
   struct loop *loop = (struct loop *)n;

@@ -88,6 +88,7 @@ struct node {
   struct update_queue *updates;
   struct note_queue *notes;
   uint8_t *udp_room;
+  struct image_job *image; /* that it has given to its thread; NULL: none */
   char config_path[96];
 };
 

@@ -147,6 +147,7 @@ struct image {
 
 static bool take_all(void *arg, const void *bytes, size_t n) {
   struct image *i = arg;
+  if (!n) return true;
   if (n > sizeof i->data - i->size) return false;
   memcpy(i->data + i->size, bytes, n);
   i->size += n;

@@ -1,0 +1,296 @@
+/* Images of large zones: another thread writes them, from a snapshot that nobody changes, while this one goes on with commits,
+ * transfers and commands. One job at a time, in the order in which they came.
+ *
+ *   an AXFR, or what is not durable yet  ─► ready.c: compared, digest, segment written ─► row and changeset, one commit ─►
+ * published a tail of deltas that is long        ─► segment written ─► row, one commit ─► mapped ─► ready.c: proven, the tail
+ * applied ─► the last changes applied, published: what was before goes
+ *
+ * Whatever fails leaves what is served, its image and its chain as they are. */
+#include "base/log.h"
+#include "control/control_priv.h"
+#include "control/pipeline_priv.h"
+#include "zone/content.h"
+
+#include <stdlib.h>
+
+enum {
+  LEAST_BYTES = 1 << 20,
+  TAIL_BYTES = 256 * 1024,
+  FRESH_AGAIN_S = 60, /* after one could not be written */
+  CATCH_UP_MOST = 64, /* changes that this thread applies itself */
+};
+
+void images_init(struct control *c) {
+  c->images = (struct images){.least_bytes = LEAST_BYTES, .tail_bytes = TAIL_BYTES};
+}
+
+bool images_are_aside(const struct control *c, const struct zone_snap *snap) {
+  return c->events.image && !c->images.off && zone_memory_bytes(snap) > c->images.least_bytes;
+}
+
+bool images_tail_is_long(const struct control *c, const struct store_image *image, uint64_t tail_bytes) {
+  return tail_bytes > c->images.tail_bytes + image->size_bytes / 2;
+}
+
+static struct zone_slot *slot_of(const struct control *c, const struct image_job *job) {
+  return atomic_load(&job->cancelled) ? NULL : c->registry.slots[job->zone_id];
+}
+
+/* Otherwise the pipeline says what it does without the image. */
+static bool has_room(struct control *c) {
+  return upkeep_room(c) < STORE_ROOM_NO_BULK;
+}
+
+/* ---- what waits ---- */
+
+static struct image_job *add(struct control *c, enum image_use use, uint32_t zone_id) {
+  struct image_job *job = calloc(1, sizeof *job);
+  if (!job) return NULL;
+  job->use = use;
+  job->zone_id = zone_id;
+  if (c->images.last) c->images.last->next = job;
+  else c->images.first = job;
+  c->images.last = job;
+  return job;
+}
+
+static bool has(const struct control *c, enum image_use use, uint32_t zone_id) {
+  const struct image_job *running = c->images.running;
+  if (running && running->use == use && running->zone_id == zone_id && !atomic_load(&running->cancelled)) return true;
+  for (const struct image_job *job = c->images.first; job; job = job->next)
+    if (job->use == use && job->zone_id == zone_id) return true;
+  return false;
+}
+
+/* Changes that share memory with what they change are small in the log, unless they were much to transfer. */
+bool images_take_arrival(struct control *c, const struct arrival *a) {
+  const struct zone_slot *z = c->registry.slots[a->zone_id];
+  if (!images_are_aside(c, a->snap) || !has_room(c)) return false;
+  bool small = z->snap && zone_shares_memory(z->snap, a->snap) && a->info.bytes < LIMIT_CHANGE_BYTES / 2;
+  struct image_job *job = small && pipeline_has_base(z) ? NULL : add(c, IMAGE_ARRIVAL, a->zone_id);
+  if (!job) return false;
+  job->arrival = *a;
+  job->snap = a->snap;
+  return true;
+}
+
+bool images_take_unkept(struct control *c, struct zone_slot *z) {
+  if (!images_are_aside(c, z->snap) || !has_room(c)) return false;
+  return has(c, IMAGE_UNKEPT, z->id) || add(c, IMAGE_UNKEPT, z->id);
+}
+
+void images_refresh(struct control *c, struct zone_slot *z) {
+  if (c->now.mono_ns < c->images.fresh_ns || has(c, IMAGE_FRESH, z->id) || has(c, IMAGE_OPENED, z->id)) return;
+  (void)add(c, IMAGE_FRESH, z->id); /* out of memory: the next change asks again */
+}
+
+/* ---- begin ---- */
+
+/* False: there is nothing to be done any more. */
+static bool prepare(struct control *c, struct image_job *job) {
+  const struct zone_slot *z = slot_of(c, job);
+  bool new_version = job->use == IMAGE_ARRIVAL || job->use == IMAGE_UNKEPT;
+  if (!z || (job->use == IMAGE_UNKEPT && (!z->snap || z->durable))) return false;
+  if (job->use == IMAGE_FRESH && !has_room(c)) return false;
+  if (job->use == IMAGE_FRESH && (!z->snap || !z->durable || !images_tail_is_long(c, &z->image, z->tail_bytes))) return false;
+  if (!job->snap) job->snap = zone_snap_ref(z->snap);
+  job->began_ns = c->now.mono_ns;
+  job->store_id = z->store_id;
+  job->version = z->version;
+  job->tail_bytes = z->tail_bytes;
+  if (new_version) {
+    if (z->snap) job->head = zone_snap_ref(z->snap);
+    job->ready.snap = job->snap;
+    job->ready.head = job->head;
+    job->ready.has_base = job->head && pipeline_has_base(z);
+  }
+  job->err = store_aside_begin(c->store, z->store_id, job->snap, &job->ready.image);
+  if (!job->err) job->commits = store_aside_commits(job->ready.image);
+  return true;
+}
+
+static void start(struct control *c, struct image_job *job) {
+  c->images.running = job;
+  if (!job->err && c->events.image(c->events.arg, job)) return;
+  if (!job->err) job->err = ERR_MEMORY;
+  control_image_done(c, c->now);
+}
+
+void images_run(struct control *c) {
+  struct images *i = &c->images;
+  while (i->first && !i->running) {
+    struct image_job *job = i->first;
+    i->first = job->next;
+    if (!i->first) i->last = NULL;
+    job->next = NULL;
+    if (prepare(c, job)) start(c, job);
+    else image_job_free(job);
+  }
+}
+
+bool images_wait(const struct control *c) {
+  return c->images.first && !c->images.running;
+}
+
+/* ---- end ---- */
+
+/* What was made is of use, or says what failed; NULL: all is done anew by who needs it, and may go well. */
+static const struct ready *ready_of(const struct image_job *job) {
+  return !job->err || job->err == ERR_IO ? &job->ready : NULL;
+}
+
+static void say_failed(struct control *c, const struct zone_slot *z, const char *what) {
+  char name[NAME_TEXT_BYTES];
+  log_event(EV_STORE_FAILED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("what", what),
+            LOG_TEXT("hint", "the image before it and its changes stay in force"));
+  c->images.fresh_ns = c->now.mono_ns + FRESH_AGAIN_S * NS_PER_S;
+}
+
+/* The row that names the fresh image. The zone may have got further meanwhile, but only by changes that follow it. */
+static enum err put_row(struct control *c, struct zone_slot *z, struct image_job *job, struct store_error *why) {
+  struct store_batch *b;
+  enum err err = store_batch_begin(c->store, &b);
+  if (err) return err;
+  err = store_batch_aside(b, z->store_id, job->version, job->ready.image, NULL, &job->image);
+  if (err != ERR_RANGE && err != ERR_NOT_FOUND) return store_batch_commit(b, why); /* which knows what failed */
+  store_batch_abort(b);
+  return err;
+}
+
+/* Goes on as a job that has the fresh image proven, to serve from it. False: it is not opened now, and will be at the next start.
+ */
+static bool go_on_opened(struct control *c, struct zone_slot *z, struct image_job *job) {
+  struct store_error why;
+  struct zone_snap *snap;
+  if (!job->reader && control_open_history(c, &job->reader)) return false;
+  if (job->use == IMAGE_FRESH) {
+    if (store_open_image(c->store, &job->image, &snap, &why)) return false;
+    zone_snap_unref(job->snap);
+    job->snap = snap;
+    store_aside_end(job->ready.image);
+    job->ready.image = NULL;
+  }
+  job->use = IMAGE_OPENED;
+  job->log_head = z->head;
+  job->log_version = z->version;
+  job->err = ERR_OK;
+  start(c, job);
+  return true;
+}
+
+/* True: the job goes on. */
+static bool fresh_done(struct control *c, struct zone_slot *z, struct image_job *job) {
+  char name[NAME_TEXT_BYTES];
+  struct store_error why = {""};
+  if (!z->durable || z->store_id != job->store_id || z->image.version > job->version) return false;
+  enum err err = put_row(c, z, job, &why);
+  if (err) {
+    say_failed(c, z, why.what[0] ? why.what : err_text(err));
+    return false;
+  }
+  z->image = job->image;
+  z->tail_bytes -= job->tail_bytes;
+  upkeep_committed(c, job->image.size_bytes);
+  log_event(EV_ZONE_IMAGE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("version", job->version),
+            LOG_NUMBER("bytes", job->image.size_bytes), LOG_NUMBER("us", (c->now.mono_ns - job->began_ns) / 1000));
+  return go_on_opened(c, z, job);
+}
+
+/* What is served from now on is the same, in other memory. */
+static void serve_opened(struct control *c, struct zone_slot *z, struct image_job *job) {
+  struct zone_snap *snap = (struct zone_snap *)(uintptr_t)job->snap;
+  char name[NAME_TEXT_BYTES];
+  enum err err = zone_catch_up(c, z, job->version, &snap);
+  job->snap = snap;
+  bool same = !err && zone_serial(snap) == zone_serial(z->snap) && zone_record_count(snap) == zone_record_count(z->snap);
+  if (!same || zone_is_damaged(snap)) {
+    say_failed(c, z, "the zone's fresh image and its changes do not lead to what is served");
+    return;
+  }
+  if (z->has_content) zone_content_set(snap, z->content);
+  job->snap = z->snap;
+  z->snap = snap;
+  if (slot_publish(c, z)) {
+    z->snap = job->snap;
+    job->snap = snap;
+    return;
+  }
+  log_event(EV_ZONE_COMPACTED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("version", z->version),
+            LOG_NUMBER("bytes", zone_memory_bytes(snap)), LOG_NUMBER("us", (c->now.mono_ns - job->began_ns) / 1000));
+}
+
+static bool opened_done(struct control *c, struct zone_slot *z, struct image_job *job) {
+  bool still = z->durable && z->snap && z->store_id == job->store_id && z->image.segment == job->image.segment &&
+               z->image.offset_bytes == job->image.offset_bytes;
+  if (!still || job->err) return false; /* a change that replaced all came, or history was cut: nothing is lost */
+  if (z->version - job->version > CATCH_UP_MOST) return go_on_opened(c, z, job);
+  serve_opened(c, z, job);
+  return false;
+}
+
+static bool finish(struct control *c, struct zone_slot *z, struct image_job *job) {
+  switch (job->use) {
+  case IMAGE_ARRIVAL:
+    job->snap = NULL; /* the pipeline's from now on */
+    transfers_commit_ready(c, &job->arrival, ready_of(job));
+    return false;
+  case IMAGE_UNKEPT:
+    if (z->snap == job->snap && !z->durable) upkeep_keep_ready(c, z, ready_of(job));
+    return false;
+  case IMAGE_FRESH:
+    return fresh_done(c, z, job);
+  case IMAGE_OPENED:
+    return opened_done(c, z, job);
+  }
+  return false;
+}
+
+void control_image_done(struct control *c, struct instant now) {
+  struct image_job *job = c->images.running;
+  c->now = now;
+  c->images.running = NULL;
+  struct zone_slot *z = slot_of(c, job);
+  if (!z || !finish(c, z, job)) image_job_free(job);
+}
+
+/* ---- what is not wanted any more ---- */
+
+void images_drop(struct control *c, uint32_t zone_id) {
+  struct images *i = &c->images;
+  struct image_job **at = &i->first;
+  if (i->running && i->running->zone_id == zone_id) atomic_store(&i->running->cancelled, true);
+  i->last = NULL;
+  for (struct image_job *job; (job = *at);) {
+    if (job->zone_id == zone_id) {
+      *at = job->next;
+      image_job_free(job);
+    } else {
+      i->last = job;
+      at = &job->next;
+    }
+  }
+}
+
+/* Its version is in memory still, and may be committed as a small one is. */
+static void give_back(struct control *c, struct image_job *job) {
+  if (job->use == IMAGE_ARRIVAL && slot_of(c, job) && transfers_take_back(c, &job->arrival)) job->snap = NULL;
+  image_job_free(job);
+}
+
+void images_settle(struct control *c) {
+  struct images *i = &c->images;
+  i->off = true;
+  if (i->running) {
+    struct zone_slot *z = slot_of(c, i->running);
+    atomic_store(&i->running->cancelled, true);
+    c->events.image_join(c->events.arg);
+    atomic_store(&i->running->cancelled, !z);
+    give_back(c, i->running);
+    i->running = NULL;
+  }
+  for (struct image_job *job; (job = i->first);) {
+    i->first = job->next;
+    give_back(c, job);
+  }
+  i->last = NULL;
+}
