@@ -1,10 +1,12 @@
 """Restart from images: damage and loss of a segment file under the running server cost its zones an answer at most, never a wrong one,
 and never the server."""
 import os
+import re
 
 import dns.rcode
 import pytest
 
+from disk import fill
 from harness import Tandem, simple_zone, wait_until
 
 NAMES = 20000  # an image of a megabyte, which is proven after the start
@@ -90,5 +92,104 @@ def test_a_secondary_transfers_what_was_damaged(tmp_path):
     secondary.start()
     wait_until(lambda: "store-damaged" in secondary.log(), what="the damage in the log")
     wait_until(lambda: all(right_or_failed(secondary, i) for i in range(0, NAMES, 997)), what="the zone to come back from its primary")
+    assert secondary.stop() == 0
+    assert primary.stop() == 0
+
+
+# ---- images written while the server serves ----
+
+def other_content(serial):
+    """Every address another one: a change of more octets than may stand behind the image."""
+    return simple_zone("big.test.", serial, "".join(f"host{i}.big.test. 300 IN A 10.{serial}.{i >> 8 & 255}.{i & 255}\n" for i in range(NAMES)))
+
+
+def change(server, serial):
+    server.file("big.zone", other_content(serial))
+    server.reload()
+    assert is_right(server, serial)
+
+
+def is_right(server, serial):
+    return server.serial("big.test") == serial and all(
+        server.ask(f"host{i}.big.test", "A").answer[0][0].address == f"10.{serial}.{i >> 8 & 255}.{i & 255}" for i in range(0, NAMES, 1999))
+
+
+def seen(server, event):
+    return len(re.findall(rf"{event} zone=big.test", server.log()))
+
+
+def test_a_fresh_image_is_served_from(server):
+    """Written, named in the log, mapped and proven, while changes go on; what was mapped before is given back."""
+    server.start()
+    maps = server.dir / "state" / "segments"
+    for serial in range(2, 5):
+        change(server, serial)
+        wait_until(lambda n=serial - 1: seen(server, "zone-compacted") >= n, what="the zone to be served from its fresh image")
+        assert is_right(server, serial)
+
+    def mapped():
+        lines = open(f"/proc/{server.process.pid}/maps").read().splitlines()
+        return {line.split(maxsplit=5)[5] for line in lines if str(maps) in line}
+    wait_until(lambda: len(mapped()) <= 2, what=f"old maps to go: {mapped()}")  # the zone's, and that of small ones
+    server.kill()
+    server.start()
+    assert is_right(server, 4)
+
+
+def test_the_disk_fills_up_while_an_image_is_written(tmp_path, small_disk):
+    """It is told; what is served, the image before it and its changes stay, over a crash, too. With room again it is made good."""
+    t = Tandem(tmp_path / "t", {"zones": [{"name": "big.test", "role": "primary", "file": "big.zone"}]})
+    segments = small_disk(t.dir / "state" / "segments", 8 << 20)
+    (t.dir / "state").chmod(0o700)
+    t.file("big.zone", other_content(1))
+    t.start()
+    ballast = fill(segments)
+    change(t, 2)
+    wait_until(lambda: "No space left" in t.log(), what="the full disk in the log: " + t.log()[-500:])
+    assert seen(t, "zone-image") == 0
+    assert t.status("big.test")["durable"] and is_right(t, 2)
+    change(t, 3)
+    t.kill()
+    t.start()
+    assert is_right(t, 3)
+    ballast.unlink()
+    change(t, 4)
+    wait_until(lambda: seen(t, "zone-compacted"), what="a fresh image: " + t.log()[-500:])
+    assert not [p for p in segments.iterdir() if p.suffix == ".tmp"]
+    assert t.stop() == 0
+    t.start()
+    assert is_right(t, 4)
+    assert t.stop() == 0
+
+
+def test_kill_while_an_image_is_written(server):
+    """Whatever is there of it then: what was acknowledged is served after the next start, and nothing of it lies about."""
+    segments = server.dir / "state" / "segments"
+    server.start()
+    for serial in range(2, 8):
+        before = set(os.listdir(segments))
+        server.file("big.zone", other_content(serial))
+        server.reload()
+        wait_until(lambda b=before: seen(server, "zone-image") >= serial - 1 or set(os.listdir(segments)) - b, what="a new file")
+        server.kill()
+        server.start()
+        assert is_right(server, serial)
+        assert not [name for name in os.listdir(segments) if name.endswith(".tmp")]
+    assert "store-damaged" not in server.log()
+
+
+def test_a_transfer_does_not_keep_the_server_from_ending(tmp_path):
+    """Stopped in the middle of the first image of a zone: it ends at once, and the next start has the zone."""
+    primary = Tandem(tmp_path / "p", {"zones": [{"name": "big.test", "role": "primary", "file": "big.zone", "transfer": ["any"]}]})
+    primary.file("big.zone", other_content(1))
+    primary.start()
+    secondary = Tandem(tmp_path / "s", {"peers": [{"name": "p", "address": primary.at}],
+                                        "zones": [{"name": "big.test", "role": "secondary", "primaries": ["p"]}]})
+    secondary.start()
+    wait_until(lambda: os.listdir(secondary.dir / "state" / "segments"), what="a segment")
+    assert secondary.stop() == 0
+    secondary.start()
+    secondary.wait_answer("big.test", serial=1)
+    assert is_right(secondary, 1)
     assert secondary.stop() == 0
     assert primary.stop() == 0

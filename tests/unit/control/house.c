@@ -37,6 +37,36 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   if (h->on_updated) h->on_updated(h, u, bytes, n);
 }
 
+/* ---- images ---- */
+
+static bool image(void *arg, struct image_job *job) {
+  struct house *h = arg;
+  assert_null(h->image);
+  h->image = job;
+  return true;
+}
+
+static void image_join(void *arg) {
+  ((struct house *)arg)->image = NULL;
+}
+
+static bool go_on(void *arg, uint64_t bytes) {
+  return true;
+}
+
+bool house_image(struct house *h) {
+  static const struct store_watch watch = {NULL, go_on};
+  if (!h->image) return false;
+  control_image_run(h->image, &watch);
+  return true;
+}
+
+void house_image_done(struct house *h) {
+  assert_non_null(h->image);
+  h->image = NULL;
+  control_image_done(h->control, fake_net_now(h->net));
+}
+
 /* ---- the net ---- */
 
 static void udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {
@@ -131,9 +161,14 @@ void house_start(struct house *h) {
   diags_done(&diags);
   struct control_events events = {
       .arg = h, .reconfigure = reconfigure, .stop = stop, .reply = reply, .server_status = server_status, .updated = updated};
+  if (h->aside) {
+    events.image = image;
+    events.image_join = image_join;
+  }
   struct xfr_net net = fake_net_xfr(h->net);
   assert_int_equal(control_new(config, h->config_path, store, &net, &events, &h->control), ERR_OK);
   config_free(config);
+  if (h->aside) h->control->images.least_bytes = h->control->images.tail_bytes = 0;
   fake_net_attach(h->net, &(struct fake_machine){h, udp_input, udp_error, stream_open, stream_input, stream_closed, run, deadline});
   assert_int_equal(control_start(h->control, fake_net_now(h->net)), ERR_OK);
 }

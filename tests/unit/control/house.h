@@ -26,6 +26,8 @@ struct house {
   unsigned stops, reconfigured;
   bool refuse_sockets;                                                                           /* reconfigure says no */
   void (*on_updated)(struct house *h, struct control_update *u, const uint8_t *bytes, size_t n); /* the answer to an UPDATE */
+  bool aside;                          /* every image is written aside: before house_start */
+  struct image_job *image;             /* that waits for house_image; NULL: none */
   void (*on_arrival)(struct house *h); /* called once, between a whole transfer and the turn that takes it */
 };
 
@@ -39,6 +41,10 @@ void house_start(struct house *h);
 void house_stop(struct house *h);    /* cleanly */
 void house_restart(struct house *h); /* stop and start */
 void house_run_ms(struct house *h, uint64_t ms);
+
+/* Does what the other thread would; false: there is nothing. Its end is told separately. */
+bool house_image(struct house *h);
+void house_image_done(struct house *h);
 
 uint64_t house_ask(struct house *h, const char *json);
 /* Gives a command such as "reload" or "retransfer", with a zone or NULL; the token is the reply's place. */

@@ -1,6 +1,7 @@
 /* Batches, the chain of changes, and that a store says after a restart what it said before. */
 #include "support.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -174,6 +175,98 @@ static void an_image_alone_is_no_change(void **state) {
   assert_same_after_restart(&f);
   store_image_of(f.s, zone, &found);
   assert_memory_equal(&found, &image, sizeof image);
+  tear_down(&f);
+}
+
+static bool never(void *arg, uint64_t bytes) {
+  return false;
+}
+
+static bool always(void *arg, uint64_t bytes) {
+  return true;
+}
+
+/* While it is written the zone gets on, and the store is swept; the row is of the version that was written. */
+static void an_image_is_written_aside(void **state) {
+  struct fixture f;
+  struct store_aside *a;
+  struct store_batch *b;
+  struct store_image image, found;
+  struct store_error error = {""};
+  const struct store_watch watch = {NULL, always};
+  set_up(&f);
+  uint64_t zone = test_create(f.s, "a.example.", 1, 2);
+  test_delta(f.s, zone, 2, "x");
+  struct zone_snap *snap = test_zone("a.example.", 2, 5);
+  assert_int_equal(store_aside_begin(f.s, zone, snap, &a), ERR_OK);
+  unsigned commits = store_aside_commits(a);
+  test_delta(f.s, zone, 3, "y");
+  assert_int_not_equal(store_aside_commits(a), commits);
+  assert_int_equal(store_aside_write(a, &watch), ERR_OK);
+  test_create(f.s, "b.example.", 1, 2); /* a segment with a number over that of the one aside */
+  assert_int_equal(store_sweep(f.s, 0, &error), ERR_OK);
+  assert_int_equal(store_batch_begin(f.s, &b), ERR_OK);
+  assert_int_equal(store_batch_aside(b, zone, 4, a, NULL, &image), ERR_RANGE);
+  assert_int_equal(store_batch_aside(b, zone, 2, a, NULL, &image), ERR_OK);
+  assert_int_equal(store_batch_commit(b, &error), ERR_OK);
+  store_aside_end(a);
+  zone_snap_unref(snap);
+  assert_int_equal(store_head(f.s, zone), 3);
+  assert_same_after_restart(&f);
+  store_image_of(f.s, zone, &found);
+  assert_memory_equal(&found, &image, sizeof image);
+  assert_int_equal(found.version, 2);
+  assert_int_equal(store_open_image(f.s, &found, &snap, &error), ERR_OK);
+  assert_int_equal(zone_serial(snap), 2);
+  zone_snap_unref(snap);
+  tear_down(&f);
+}
+
+static size_t files(const struct fixture *f) {
+  char path[TEST_PATH_BYTES];
+  size_t n = 0;
+  snprintf(path, sizeof path, "%.200s/segments", f->d.state);
+  DIR *d = opendir(path);
+  assert_non_null(d);
+  while (readdir(d))
+    n++;
+  closedir(d);
+  return n;
+}
+
+/* Given up in the middle, or not taken by any batch, or left behind by a process that ended: nothing of it stays. */
+static void an_image_aside_that_nobody_takes_goes(void **state) {
+  struct fixture f;
+  struct store_aside *a;
+  struct store_batch *b;
+  struct store_image image;
+  struct store_error error = {""};
+  const struct store_watch stop = {NULL, never}, on = {NULL, always};
+  set_up(&f);
+  uint64_t zone = test_create(f.s, "a.example.", 1, 2);
+  size_t before = files(&f);
+  struct zone_snap *snap = test_zone("a.example.", 1, 5);
+  assert_int_equal(store_aside_begin(f.s, zone, snap, &a), ERR_OK);
+  assert_int_equal(store_aside_write(a, &stop), ERR_CLOSED);
+  assert_int_equal(files(&f), before);
+  assert_int_equal(store_batch_begin(f.s, &b), ERR_OK);
+  assert_int_equal(store_batch_aside(b, zone, 1, a, NULL, &image), ERR_CLOSED);
+  assert_int_equal(store_batch_commit(b, &error), ERR_CLOSED);
+  assert_string_not_equal(error.what, "");
+  store_aside_end(a);
+  assert_int_equal(store_aside_begin(f.s, zone, snap, &a), ERR_OK);
+  assert_int_equal(store_aside_write(a, &on), ERR_OK);
+  assert_int_equal(files(&f), before + 1);
+  store_aside_end(a);
+  assert_int_equal(files(&f), before);
+  assert_int_equal(store_aside_begin(f.s, zone, snap, &a), ERR_OK);
+  assert_int_equal(store_aside_write(a, &on), ERR_OK);
+  a->image.segment = 0; /* as if killed: nobody removes it */
+  store_aside_end(a);
+  zone_snap_unref(snap);
+  assert_int_equal(files(&f), before + 1);
+  crash_and_open(&f);
+  assert_int_equal(files(&f), before);
   tear_down(&f);
 }
 
@@ -487,6 +580,8 @@ int main(void) {
       cmocka_unit_test(an_aborted_batch_leaves_no_trace),
       cmocka_unit_test(mistakes_of_the_caller_are_refused),
       cmocka_unit_test(an_image_alone_is_no_change),
+      cmocka_unit_test(an_image_is_written_aside),
+      cmocka_unit_test(an_image_aside_that_nobody_takes_goes),
       cmocka_unit_test(replay_follows_the_chain),
       cmocka_unit_test(heads_survive_a_crash),
       cmocka_unit_test(a_sweep_in_steps_is_right_at_every_step),

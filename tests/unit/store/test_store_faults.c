@@ -64,6 +64,29 @@ static enum err run_deltas(struct store *s, struct store_error *error) {
   return store_batch_commit(b, error);
 }
 
+static bool go_on(void *arg, uint64_t bytes) {
+  return true;
+}
+
+/* An image that was written before the batch was begun, and the change that names it. */
+static enum err run_aside(struct store *s, struct store_error *error) {
+  static const struct store_watch watch = {NULL, go_on};
+  struct store_aside *a;
+  struct store_batch *b;
+  struct store_image image;
+  struct store_change full = test_change(2, 2, "");
+  enum err err = store_aside_begin(s, 2, big, &a);
+  if (err) return err;
+  enum err written = store_aside_write(a, &watch);
+  err = store_batch_begin(s, &b);
+  if (!err) {
+    assert_int_equal(store_batch_aside(b, 2, 2, a, &full, &image), written);
+    err = store_batch_commit(b, error);
+  }
+  store_aside_end(a);
+  return err;
+}
+
 typedef enum err batch(struct store *s, struct store_error *error);
 
 struct texts {
@@ -177,6 +200,10 @@ static void one_failing_call_of_a_mixed_batch(void **state) {
   every_failing_call(run_batch);
 }
 
+static void one_failing_call_of_an_image_aside(void **state) {
+  every_failing_call(run_aside);
+}
+
 static void one_failing_call_of_deltas(void **state) {
   every_failing_call(run_deltas);
 }
@@ -218,6 +245,10 @@ static void every_broken_disk(batch *run) {
 
 static void a_disk_that_breaks_in_a_mixed_batch(void **state) {
   every_broken_disk(run_batch);
+}
+
+static void a_disk_that_breaks_in_an_image_aside(void **state) {
+  every_broken_disk(run_aside);
 }
 
 static void a_disk_that_breaks_in_deltas(void **state) {
@@ -272,6 +303,10 @@ static void every_crash(batch *run) {
 
 static void a_crash_in_a_mixed_batch(void **state) {
   every_crash(run_batch);
+}
+
+static void a_crash_in_an_image_aside(void **state) {
+  every_crash(run_aside);
 }
 
 static void a_crash_in_deltas(void **state) {
@@ -433,10 +468,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everything_is_synced_before_it_is_relied_on),
       cmocka_unit_test(one_failing_call_of_a_mixed_batch),
+      cmocka_unit_test(one_failing_call_of_an_image_aside),
       cmocka_unit_test(one_failing_call_of_deltas),
       cmocka_unit_test(a_disk_that_breaks_in_a_mixed_batch),
+      cmocka_unit_test(a_disk_that_breaks_in_an_image_aside),
       cmocka_unit_test(a_disk_that_breaks_in_deltas),
       cmocka_unit_test(a_crash_in_a_mixed_batch),
+      cmocka_unit_test(a_crash_in_an_image_aside),
       cmocka_unit_test(a_crash_in_deltas),
       cmocka_unit_test(a_crash_while_a_store_is_made),
       cmocka_unit_test(a_crash_in_a_sweep),

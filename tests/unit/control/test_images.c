@@ -1,0 +1,227 @@
+/* Images that another thread writes: what happens between its beginning and its end. */
+#include "house.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define A "a.example."
+#define B "b.example."
+#define SECONDARY_A "{name: a.example, role: secondary, primaries: [p1]}"
+#define PRIMARY_B "{name: b.example, role: primary, file: b.zone}"
+
+static void begin(struct house *h, const char *zones) {
+  house_init(h);
+  fake_primary_serve(&h->p1, A, make_zone(A, 5, 3600, 600, 86400, 3));
+  house_zone(h, "b.zone", 1, "");
+  house_config(h, zones);
+  h->aside = true;
+  house_start(h);
+}
+
+/* Another content of b.zone, all of it, so that few of them are a long tail. */
+static void edit_b(struct house *h, uint32_t serial) {
+  struct buf text = {0};
+  for (unsigned i = 0; i < 40; i++)
+    buf_printf(&text, "h%u 60 IN TXT \"serial %u, number %u\"\n", i, serial, i);
+  house_zone(h, "b.zone", serial, buf_text(&text));
+  buf_done(&text);
+  assert_true(house_done_at_once(h, "reload", B, NULL));
+  assert_int_equal(house_serial(h, B), serial);
+}
+
+static bool same_after_restart(struct house *h, const char *zone) {
+  struct buf before = {0}, after = {0};
+  house_export(h, zone, &before);
+  h->aside = false;
+  house_restart(h);
+  house_export(h, zone, &after);
+  bool same = before.size == after.size && memcmp(before.data, after.data, before.size) == 0;
+  buf_done(&before);
+  buf_done(&after);
+  return same;
+}
+
+static void finish_all(struct house *h) {
+  while (house_image(h)) {
+    house_image_done(h);
+    house_run_ms(h, 1);
+  }
+}
+
+static void transfer_begins(struct house *h) {
+  begin(h, SECONDARY_A ", " PRIMARY_B);
+  house_run_ms(h, 2000);
+  assert_non_null(h->image);
+  assert_int_equal(house_serial(h, A), NOT_SERVED);
+}
+
+/* Others go on, before and after it is written; it is served when its row is in the log, and is there after a restart. */
+static void test_a_transfer_waits_alone(void **state) {
+  struct house h;
+  struct secondary_status s;
+  transfer_begins(&h);
+  edit_b(&h, 2);
+  assert_true(house_image(&h));
+  edit_b(&h, 3);
+  assert_int_equal(house_serial(&h, A), NOT_SERVED);
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, A), 5);
+  assert_true(house_slot(&h, A)->durable);
+  assert_true(secondary_status(h.control->secondaries, house_slot(&h, A)->id, &s) && s.phase == SECONDARY_IDLE);
+  finish_all(&h);
+  assert_true(same_after_restart(&h, A));
+  house_done(&h);
+}
+
+/* The whole zone again, little of it new: a delta, and no image. */
+static void test_a_transfer_that_changes_little(void **state) {
+  struct house h;
+  transfer_begins(&h);
+  finish_all(&h);
+  struct store_image image = house_slot(&h, A)->image;
+  fake_primary_serve(&h.p1, A, make_zone(A, 6, 3600, 600, 86400, 4));
+  house_command(&h, "retransfer", A);
+  house_run_ms(&h, 2000);
+  assert_true(house_image(&h));
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, A), 6);
+  assert_int_equal(house_slot(&h, A)->image.segment, image.segment);
+  assert_int_equal(house_slot(&h, A)->version, 2);
+  assert_true(same_after_restart(&h, A));
+  house_done(&h);
+}
+
+static void test_a_zone_that_goes_meanwhile(void **state) {
+  struct house h;
+  for (int written = 0; written < 2; written++) {
+    transfer_begins(&h);
+    if (written) assert_true(house_image(&h));
+    house_config(&h, "{name: c.example, role: primary, file: b.zone}, " PRIMARY_B); /* takes the slot over */
+    assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+    assert_true(house_image(&h));
+    house_image_done(&h);
+    finish_all(&h);
+    assert_null(house_slot(&h, A));
+    assert_int_equal(house_serial(&h, "c.example."), 1);
+    house_done(&h);
+  }
+}
+
+/* Cancelled by the end of the server: nothing of it is left, and the next start transfers it again. */
+static void test_the_end_comes_before(void **state) {
+  struct house h;
+  for (int written = 0; written < 2; written++) {
+    transfer_begins(&h);
+    if (written) assert_true(house_image(&h));
+    house_restart(&h);
+    house_run_ms(&h, 2000);
+    finish_all(&h);
+    assert_int_equal(house_serial(&h, A), 5);
+    house_done(&h);
+  }
+}
+
+/* A swap commits what came, at once. */
+static void test_a_freeze_comes_before(void **state) {
+  struct house h;
+  transfer_begins(&h);
+  control_freeze(h.control, fake_net_now(h.net));
+  assert_null(h.image);
+  assert_int_equal(house_serial(&h, A), 5);
+  assert_true(house_slot(&h, A)->durable);
+  house_done(&h);
+}
+
+static void break_disk(void) {
+  faults = (struct faults){.at = 1, .mode = FAULT_FROM_THEN_ON, .error = ENOSPC};
+}
+
+/* Served all the same, told, and kept later: by way of the other thread again. */
+static void test_the_disk_is_full(void **state) {
+  struct house h;
+  transfer_begins(&h);
+  break_disk();
+  assert_true(house_image(&h));
+  faults = (struct faults){0};
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, A), 5);
+  assert_false(house_slot(&h, A)->durable);
+  assert_non_null(strstr(slot_wrong(house_slot(&h, A)), "not durable"));
+  house_run_ms(&h, 3000);
+  assert_non_null(h.image);
+  edit_b(&h, 2);
+  finish_all(&h);
+  assert_true(house_slot(&h, A)->durable);
+  assert_null(slot_wrong(house_slot(&h, A)));
+  assert_true(same_after_restart(&h, A));
+  house_done(&h);
+}
+
+/* ---- fresh images ---- */
+
+/* Changes go on in all of its phases; in the end what is served is the fresh image with the last changes on top. */
+static void test_a_long_tail_is_compacted(void **state) {
+  struct house h;
+  begin(&h, PRIMARY_B);
+  edit_b(&h, 2);
+  house_run_ms(&h, 1);
+  assert_non_null(h.image);
+  struct zone_slot *z = house_slot(&h, B);
+  struct store_image image = z->image;
+  edit_b(&h, 3);
+  assert_true(house_image(&h));
+  edit_b(&h, 4);
+  house_image_done(&h); /* the row */
+  assert_int_not_equal(z->image.segment, image.segment);
+  assert_int_equal(z->image.version, 2);
+  edit_b(&h, 5);
+  assert_true(house_image(&h)); /* proven, and brought up to 4 */
+  edit_b(&h, 6);
+  const struct zone_snap *last = zone_snap_ref(z->snap);
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, B), 6);
+  assert_false(zone_shares_memory(last, z->snap));
+  assert_true(zone_equal(last, z->snap));
+  assert_true(zone_mapped_bytes(z->snap) > 0);
+  zone_snap_unref(last);
+  finish_all(&h);
+  assert_true(same_after_restart(&h, B));
+  house_done(&h);
+}
+
+/* The image before it and the chain stay in force, and nobody tries again at once. */
+static void test_a_fresh_image_does_not_fit(void **state) {
+  struct house h;
+  begin(&h, PRIMARY_B);
+  edit_b(&h, 2);
+  house_run_ms(&h, 1);
+  struct store_image image = house_slot(&h, B)->image;
+  break_disk();
+  assert_true(house_image(&h));
+  faults = (struct faults){0};
+  house_image_done(&h);
+  assert_memory_equal(&house_slot(&h, B)->image, &image, sizeof image);
+  edit_b(&h, 3);
+  house_run_ms(&h, 1000);
+  assert_null(h.image);
+  house_run_ms(&h, 60000);
+  edit_b(&h, 4);
+  house_run_ms(&h, 1);
+  assert_non_null(h.image);
+  finish_all(&h);
+  assert_int_not_equal(house_slot(&h, B)->image.segment, image.segment);
+  assert_true(same_after_restart(&h, B));
+  house_done(&h);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_a_transfer_waits_alone),     cmocka_unit_test(test_a_transfer_that_changes_little),
+      cmocka_unit_test(test_a_zone_that_goes_meanwhile), cmocka_unit_test(test_the_end_comes_before),
+      cmocka_unit_test(test_a_freeze_comes_before),      cmocka_unit_test(test_the_disk_is_full),
+      cmocka_unit_test(test_a_long_tail_is_compacted),   cmocka_unit_test(test_a_fresh_image_does_not_fit),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
