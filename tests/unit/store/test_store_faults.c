@@ -75,7 +75,7 @@ static enum err run_aside(struct store *s, struct store_error *error) {
   struct store_batch *b;
   struct store_image image;
   struct store_change full = test_change(2, 2, "");
-  enum err err = store_aside_begin(s, 2, big, &a);
+  enum err err = store_aside_begin(s, 2, small, &a);
   if (err) return err;
   enum err written = store_aside_write(a, &watch);
   err = store_batch_begin(s, &b);
