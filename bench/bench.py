@@ -36,6 +36,7 @@ SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
 PATIENCE_S = 120
 IN_FLIGHT = 256
 CHANGES = 1000
+DELTA_RECORD_BYTES = 39  # of a hostN in the log
 BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
 
@@ -277,6 +278,50 @@ class Run:
             server.stop(timeout=60)
             source.close()
 
+    def compaction(self):
+        """Answers while an IXFR of CHANGES lands every second, without and with a fresh image written and gone over to meanwhile."""
+        queries = next(q for m, (z, q) in self.mixes().items() if z == "large" and "uniform" in m)
+        rows = {"IXFR a second": [], "and a compaction": []}
+        source, server = self.secondary("tandem", "compaction", self.o.names)
+        try:
+            start(server, data.query(data.ORIGIN, data.SOA))
+            pin(server)
+            tail = 0
+            for i in range(self.o.rounds):
+                for label, row in rows.items():
+                    if label == "and a compaction":
+                        tail = self.lengthen_tail(source, server, tail)
+                    before = server.log().count("zone-compacted")
+                    stop = threading.Event()
+                    changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
+                    changer.start()
+                    row.append(load(server, queries, self.o.seconds + 2, self.o.rate))
+                    stop.set()
+                    changer.join()
+                    compacted = server.log().count("zone-compacted") - before
+                    if compacted != (label == "and a compaction"):
+                        raise RuntimeError(f"{label}: {compacted} compactions in round {i}")
+                    tail = 0 if compacted else tail + int(self.o.seconds + 2) * CHANGES * DELTA_RECORD_BYTES
+            for label, row in rows.items():
+                for q in ("p50 us", "p99 us", "p999 us"):
+                    self.note("tandem", f"{label}: {q}", statistics.median(r[q] for r in row))
+                self.note("tandem", f"{label}: lost", sum(r["lost"] for r in row))
+        finally:
+            server.stop(timeout=60)
+            source.close()
+
+    def lengthen_tail(self, source, server, tail):
+        """Large IXFRs until the next second's brings the fresh image."""
+        segments = (server.dir / "state" / "segments").iterdir()
+        most = (256 << 10) + max(p.stat().st_size for p in segments) // 2
+        while tail < most:
+            changes = min((most - tail) // DELTA_RECORD_BYTES, 90000)
+            if changes <= CHANGES // 2:
+                break
+            self.took(source, server, changes)
+            tail += changes * DELTA_RECORD_BYTES
+        return tail
+
     @staticmethod
     def change_each_second(source, server, stop):
         while not stop.wait(1):
@@ -462,7 +507,7 @@ class Run:
         return bool(response) and answered(response)
 
     CASES = {"answers": answers, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
-             "propagation": propagation, "beside": beside}
+             "propagation": propagation, "beside": beside, "compaction": compaction}
 
 
 def paced_updates(server, rate, seconds, ended=None):
