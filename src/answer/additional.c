@@ -25,6 +25,22 @@ static bool key_is_under(const uint8_t *key, size_t size, const uint8_t *ancesto
   return size >= ancestor_size && memcmp(key, ancestor, ancestor_size) == 0;
 }
 
+/* The key of a target that is one label in front of what message_expect_near was told: the key of that is at hand. 0: it is not
+ * one. */
+static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, uint8_t *key) {
+  const struct message_writer *w = &r->writer;
+  size_t near = w->near_size, n = wire[0] + 1u;
+  const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near;
+  if (near == 0 || n == 1 || room < n + near || memcmp(wire + n, rest, near) != 0) return 0;
+  memcpy(key, r->lookup->key, near - 1);
+  for (size_t i = 1; i < n; i++) {
+    if (wire[i] <= 1) return 0; /* keys escape it */
+    key[near - 2 + i] = ascii_lower(wire[i]);
+  }
+  key[near - 2 + n] = 0;
+  return near - 1 + n;
+}
+
 /* Looks up the targets of a set that lie in the zone; returns how many there are. The set's first record stands at `message_at`:
  * addresses of targets whose names may be compressed point there. */
 static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t message_at, struct sought *sought) {
@@ -41,8 +57,11 @@ static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t messa
     size_t rdata_at = message_rdata_at(&r->writer, message_at, &message_at);
     t->written_at = names_at >= 0 ? rdata_at + (size_t)names_at : 0;
     if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
-    size_t key_size = name_key_wire(t->wire, t->key);
-    if (!key_is_under(t->key, key_size, here->key, apex_size)) continue;
+    size_t key_size = near_key(r, t->wire, (size_t)(rdata + size - t->wire), t->key);
+    if (key_size == 0) {
+      key_size = name_key_wire(t->wire, t->key);
+      if (!key_is_under(t->key, key_size, here->key, apex_size)) continue;
+    }
     t->lookup.snap = here->snap;
     t->lookup.key = t->key;
     t->lookup.key_size = (uint16_t)key_size;

@@ -4,6 +4,7 @@
  *   access.c      who may see and do what: hidden zones, listeners, transfers, NOTIFY, UPDATE
  *   resolve.c     RFC 1034 §4.3.2 for one name after the other: answers, chains, referrals
  *   denial.c      which NSEC or NSEC3 records prove it
+ *   piece.c       what negative answers of a batch have in common
  *   additional.c  glue and other addresses
  *   reply.c       header, question, OPT and TSIG around it
  *   chaos.c       id.server and its relatives */
@@ -24,11 +25,26 @@ struct encloser {
   const struct zone_node *wildcard; /* the NSEC or NSEC3 that matches or covers the wildcard */
 };
 
+enum { PIECE_POINTERS_MAX = 16 };
+/* Records of an answer of this batch that others can copy (piece.c). */
+struct piece {
+  const struct zone_snap *snap; /* NULL: none yet */
+  const uint8_t *message;       /* the response that has it; a later answer of the batch does not move it */
+  uint16_t from, to;            /* where */
+  uint16_t records;
+  uint8_t suffix; /* octets at the end of the question's name that are the same in all questions it fits */
+  bool dnssec, read /* its pointers are known */;
+  uint8_t pointer_count;
+  uint16_t pointers[PIECE_POINTERS_MAX]; /* counted from `from` */
+};
+enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECES };
+
 struct server { /* what a batch is answered with */
   const struct zone_set *zones;
   const struct answer_identity *id;
   struct instant now;
   struct encloser *encloser; /* batches only */
+  struct piece *pieces;      /* the same */
 };
 
 /* One request on its way through the phases of a batch. Its key is written once and used by every step. */
@@ -87,6 +103,7 @@ struct reply {
   size_t link_at;                      /* where the CNAME record stands that leads to the name in hand */
   unsigned links;
   unsigned proof_count;
+  unsigned common_proofs, written_proofs; /* how many of them, the first ones, are those of the encloser; are in the message */
   struct zone_lookup next;
   uint8_t next_key[NAME_KEY_BYTES];
   struct name names[LIMIT_CHAIN_LINKS]; /* targets, one a link */
@@ -158,6 +175,13 @@ MUST_CHECK enum err denial_type(struct reply *r);                               
 MUST_CHECK enum err denial_wildcard(struct reply *r);                                /* an answer from a wildcard: no closer name */
 MUST_CHECK enum err denial_wildcard_type(struct reply *r);                           /* the wildcard has no such type */
 MUST_CHECK enum err denial_delegation(struct reply *r, const struct zone_node *cut); /* an insecure one */
+
+/* ---- piece.c ---- */
+
+/* Remembers what was written behind the question until now. */
+void piece_note(const struct reply *r, struct piece *p, size_t suffix);
+/* Writes it if it fits the question; nothing stands behind that yet. */
+bool piece_put(struct reply *r, struct piece *p, size_t suffix);
 
 /* ---- additional.c ---- */
 

@@ -120,7 +120,10 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   (void)salt;
   assert(count <= LIMIT_BATCH);
   struct encloser encloser = {.snap = NULL};
-  const struct server server = {zones, id, now, &encloser};
+  struct piece pieces[PIECES];
+  for (unsigned i = 0; i < PIECES; i++)
+    pieces[i] = (struct piece){.snap = NULL};
+  const struct server server = {zones, id, now, &encloser, pieces};
   struct query queries[LIMIT_BATCH];
   struct query *open[LIMIT_BATCH];
   size_t left = 0;

@@ -131,12 +131,13 @@ static void push_encloser_and_wildcard(struct reply *r) {
   struct encloser own, *e = found_encloser(&d, &own);
   const struct zone_cover *cover = prepared(r);
   bool match;
-  push(r, e->node, RR_NSEC3);
-  if (cover) push(r, cover->node, RR_NSEC3);
-  else push_next_closer(r, &d, e->labels);
   if (!e->has_wildcard) e->wildcard = nsec3_of(&d, e->labels, true, &match);
   e->has_wildcard = true;
+  push(r, e->node, RR_NSEC3);
   push(r, e->wildcard, RR_NSEC3);
+  r->common_proofs = r->proof_count;
+  if (cover) push(r, cover->node, RR_NSEC3);
+  else push_next_closer(r, &d, e->labels);
 }
 
 /* A name that exists; without an NSEC3 of its own it lies in an opt-out span (RFC 5155 §7.2.4, §7.2.7). */
@@ -205,8 +206,9 @@ static bool uses_nsec3(const struct reply *r) {
 
 enum err denial_name(struct reply *r) {
   if (!uses_nsec3(r)) {
-    push_nsec_name(r);
     push_nsec_wildcard(r);
+    r->common_proofs = r->proof_count;
+    push_nsec_name(r);
     return ERR_OK;
   }
   enum err e = nsec3_affordable(r->lookup->snap);

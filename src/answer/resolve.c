@@ -311,9 +311,10 @@ static void put_referral(struct reply *r, struct zone_rrset *ns) {
   else prove(r, denial_delegation(r, cut));
 }
 
-static void put_proofs(struct reply *r) {
-  for (unsigned i = 0; i < r->proof_count && !r->truncated; i++) {
-    const struct proof *p = &r->proofs[i];
+/* The proofs up to number `end` that are not written yet. */
+static void put_proofs(struct reply *r, unsigned end) {
+  while (r->written_proofs < end && !r->truncated) {
+    const struct proof *p = &r->proofs[r->written_proofs++];
     struct zone_rrset set;
     struct message_owner owner;
     if (!find(p->node, p->type, &set)) continue;
@@ -322,14 +323,37 @@ static void put_proofs(struct reply *r) {
   }
 }
 
+/* The SOA, and the proofs that other questions of the batch want as well. */
+static void put_negative(struct reply *r) {
+  const struct query *q = r->query;
+  size_t asked = r->writer.question_size;
+  struct piece *piece = NULL;
+  bool alone = r->lookup == &q->lookup && wr_used(&r->writer.out) == r->job->request.question_end;
+  if (alone && q->lookup.key_size + 1u == asked) piece = &r->server->pieces[r->common_proofs ? PIECE_NO_NAME : PIECE_SOA];
+  size_t suffix = r->common_proofs ? q->lookup.found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(q->lookup.snap));
+  if (piece && piece_put(r, piece, suffix)) {
+    r->written_proofs = r->common_proofs;
+    return;
+  }
+  put_negative_soa(r);
+  put_proofs(r, alone ? r->common_proofs : 0);
+  if (piece && !r->truncated) piece_note(r, piece, suffix);
+}
+
+/* A response that gives way to another one takes its pieces along. */
+static void forget_pieces(struct reply *r) {
+  for (unsigned i = 0; i < PIECES; i++)
+    if (r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
+}
+
 /* Everything behind the answer section. */
 static void put_rest(struct reply *r) {
   struct zone_rrset ns = {.count = 0};
   size_t ns_at = wr_used(&r->writer.out);
-  if (r->ending == END_NEGATIVE) put_negative_soa(r);
+  if (r->ending == END_NEGATIVE) put_negative(r);
   else if (r->ending == END_REFERRAL) put_referral(r, &ns);
   if (r->rcode == RCODE_SERVFAIL || r->truncated) return;
-  put_proofs(r);
+  put_proofs(r, r->proof_count);
   if (r->truncated) return;
   if (ns.count) additional_glue(r, r->lookup->found.cut, &ns, ns_at);
   else if (r->answer_node) additional_targets(r);
@@ -345,7 +369,7 @@ void resolve(struct reply *r, const struct server *s, struct query *q) {
   r->ending = END_ANSWER;
   r->answer_node = NULL;
   r->links = 0;
-  r->proof_count = 0;
+  r->proof_count = r->common_proofs = r->written_proofs = 0;
   r->dname_count = 0;
   r->damaged = false;
   /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
@@ -354,7 +378,11 @@ void resolve(struct reply *r, const struct server *s, struct query *q) {
     ;
   if (r->ending != END_ANSWER || r->proof_count || r->answer_node) put_rest(r);
   note_damage(r);
+  if (!r->damaged && r->rcode != RCODE_SERVFAIL) {
+    reply_finish(r);
+    return;
+  }
+  forget_pieces(r);
   if (r->damaged) reply_rcode(s, job, RCODE_SERVFAIL, EDE_INVALID_DATA, "zone data damaged");
-  else if (r->rcode == RCODE_SERVFAIL) reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
-  else reply_finish(r);
+  else reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
 }

@@ -65,7 +65,7 @@ static void end(void *arg) {
 enum err worker_new(struct control *control, struct note_queue *notes, struct update_queue *updates, struct loop *control_loop,
                     struct worker **out) {
   struct worker *w;
-  if (posix_memalign((void **)&w, 64, sizeof *w) != 0) return ERR_MEMORY;
+  if (posix_memalign((void **)&w, WORKER_LINE_BYTES, sizeof *w) != 0) return ERR_MEMORY;
   *w = (struct worker){.control = control, .updates = updates};
   observer_init(&w->observer, notes, control_loop);
   if (random_bytes(&w->salt, sizeof w->salt) != ERR_OK) w->salt = 0;

@@ -14,8 +14,10 @@ enum { TAG_INDEX_MASK = 0xffff, TAG_QUERIES_ONLY = 1 << 16, TAG_TRANSFERS_ONLY =
 
 void client_from_tag(struct answer_client *client, uint32_t tag);
 
+enum { WORKER_LINE_BYTES = 64 }; /* of a cache: what a worker writes is in no line that another one reads */
+
 struct worker {
-  struct control *control;
+  _Alignas(WORKER_LINE_BYTES) struct control *control;
   struct observer observer;
   struct update_queue *updates;
   uint64_t salt; /* state of a small generator */

@@ -1,0 +1,77 @@
+/* What the negative answers of a batch have in common stands right behind the question: the SOA, and with DO its signature and what
+ * proves the closest encloser and that it has no wildcard. It is the same octets in each, but that its pointers are farther from
+ * the start by as much as the question is longer. So the first answer writes it and the next ones copy it from there.
+ *
+ *   header | question .......zone | SOA  mname*  rname* | RRSIG | NSEC of the wildcard | RRSIG | what proves the name itself ...
+ *                            ^------*----*-------*--------*------ pointers: to the common end of the questions, or into the piece
+ *                                   '-- from                                           '-- to
+ */
+#include "answer/answer_priv.h"
+
+enum { POINTER = 0xc000, POINTER_MAX = 0x3fff, RR_FIXED_BYTES = 10, TYPE_AND_CLASS_BYTES = 4 };
+
+static size_t question_end(const struct reply *r) {
+  return MESSAGE_HEADER_BYTES + r->writer.question_size + TYPE_AND_CLASS_BYTES;
+}
+
+void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
+  const struct message_writer *w = &r->writer;
+  p->snap = r->lookup->snap;
+  p->message = w->out.base;
+  p->from = (uint16_t)question_end(r);
+  p->to = (uint16_t)wr_used(&w->out);
+  p->records = w->counts[SECTION_AUTHORITY];
+  p->suffix = (uint8_t)suffix;
+  p->dnssec = r->dnssec;
+  p->read = false;
+}
+
+/* Steps over a name; false: its pointer leads to what other questions have not. */
+static bool read_name(struct piece *p, size_t *at) {
+  const uint8_t *m = p->message;
+  for (; m[*at] && m[*at] < POINTER >> 8; *at += m[*at] + 1u)
+    continue;
+  if (m[*at] == 0) {
+    *at += 1;
+    return true;
+  }
+  size_t target = get_u16(m + *at) & POINTER_MAX, question_name_end = p->from - (size_t)TYPE_AND_CLASS_BYTES;
+  if (target + p->suffix < question_name_end || p->pointer_count == PIECE_POINTERS_MAX) return false;
+  p->pointers[p->pointer_count++] = (uint16_t)(*at - p->from);
+  *at += 2;
+  return true;
+}
+
+/* Finds its pointers. Of the types that stand in a piece only SOA has names that are compressed. */
+static bool read_piece(struct piece *p) {
+  p->read = true;
+  p->pointer_count = 0;
+  for (size_t at = p->from; at < p->to;) {
+    if (!read_name(p, &at)) return false;
+    uint16_t type = get_u16(p->message + at), size = get_u16(p->message + at + 8);
+    size_t names_at = at + RR_FIXED_BYTES;
+    if (type == RR_SOA && (!read_name(p, &names_at) || !read_name(p, &names_at))) return false;
+    at += RR_FIXED_BYTES + (size_t)size;
+  }
+  return true;
+}
+
+bool piece_put(struct reply *r, struct piece *p, size_t suffix) {
+  struct message_writer *w = &r->writer;
+  size_t from = question_end(r), size = (size_t)(p->to - p->from);
+  if (p->snap != r->lookup->snap || p->dnssec != r->dnssec || p->suffix != suffix) return false;
+  if (wr_left(&w->out) < size + w->reserve || from + size > POINTER_MAX) return false;
+  /* names that point there come out in that case */
+  if (memcmp(p->message + p->from - TYPE_AND_CLASS_BYTES - suffix, w->out.at - TYPE_AND_CLASS_BYTES - suffix, suffix) != 0)
+    return false;
+  if (!p->read && !read_piece(p)) p->snap = NULL;
+  if (!p->snap) return false;
+  bytes_copy(w->out.at, p->message + p->from, size);
+  for (unsigned i = 0; i < p->pointer_count; i++) {
+    uint8_t *pointer = w->out.at + p->pointers[i];
+    put_u16(pointer, (uint16_t)(get_u16(pointer) + from - p->from));
+  }
+  w->out.at += size;
+  w->counts[SECTION_AUTHORITY] = p->records;
+  return true;
+}
