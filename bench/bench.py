@@ -419,7 +419,7 @@ class Run:
         data.write_flat(path, 1000)
         server = self.make(kind, "updates", zones=[(data.ORIGIN, path, None)], updates=True)
         start(server, data.query(data.ORIGIN, data.SOA))
-        before, made = server.state_bytes(), 0
+        before, made = {fixed: server.state_bytes(fixed) for fixed in (True, False)}, 0
         for in_flight in (1, 32):
             r = subprocess.run([PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds)],
                                capture_output=True, text=True)
@@ -429,7 +429,9 @@ class Run:
             self.note(kind, f"updates/s, {in_flight} in flight", figures["updates-per-s"] - figures["refused"] / self.o.seconds)
             made += figures["updates-per-s"] * self.o.seconds
         server.stop(timeout=60)
-        self.note(kind, "store: octets an update", (server.state_bytes() - before) / made)
+        self.note(kind, "store: octets an update", (server.state_bytes() - before[True]) / made)
+        server.settle()
+        self.note(kind, "store: the same without files of fixed size", (server.state_bytes(False) - before[False]) / made)
 
     def propagation(self):
         """From the acknowledged update at a primary to the answer of its secondary, both of one kind."""
