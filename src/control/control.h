@@ -99,6 +99,7 @@ struct control_update {
   const char *ede_text; /* static */
   bool uncertain;       /* judged on changes of the same batch: if they are lost, so is what was found */
   bool changed;
+  uint32_t added, removed, serial; /* what it then changed, and to which serial */
 };
 /* Takes the request over from the job that answer() left, its signature included; `bytes` is a copy of job->bytes. Any thread. */
 void control_update_make(struct control_update *u, struct answer_job *job, const struct answer_identity *id, const uint8_t *bytes,

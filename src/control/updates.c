@@ -85,12 +85,16 @@ static void log_refusal(const struct control_update *u, const struct zone_slot *
             LOG_TEXT("from", addr_text(&u->job.client.from, from)), LOG_TEXT("rcode", rcode_text(rcode)), LOG_TEXT("why", why));
 }
 
-static void log_change(const struct control_update *u, const struct zone_slot *z, const char *author,
-                       const struct update_verdict *v) {
-  char name[NAME_TEXT_BYTES], from[ADDR_TEXT_BYTES];
-  log_event(EV_UPDATE_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_TEXT("author", author),
-            LOG_TEXT("from", addr_text(&u->job.client.from, from)), LOG_NUMBER("added", v->added),
-            LOG_NUMBER("removed", v->removed), LOG_NUMBER("serial", zone_serial(v->snap)));
+/* Once it is durable. */
+static void log_change(const struct control *c, const struct control_update *u) {
+  char name[NAME_TEXT_BYTES], author[AUTHOR_BYTES], from[ADDR_TEXT_BYTES];
+  struct name zone;
+  name_copy(&zone, &u->job.request.qname);
+  name_lower(&zone);
+  const struct zone_slot *z = registry_find(&c->registry, zone.octets, zone.size);
+  log_event(EV_UPDATE_DONE, LOG_TEXT("zone", z ? slot_name_text(z, name) : ""), LOG_TEXT("author", author_text(u, author)),
+            LOG_TEXT("from", addr_text(&u->job.client.from, from)), LOG_NUMBER("added", u->added),
+            LOG_NUMBER("removed", u->removed), LOG_NUMBER("serial", u->serial));
 }
 
 /* ---- judging ---- */
@@ -114,7 +118,9 @@ static void queue_change(struct control *c, struct pipeline *p, struct control_u
   char author[AUTHOR_BYTES];
   struct buf note = {0};
   struct change_info info = {.door = DOOR_UPDATE, .author = author_text(u, author)};
-  log_change(u, z, author, v);
+  u->added = v->added;
+  u->removed = v->removed;
+  u->serial = zone_serial(v->snap);
   enum err err = pipeline_add(p, z, v->snap, &info, c->now, &note);
   buf_done(&note);
   u->changed = !err;
@@ -208,6 +214,7 @@ void updates_commit(struct control *c) {
   for (struct control_update *u = decided.first, *next; u; u = next) {
     next = u->next;
     if (err) lost(u);
+    else if (u->changed) log_change(c, u);
     c->figures.updates_done += !err && u->changed;
     c->figures.updates_failed += err && u->changed;
     reply(c, u);

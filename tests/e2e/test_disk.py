@@ -140,8 +140,10 @@ def test_full_and_back(lab, small_disk):
     assert d["free-bytes"] > 0, "there is room for housekeeping"
     assert "no space left on the disk" in t.run("status", check=0).stdout and "disk-full" in t.log()
     assert metrics.page().value("tandem_disk_level") == 3
+    said = len(t.log())
     for _ in range(3):
         assert update(t, "refused") == "SERVFAIL"
+    assert "update-done zone=" not in t.log()[said:], "nothing was"
     assert value(t) == f"{acknowledged}" and texts(t, f"refused.{ZONE}") == []
     before = versions(t)
     t.configure(config(metrics, {"ballast": "64M", "bytes-per-zone": "320K"}))
