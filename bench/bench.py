@@ -315,7 +315,7 @@ class Run:
         segments = (server.dir / "state" / "segments").iterdir()
         most = (256 << 10) + max(p.stat().st_size for p in segments) // 2
         while tail < most:
-            changes = min((most - tail) // DELTA_RECORD_BYTES, 90000)
+            changes = min((most - tail) // DELTA_RECORD_BYTES, 2 * CHANGES)  # what one message holds
             if changes <= CHANGES // 2:
                 break
             self.took(source, server, changes)
