@@ -1,5 +1,7 @@
 #include "base/clock.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -8,6 +10,14 @@ struct instant clock_read(void) {
   clock_gettime(CLOCK_MONOTONIC, &mono);
   clock_gettime(CLOCK_REALTIME, &wall);
   return (struct instant){(uint64_t)mono.tv_sec * NS_PER_S + (uint64_t)mono.tv_nsec, wall.tv_sec};
+}
+
+uint64_t clock_boot(void) {
+  char id[64];
+  FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+  size_t n = f ? fread(id, 1, sizeof id, f) : 0;
+  if (f) fclose(f);
+  return n ? hash64(id, n, 0) : 0;
 }
 
 const char *time_text(int64_t wall_s, char out[TIME_TEXT_BYTES]) {

@@ -10,11 +10,15 @@
 #define NS_PER_S UINT64_C(1000000000)
 
 struct instant {
-  uint64_t mono_ns; /* never goes back; meaningless between processes */
+  uint64_t mono_ns; /* never goes back; counts from the start of the machine */
   int64_t wall_s;   /* seconds since 1970 UTC; may jump */
 };
 
 struct instant clock_read(void);
+
+/* A number of the time since the machine was started: mono_ns of two processes can be compared if they have the same. 0: not known.
+ */
+uint64_t clock_boot(void);
 
 enum { TIME_TEXT_BYTES = 32 };
 /* RFC 3339 in UTC, such as 2026-11-22T21:16:56Z. */

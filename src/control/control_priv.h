@@ -181,6 +181,8 @@ struct change_info {
 
 struct pipeline; /* one batch */
 MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
+/* The store takes nothing of this batch, and may not even know what it has. */
+bool pipeline_is_broken(const struct pipeline *p);
 /* What the zone's next change builds on: the newest version queued in this batch, or what the slot has. NULL: nothing yet. No
  * reference of its own. */
 const struct zone_snap *pipeline_head(const struct pipeline *p, const struct zone_slot *z);

@@ -37,6 +37,10 @@ void pipeline_abort(struct pipeline *p) {
   pipeline_free(p);
 }
 
+bool pipeline_is_broken(const struct pipeline *p) {
+  return p->broken != ERR_OK;
+}
+
 /* The newest change queued for the zone; NULL: none. */
 static struct pending *newest(const struct pipeline *p, const struct zone_slot *z) {
   return z->queued ? &p->list[z->queued - 1] : NULL;

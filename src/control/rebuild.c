@@ -272,7 +272,7 @@ static enum err begin(struct control *c, struct rebuild *r, struct zone_slot *z)
   tsig_keyring_ref(r->primary.keys);
   r->next = c->rebuilds;
   c->rebuilds = r;
-  return secondary_configure(c->secondaries, z->id, &name, &o, NULL, 0, 0, c->now);
+  return secondary_configure(c->secondaries, z->id, &name, &o, NULL, NULL, c->now);
 }
 
 void rebuild_command(struct control *c, uint64_t token, const json_t *args) {

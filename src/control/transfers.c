@@ -61,7 +61,8 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
   z->expires_mono_ns = expires_mono_ns;
   z->expired = false;
   if (z->store_id) {
-    struct store_timer t = {z->store_id, wall_s, expire_s};
+    struct store_timer t = {z->store_id, wall_s, expire_s ? expire_s : 1 /* 0 would be the SOA's */,
+                            (uint32_t)(c->now.mono_ns / NS_PER_S)};
     if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
   }
   if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
@@ -304,7 +305,8 @@ enum err transfers_configure(struct control *c, struct zone_slot *z) {
   if (z->store_id && store_timer_get(c->store, z->store_id, &t)) t = (struct store_timer){0};
   struct name name;
   slot_name(z, &name);
-  enum err err = secondary_configure(c->secondaries, z->id, &name, &so, z->snap, t.good_at_s, t.expire_s, c->now);
+  struct secondary_past past = {t.good_at_s, t.expire_s, t.good_mono_s};
+  enum err err = secondary_configure(c->secondaries, z->id, &name, &so, z->snap, &past, c->now);
   struct secondary_status status;
   if (!err && z->snap && secondary_status(c->secondaries, z->id, &status)) {
     z->expires_mono_ns = status.expires_mono_ns;

@@ -127,14 +127,15 @@ static void queue_change(struct control *c, struct pipeline *p, struct control_u
   if (err) failed(c, u, z, err_text(err));
 }
 
-static void judge(struct control *c, struct pipeline *p, struct control_update *u, struct zone_slot *z) {
+/* `blind`: the store may not know what it has, and a change that was called failed may be there after a restart. */
+static void judge(struct control *c, struct pipeline *p, struct control_update *u, struct zone_slot *z, bool blind) {
   const struct zone_policy *policy = &z->plan->policy;
   struct update_client client = {.who = client_of(u)};
   client.sees = !policy->hidden || acl_allows(&policy->answer_to, &client.who);
   const struct zone_snap *head = pipeline_head(p, z);
   uint32_t last = serial_floor(z, zone_serial(head));
   struct update_verdict v;
-  u->uncertain = head != z->snap;
+  u->uncertain = head != z->snap || blind;
   uint32_t next = MUTATION(SERIAL_SAME) ? last : serial_next(z->config->options->serial, last, last, c->now.wall_s);
   enum err err = update_judge(u->job.bytes, u->job.size, head, &policy->update, &client, next, &v);
   if (err) failed(c, u, z, err_text(err));
@@ -162,7 +163,7 @@ static bool is_late(const struct control *c, const struct control_update *u) {
 }
 
 /* False: it is on its way to a primary and not to be answered now. */
-static bool judge_or_forward(struct control *c, struct pipeline *p, struct control_update *u) {
+static bool judge_or_forward(struct control *c, struct pipeline *p, struct control_update *u, bool blind) {
   set_outcome(u, RCODE_NOERROR, EDE_NONE, "");
   struct zone_slot *z = find_zone(c, u);
   if (!z) return true;
@@ -176,7 +177,7 @@ static bool judge_or_forward(struct control *c, struct pipeline *p, struct contr
   } else if (!p) {
     failed(c, u, z, "out of memory");
   } else {
-    judge(c, p, u, z);
+    judge(c, p, u, z, blind);
   }
   return true;
 }
@@ -197,10 +198,11 @@ void updates_commit(struct control *c) {
   c->updates = (struct update_list){0};
   enum err err = pipeline_begin(c, &p);
   if (err) p = NULL;
+  bool blind = p && pipeline_is_broken(p);
   for (struct control_update *u = list.first, *next; u; u = next) {
     next = u->next;
     u->next = NULL;
-    if (!judge_or_forward(c, p, u)) continue;
+    if (!judge_or_forward(c, p, u, blind)) continue;
     if (decided.last) decided.last->next = u;
     else decided.first = u;
     decided.last = u;
@@ -211,6 +213,7 @@ void updates_commit(struct control *c) {
   }
   if (MUTATION(ACK_EARLY)) decided.first = NULL;
   if (p) err = pipeline_commit(p, c->now, &changed, &why);
+  if (blind) err = ERR_IO;
   for (struct control_update *u = decided.first, *next; u; u = next) {
     next = u->next;
     if (err) lost(u);

@@ -2,7 +2,6 @@
  * the file seeds it: once the log goes its own way, the store keeps the file's content as it was read, and what has changed in the
  * file since then is merged in (merge.h), or all of it refused. No seed: the log is as the file was. */
 #include "base/log.h"
-#include "base/mutation.h"
 #include "control/control_priv.h"
 #include "control/merge.h"
 #include "control/serial.h"
@@ -147,7 +146,7 @@ static const char unread_hint[] = "restart when the disk is well again, or `tand
 static enum err settle(struct control *c, struct zone_slot *z, const struct zone_snap *head, bool force, struct merging *m,
                        struct zone_snap *file, struct zone_snap **out) {
   bool known = z->source && z->source_size; /* else what the zone has came another way, and not from this file */
-  bool empty = !head && (!z->head || MUTATION(FILE_FOR_LOG));
+  bool empty = !head && !z->head;
   bool law = force || empty || !config_zone_has_writers(z->config->options) || (known && !z->departed);
   if (!law && !head) {
     diag_add(m->diags, SEVERITY_ERROR, (struct place){m->path, 0, 0}, "unread", unread_hint,

@@ -102,7 +102,7 @@ void db_end(sqlite3_stmt *st) {
 /* An error of the disk in any statement, a reading one too, makes SQLite take the open transaction back. What came then would be
  * committed one by one, and be half of a batch. */
 enum err db_in_transaction(struct db *db, struct store_error *error) {
-  if (!sqlite3_get_autocommit(db->connection) || MUTATION(TAKEN_BACK)) return ERR_OK;
+  if (!sqlite3_get_autocommit(db->connection)) return ERR_OK;
   return store_fail(error, ERR_IO,
                     "log.db could not be read in the middle of a change, which was taken back: check the disk of the "
                     "state directory");

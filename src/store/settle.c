@@ -1,8 +1,6 @@
 /* What is visible in the log becomes durable, whatever an earlier sync has said. */
 #include "store/store_priv.h"
 
-#include "base/mutation.h"
-
 #include <stdlib.h>
 
 enum { WAL_HEADER_BYTES = 32, WAL_PIECE_BYTES = 1 << 16 /* SQLite's files take less than 128 KiB at once */ };
@@ -32,8 +30,7 @@ static int write_again(sqlite3_file *wal) {
 enum err db_settle(struct db *db, struct store_error *error) {
   sqlite3_file *wal = NULL;
   int rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  bool has_wal = rc == SQLITE_OK && wal && wal->pMethods;
-  if (has_wal && !MUTATION(WAL_AGAIN)) rc = write_again(wal);
+  if (rc == SQLITE_OK && wal && wal->pMethods) rc = write_again(wal);
   if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
   if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);

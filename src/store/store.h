@@ -238,9 +238,13 @@ MUST_CHECK enum err store_replace_file(struct store *s, const char *path, const 
 
 struct store_timer {
   uint64_t zone;
-  int64_t good_at_s; /* wall time of the last answer of a primary that our content is current; 0: never */
-  uint32_t expire_s; /* SOA expire, or what EDNS EXPIRE bounded it to */
+  int64_t good_at_s;    /* wall time of the last answer of a primary that our content is current; 0: never */
+  uint32_t expire_s;    /* SOA expire, or what EDNS EXPIRE bounded it to */
+  uint32_t good_mono_s; /* good_at_s by the clock that never goes back; 0: not known, or of a time before the machine was started */
 };
+/* Which time since a start of the machine this is (base/clock.h): good_mono_s of another one is forgotten. Right after opening;
+ * without it all are. */
+void store_timers_boot(struct store *s, uint64_t boot);
 MUST_CHECK enum err store_timer_get(struct store *s, uint64_t zone, struct store_timer *out); /* ERR_NOT_FOUND */
 /* Kept in memory, written by store_timers_flush (at most 60 s old; at a clean end always). */
 MUST_CHECK enum err store_timer_put(struct store *s, const struct store_timer *t);

@@ -192,7 +192,7 @@ struct zone_row {
   uint64_t snapshot; /* id of the row of `image`; 0: none */
   struct store_image image;
   int64_t good_at_s; /* the timer */
-  uint32_t expire_s;
+  uint32_t expire_s, good_mono_s;
   uint32_t serial;
   uint64_t first_version; /* of the oldest changeset there is; 0: not known (retain.c) */
   uint64_t first_seq;     /* its number or less; 0: not known */
@@ -335,6 +335,7 @@ struct store {
   struct id_list stale; /* snapshot rows that no zone's newest image is any more */
   bool timers_dirty;
   struct store_disk disk; /* as it was looked at last */
+  uint64_t boot;          /* that good_mono_s of the timers belongs to; 0: not known */
 
   struct {
     uint64_t mark;        /* zone rows of the log are right up to this seq */

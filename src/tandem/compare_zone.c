@@ -75,7 +75,7 @@ enum err compare_transfer(struct compare *c, struct compare_server *server) {
   enum err err = secondaries_new(&net, &events, &t.machine);
   if (err) return err;
   network_listen(c->network, &listener);
-  err = secondary_configure(t.machine, 0, &c->apex, &o, NULL, 0, 0, now);
+  err = secondary_configure(t.machine, 0, &c->apex, &o, NULL, NULL, now);
   while (!err && !t.ended) {
     if (secondaries_deadline(t.machine) <= now.mono_ns) secondaries_run(t.machine, now);
     if (!t.ended) loop_turn(c->loop, secondaries_deadline(t.machine), &now);

@@ -239,6 +239,7 @@ static enum err take_back(struct server *s, struct store_error *why) {
   const struct config *config = control_config(s->control);
   enum err e = store_open(config->server.state, &store, why);
   if (e) return e;
+  store_timers_boot(store, clock_boot());
   e = control_thaw(s->control, store, clock_read());
   if (e) {
     store_close(store);
@@ -349,6 +350,7 @@ static int open_all(struct server *s) {
   struct store_error error = {""};
   struct buf why = {0};
   if (store_open(s->config->server.state, &s->store, &error)) return failed("store", error.what);
+  store_timers_boot(s->store, clock_boot());
   log_event(EV_STORE_OPENED, LOG_TEXT("state", s->config->server.state));
   if (front_open(s->front, &s->config->server, &why) || metrics_open(s->metrics, &s->config->metrics, &why)) {
     int status = failed("listen", buf_text(&why));

@@ -200,26 +200,33 @@ static bool content_soa(const struct zone_snap *content, struct soa_times *out) 
   return true;
 }
 
-/* How long content lives on that was last good at `good_at_s`, over a restart. Wall time is all there is, and it may be wrong: a
+/* How long content lives on over a restart. If the machine was started since, wall time is all there is, and it may be wrong: a
  * clock that went back took no time, and one that leapt past the expiry by much does not expire the zone at the start. */
-static uint64_t left_s(int64_t good_at_s, uint32_t expire_s, int64_t wall_s) {
-  if (good_at_s == 0 || wall_s < good_at_s) return expire_s;
-  uint64_t since_s = (uint64_t)wall_s - (uint64_t)good_at_s;
+static uint64_t left_s(const struct secondary_past *past, uint32_t expire_s, struct instant now) {
+  uint64_t mono_s = now.mono_ns / NS_PER_S;
+  if (past->good_mono_s && past->good_mono_s <= mono_s && !MUTATION(WALL_BELIEVED)) {
+    uint64_t since_s = mono_s - past->good_mono_s;
+    return since_s < expire_s ? expire_s - since_s : 0;
+  }
+  if (past->good_at_s == 0 || now.wall_s < past->good_at_s) return expire_s;
+  uint64_t since_s = (uint64_t)now.wall_s - (uint64_t)past->good_at_s;
   if (since_s < expire_s) return expire_s - since_s;
   if (since_s <= DOWN_BELIEVED_S) return 0;
   return expire_s < DOWN_DISBELIEVED_S ? expire_s : DOWN_DISBELIEVED_S;
 }
 
-static void adopt_content(struct secondary *z, const struct zone_snap *content, int64_t good_at_s, uint32_t expire_s,
+static void adopt_content(struct secondary *z, const struct zone_snap *content, const struct secondary_past *past,
                           struct instant now) {
+  static const struct secondary_past unknown;
   struct soa_times soa;
   if (!content || !content_soa(content, &soa)) return;
   bool first = !z->has_content;
   z->soa = soa;
   z->has_content = true;
   if (!first) return;
-  z->good_wall_s = good_at_s;
-  z->expires_ns = now.mono_ns + left_s(good_at_s, expire_s ? expire_s : soa.expire_s, now.wall_s) * NS_PER_S;
+  if (!past) past = &unknown;
+  z->good_wall_s = past->good_at_s;
+  z->expires_ns = now.mono_ns + left_s(past, past->expire_s ? past->expire_s : soa.expire_s, now) * NS_PER_S;
 }
 
 static enum err zone_new(struct secondaries *s, uint32_t zone_id, const struct name *apex, struct secondary **out) {
@@ -253,7 +260,7 @@ static void want_round(struct secondaries *s, struct secondary *z, uint16_t targ
 }
 
 enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const struct name *apex, const struct secondary_options *o,
-                             const struct zone_snap *content, int64_t good_at_s, uint32_t expire_s, struct instant now) {
+                             const struct zone_snap *content, const struct secondary_past *past, struct instant now) {
   struct shared_options *shared = options_share(s, o);
   if (!shared) return ERR_MEMORY;
   struct secondary *z = find(s, zone_id);
@@ -268,7 +275,7 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
   if (ask) transfer_forget(z);
   options_unref(z->options);
   z->options = shared;
-  adopt_content(z, content, good_at_s, expire_s, now);
+  adopt_content(z, content, past, now);
   if (ask && z->phase != SECONDARY_COMMITTING) {
     z->phase = SECONDARY_IDLE;
     z->refresh_ns = now.mono_ns;

@@ -107,13 +107,20 @@ struct secondaries;
 MUST_CHECK enum err secondaries_new(const struct xfr_net *net, const struct secondary_events *events, struct secondaries **out);
 void secondaries_free(struct secondaries *s);
 
-/* Adds a zone or changes its options. `content` (may be NULL) is what is served now; good_at_s the wall time it was last known
- * current (0: unknown) and expire_s (0: the SOA's) how long it is good from then, both from the timer file. Every zone asks at
- * once when it is added, those without content first; content that has expired meanwhile is said so by the next secondaries_run. A
- * zone that is there already keeps its timers and goes on with what is under way, unless its primaries changed. */
+/* What is known from before a restart. */
+struct secondary_past {
+  int64_t good_at_s;    /* wall time when it was last known current; 0: unknown */
+  uint32_t expire_s;    /* how long it is good from then on; 0: the SOA's */
+  uint32_t good_mono_s; /* good_at_s by the monotonic clock; 0: the machine was started since then */
+};
+
+/* Adds a zone or changes its options. `content` (may be NULL) is what is served now, `past` (NULL: nothing) from the timer file.
+ * Every zone asks at once when it is added, those without content first; content that has expired meanwhile is said so by the next
+ * secondaries_run. A zone that is there already keeps its timers and goes on with what is under way, unless its primaries changed.
+ */
 MUST_CHECK enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const struct name *apex,
-                                        const struct secondary_options *o, const struct zone_snap *content, int64_t good_at_s,
-                                        uint32_t expire_s, struct instant now);
+                                        const struct secondary_options *o, const struct zone_snap *content,
+                                        const struct secondary_past *past, struct instant now);
 void secondary_remove(struct secondaries *s, uint32_t zone_id);
 /* The version handed over is durable and served (e = ERR_OK) or was refused; `why` is for status. */
 void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct zone_snap *content, enum err e, const char *why,

@@ -270,7 +270,7 @@ static void configure(struct world *w, uint32_t id, uint8_t how) {
                                 .transfer_max_bytes = 1 << 20,
                                 .transfer_timeout_ms = 30000};
   if (how == 255) o.primary_count = 0;
-  check(secondary_configure(w->machine, id, &apexes[id], &o, w->content[id], 0, 0, w->now) == ERR_OK);
+  check(secondary_configure(w->machine, id, &apexes[id], &o, w->content[id], NULL, w->now) == ERR_OK);
 }
 
 static void happen(struct world *w, uint8_t what, uint8_t arg) {

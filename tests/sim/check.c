@@ -5,7 +5,7 @@
  *   - what was acknowledged is there, from then on and after every crash
  *   - what was served as durable is there after every crash
  *   - a change is there whole or not at all
- *   - no zone is served for longer than its expiry */
+ *   - no zone is served for longer than its expiry, nor for shorter because a clock jumped (check_timers.c) */
 #include "base/serial.h"
 #include "control/control_priv.h"
 #include "disk.h"
@@ -54,6 +54,7 @@ static struct {
 } model;
 
 void check_begin(void) {
+  check_timers_begin();
   memset(&model, 0, sizeof model);
   for (int z = 0; z < ZONES; z++) {
     MUST(name_from_text(zone_texts[z], strlen(zone_texts[z]), &name_root, &model.names[z], NULL, NULL) == ERR_OK);
@@ -262,7 +263,16 @@ void check_node_down(struct node *n) {
   }
 }
 
+enum zone_number check_zone(const struct zone_slot *z) {
+  struct name name;
+  slot_name(z, &name);
+  for (int i = 0; i < ZONES; i++)
+    if (name_equal(&name, &model.names[i])) return (enum zone_number)i;
+  sim_fail("a zone of no name");
+}
+
 void check_node_started(struct node *n) {
+  check_timers_started(n);
   check_observe(n);
   for (int z = 0; z < ZONES; z++) {
     struct served *s = &model.served[n->index][z];

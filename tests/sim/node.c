@@ -226,6 +226,7 @@ static enum err start_control(struct node *n) {
     if (e == ERR_CORRUPT || e == ERR_VERSION) sim_fail("%s: the store can't be opened: %s", n->name, error.what);
     return e;
   }
+  store_timers_boot(store, n->boots);
   e = config_load(n->config_path, &diags, &config);
   if (e) sim_fail("configuration: %s", diags.count ? diags.list[0].what : err_text(e));
   diags_done(&diags);
@@ -280,6 +281,7 @@ static void let_go(struct node *n, bool silently) {
   }
   net_node_down(n, silently);
   if (n->started) check_node_down(n);
+  if (n->started) check_timers_look(n);
   struct control *control = n->control;
   n->control = NULL; /* no reader looks any more */
   control_free(control);
@@ -299,6 +301,7 @@ static void put_down(struct node *n) {
   seen_count(n->by_kill ? "node killed" : "node lost its power");
   sim_trace("crash", (uint64_t)n->index, n->by_kill, 0);
   let_go(n, !n->by_kill);
+  n->boots += !n->by_kill;
   disk_crash(n->disk, n->by_kill);
   n->dying = false;
 }
@@ -309,6 +312,7 @@ void node_stop(struct node *n) {
   node_enter(n);
   let_go(n, false);
   if (n->dying) { /* in the middle of it */
+    n->boots += !n->by_kill;
     disk_crash(n->disk, n->by_kill);
     n->dying = false;
   } else {
@@ -357,7 +361,7 @@ void nodes_begin(const char *directory) {
   root = directory;
   for (int i = 0; i < NODES; i++) {
     struct node *n = &nodes[i];
-    *n = (struct node){.index = i};
+    *n = (struct node){.index = i, .boots = 1};
     snprintf(n->name, sizeof n->name, "n%d", i % 10);
     n->udp_room = malloc(LIMIT_UDP_RESPONSE_BYTES);
     n->disk = disk_new(n, root);

@@ -125,6 +125,7 @@ static void arm_crash(struct node *n) {
 static void set_wall(struct node *n, int64_t off_s) {
   seen_count("node wall clock jumped");
   n->wall_off_s = off_s;
+  n->jumped = true;
   sim_trace("wall", (uint64_t)n->index, (uint64_t)off_s, 0);
 }
 

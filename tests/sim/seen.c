@@ -154,7 +154,9 @@ enum err __wrap_store_sweep(struct store *s, int64_t before_s, struct store_erro
 }
 
 enum err __wrap_store_timers_flush(struct store *s, struct store_error *error) {
-  return outcome(__real_store_timers_flush(s, error), "store: timers written", "store: timers not written");
+  enum err e = outcome(__real_store_timers_flush(s, error), "store: timers written", "store: timers not written");
+  if (at_node) check_timers_flushed(at_node, !e && !at_node->dying);
+  return e;
 }
 
 enum err __wrap_db_settle(struct db *db, struct store_error *error) {

@@ -67,6 +67,7 @@ void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nore
 /* ---- disk.c ---- */
 
 struct disk;
+struct zone_slot;
 
 /* ---- node.c ---- */
 
@@ -80,6 +81,8 @@ struct node {
   bool woken;   /* loop_wake was called */
   bool io_failed;
   int64_t wall_off_s; /* of the wall clock */
+  bool jumped;        /* it was another one some time */
+  uint64_t boots;
   uint64_t lives;
   struct disk *disk;
   struct control *control;
@@ -179,7 +182,15 @@ void check_answered_serial(enum zone_number z, uint32_t serial);
 /* The zone file of ZONE_F has this edit, and a reload of it was acknowledged. */
 void check_reloaded(unsigned edit, bool acknowledged);
 bool check_all_equal(void);
+enum zone_number check_zone(const struct zone_slot *z);
 void check_quiet(void); /* what must hold once faults are over */
+
+/* ---- check_timers.c ---- */
+
+void check_timers_begin(void);
+void check_timers_look(struct node *n);
+void check_timers_flushed(struct node *n, bool good); /* it was tried to write the timer file */
+void check_timers_started(struct node *n);
 
 /* ---- seen.c ---- */
 

@@ -179,6 +179,25 @@ static void test_what_the_store_does_not_take_has_not_happened(void **state) {
   house_done(&h);
 }
 
+/* The change that was called failed may be there after a restart: until then nothing is known to be so, and so nothing is said to.
+ */
+static void test_a_store_that_knows_not_what_it_has(void **state) {
+  struct house h;
+  begin(&h);
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  house_run_ms(&h, 10);
+  faults = (struct faults){.at = 3, .mode = FAULT_FROM_THEN_ON, .error = EIO};
+  give(&h, 1, "a.example.", "y.a.example.", true);
+  house_run_ms(&h, 10);
+  memset(&faults, 0, sizeof faults);
+  assert_rcode(1, RCODE_SERVFAIL);
+  assert_true(h.control->store->uncertain);
+  give(&h, 2, "a.example.", "x.a.example.", false); /* no change */
+  house_run_ms(&h, 10);
+  assert_rcode(2, RCODE_SERVFAIL);
+  house_done(&h);
+}
+
 static void test_one_that_waited_too_long_is_not_made(void **state) {
   struct house h;
   begin(&h);
@@ -266,6 +285,7 @@ int main(void) {
       cmocka_unit_test(test_one_update_costs_as_many_syncs_as_a_hundred),
       cmocka_unit_test(test_each_is_judged_on_the_ones_before),
       cmocka_unit_test(test_what_the_store_does_not_take_has_not_happened),
+      cmocka_unit_test(test_a_store_that_knows_not_what_it_has),
       cmocka_unit_test(test_one_that_waited_too_long_is_not_made),
       cmocka_unit_test(test_serials_by_date_go_on),
       cmocka_unit_test(test_a_reload_may_come_in_between),

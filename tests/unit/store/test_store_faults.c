@@ -423,7 +423,7 @@ static void a_read_that_fails_ends_the_batch(void **state) {
 static void a_failing_flush_of_timers(void **state) {
   struct test_directory d;
   struct store_error error = {""};
-  struct store_timer old = {1, 100, 10}, new = {1, 200, 20}, got;
+  struct store_timer old = {1, 100, 10, 0}, new = {1, 200, 20, 0}, got;
   prepare(&d);
   for (unsigned at = 1; at <= 5; at++) {
     struct store *s = open_faulty(&d);

@@ -13,7 +13,7 @@ static void make(const struct test_directory *d) {
   for (unsigned i = 0; i < ZONES; i++) {
     char name[32];
     snprintf(name, sizeof name, "z%u.example.", i);
-    struct store_timer t = {test_create(s, name, 1, 2), 1700000000 + i, 3600 + i};
+    struct store_timer t = {test_create(s, name, 1, 2), 1700000000 + i, 3600 + i, 50 + i};
     assert_int_equal(store_timer_put(s, &t), ERR_OK);
   }
   assert_int_equal(store_timers_flush(s, &error), ERR_OK);
@@ -42,7 +42,7 @@ static void timers_survive_a_restart(void **state) {
   make(&d);
   assert_int_equal(count(&d), ZONES);
   struct store *s = test_open(&d);
-  struct store_timer t = {3, 1800000000, 60}, got, nobody = {99, 1, 1};
+  struct store_timer t = {3, 1800000000, 60, 0}, got, nobody = {99, 1, 1, 0};
   assert_int_equal(store_timer_put(s, &t), ERR_OK);
   assert_int_equal(store_timer_put(s, &nobody), ERR_NOT_FOUND);
   assert_int_equal(store_timer_get(s, 99, &got), ERR_NOT_FOUND);
@@ -102,6 +102,26 @@ static void a_damaged_record_is_left_out(void **state) {
   test_directory_done(&d);
 }
 
+/* The monotonic clock tells nothing of a time before the machine was started. */
+static void another_boot_is_another_clock(void **state) {
+  static const uint64_t boots[] = {0, 7, 7, 8, 8, 0, 8};
+  static const uint32_t expected[] = {0, 0, 107, 0, 108, 0, 0}; /* what the one before has put, if it was the same boot */
+  struct test_directory d;
+  struct store_timer t;
+  test_directory_make(&d);
+  make(&d);
+  for (size_t i = 0; i < sizeof boots / sizeof *boots; i++) {
+    struct store *s = test_open(&d);
+    store_timers_boot(s, boots[i]);
+    assert_int_equal(store_timer_get(s, 1, &t), ERR_OK);
+    assert_int_equal(t.good_mono_s, expected[i]);
+    t.good_mono_s = 100 + (uint32_t)boots[i];
+    assert_int_equal(store_timer_put(s, &t), ERR_OK);
+    store_close(s);
+  }
+  test_directory_done(&d);
+}
+
 /* A zone that was forgotten leaves its timer behind until the next flush; the number is not given again. */
 static void a_number_is_not_given_twice(void **state) {
   struct test_directory d;
@@ -131,6 +151,7 @@ int main(void) {
       cmocka_unit_test(a_missing_file_is_no_error),
       cmocka_unit_test(a_torn_file_keeps_the_whole_records),
       cmocka_unit_test(a_damaged_record_is_left_out),
+      cmocka_unit_test(another_boot_is_another_clock),
       cmocka_unit_test(a_number_is_not_given_twice),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ static void on_good(void *arg, uint32_t id, int64_t wall_s, uint32_t expire_s, u
   z->good++;
   z->expired = false;
   z->good_at_s = wall_s;
+  z->good_mono_s = (uint32_t)(fake_net_now(o->net).mono_ns / NS_PER_S);
   z->expire_s = expire_s;
   z->expires_ns = expires_ns;
 }
@@ -155,7 +156,8 @@ void fake_owner_done(struct fake_owner *o) {
 void fake_owner_configure(struct fake_owner *o, uint32_t id, const char *apex_text, const struct secondary_options *so) {
   struct name apex = name_of(apex_text);
   struct owned_zone *z = &o->zones[id];
-  enum err e = secondary_configure(o->machine, id, &apex, so, z->content, z->good_at_s, z->expire_s, fake_net_now(o->net));
+  struct secondary_past past = {z->good_at_s, z->expire_s, o->same_boot ? z->good_mono_s : 0};
+  enum err e = secondary_configure(o->machine, id, &apex, so, z->content, &past, fake_net_now(o->net));
   assert(!e);
 }
 

@@ -10,6 +10,7 @@ struct owned_zone {
   bool expired;
   unsigned transferred, good, failed, expirations, settled_good, settled_bad, fell_back;
   int64_t good_at_s;
+  uint32_t good_mono_s;
   uint32_t expire_s;
   uint64_t expires_ns;
   uint64_t committed_ns; /* last commit */
@@ -25,6 +26,7 @@ struct fake_owner {
   struct secondaries *machine;
   struct owned_zone *zones;    /* by id */
   uint32_t zone_count, served; /* with content */
+  bool same_boot;              /* a restart is one of the process alone */
   bool refuse_commits;
   uint64_t commit_delay_ns; /* 0: inside the event */
 };

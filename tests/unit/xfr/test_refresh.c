@@ -505,12 +505,13 @@ static void test_clock_jumps_expire_nothing(void **state) {
 }
 
 /* Seconds until it expires after a restart that takes `down_s` by the wall clock; -1: at once. */
-static int64_t left_after_restart(int64_t down_s, uint32_t expire_s) {
+static int64_t left_after_restart_of(bool same_boot, int64_t down_s, uint32_t expire_s) {
   struct stage s;
   stage_init(&s, 44, 1, 1);
+  s.o.same_boot = same_boot;
   stage_first(&s, 10, 20, 10, expire_s);
   s.p1.host.presence = FAKE_SILENT;
-  stage_run_ms(&s, 100);
+  stage_run_ms(&s, same_boot ? 300100 : 100);
   fake_net_jump_wall(s.net, down_s);
   fake_owner_restart(&s.o);
   fake_owner_configure(&s.o, 0, ZONE, &s.so);
@@ -520,6 +521,17 @@ static int64_t left_after_restart(int64_t down_s, uint32_t expire_s) {
   int64_t left = s.o.zones[0].expired ? -1 : (int64_t)((expires - start) / NS_PER_S);
   stage_done(&s);
   return left;
+}
+
+static int64_t left_after_restart(int64_t down_s, uint32_t expire_s) {
+  return left_after_restart_of(false, down_s, expire_s);
+}
+
+/* The monotonic clock went on, whatever the other one says. */
+static void test_expiry_over_a_restart_in_one_boot(void **state) {
+  static const int64_t jumps_s[] = {0, 100, 86400, -5, -1790000000, 86400 * 31};
+  for (unsigned i = 0; i < sizeof jumps_s / sizeof *jumps_s; i++)
+    assert_int_equal(left_after_restart_of(true, jumps_s[i], 1000), 700);
 }
 
 static void test_expiry_over_a_restart(void **state) {
@@ -701,6 +713,7 @@ int main(void) {
       cmocka_unit_test(test_expired_takes_a_lower_serial),
       cmocka_unit_test(test_clock_jumps_expire_nothing),
       cmocka_unit_test(test_expiry_over_a_restart),
+      cmocka_unit_test(test_expiry_over_a_restart_in_one_boot),
       cmocka_unit_test(test_refresh_comes_before_expiry),
       cmocka_unit_test(test_edns_expire),
       cmocka_unit_test(test_reconfigure),
