@@ -213,6 +213,7 @@ static enum err set_up(struct db *db, int64_t schema, struct store_error *error)
   }
   if (!err && MUTATION(COMMIT_SYNC)) err = execute(db, "PRAGMA synchronous = NORMAL", error);
   if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(db, error);
+  if (err && db->unsettled && schema == STORE_SCHEMA) return ERR_OK;
   if (!err) err = migrate(db, schema, error);
   return err;
 }
@@ -266,14 +267,13 @@ enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_e
   if (!err) {
     sqlite3_extended_result_codes(db->connection, 1);
     sqlite3_busy_timeout(db->connection, BUSY_TIMEOUT_MS);
-    /* Until the version is known nothing may be written, not even by closing. */
+    /* Until it is settled nothing may be written, not even by closing. */
     sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &was);
     sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_PERSIST_WAL, &keep_wal);
     err = schema_of(db, &schema, error);
   }
   if (!err) err = set_up(db, schema, error);
   if (!err) err = prepare_all(db, error);
-  if (!err) sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, &was);
   if (err) db_close(db);
   return err;
 }

@@ -34,5 +34,8 @@ enum err db_settle(struct db *db, struct store_error *error) {
   if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
   if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
-  return rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
+  db->unsettled = (rc & 0xff) == SQLITE_FULL;
+  if (rc != SQLITE_OK) return db_fail(db, rc, error);
+  sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+  return ERR_OK;
 }

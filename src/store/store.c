@@ -151,7 +151,8 @@ enum err store_chown(struct store *s, unsigned uid, unsigned gid, struct store_e
 enum err store_transaction_begin(struct store *s, struct store_error *error) {
   if (s->uncertain || !s->db.connection)
     return store_fail(error, ERR_IO, "the disk failed in the middle of a change: repair it and restart; zones are still answered");
-  return DB_RUN(&s->db, error, ST_BEGIN, DB_NULL);
+  enum err err = s->db.unsettled ? db_settle(&s->db, error) : ERR_OK;
+  return err ? err : DB_RUN(&s->db, error, ST_BEGIN, DB_NULL);
 }
 
 /* Whether the transaction that failed is in the log after all. */
@@ -180,7 +181,7 @@ static enum err settle(struct store *s, uint64_t seq, bool *there, struct store_
   db_close(&s->db);
   enum err err = db_open(&s->db, s->dir, s->env.vfs, error);
   if (!err) err = look_up(s, seq, there, error);
-  if (err) {
+  if (err || s->db.unsettled) {
     s->uncertain = true;
     return store_fail(error, ERR_IO, "the disk failed in the middle of a change: repair it and restart; zones are still answered");
   }

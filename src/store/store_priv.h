@@ -99,12 +99,13 @@ struct db_value {
 
 struct db {
   sqlite3 *connection;
-  bool no_space; /* something was not written for lack of room; disk.c clears it */
+  bool no_space;  /* something was not written for lack of room; disk.c clears it */
+  bool unsettled; /* the log may be read, but there was no room to settle it: that comes before the next transaction */
   sqlite3_stmt *statements[ST_COUNT];
 };
 
 /* Opens, makes all that is visible durable, whatever an earlier sync said, and migrates. Of `db` only no_space is looked at. `dir`
- * is absolute. ERR_VERSION before anything is written. */
+ * is absolute. ERR_VERSION before anything is written. On a full disk it may be opened unsettled. */
 MUST_CHECK enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error);
 void db_close(struct db *db);
 /* Binds and returns the statement, to be stepped by db_step and ended by db_end. */

@@ -339,6 +339,33 @@ def test_full_disk_at_a_primary(lab, small_disk):
     assert t.serial("example.com") == serial
 
 
+def test_killed_with_a_full_disk(lab, small_disk):
+    """What is on the disk is served again, newer versions come, and are kept once there is room."""
+    primary, secondary = two(lab, {"example.com.": bulky(1)})
+    small_disk(secondary.dir / "state", 4 << 20)
+    primary.start()
+    secondary.start()
+    secondary.wait_answer("example.com", serial=1)
+    filler = fill(secondary.dir / "state")
+
+    def lost(serial):
+        secondary.wait_answer("example.com", serial=serial)
+        return secondary.status("example.com")["durable"] is False
+    serial = edit_until(primary, lost, 2)
+    primary.kill()
+    secondary.kill()
+    secondary.start()
+    assert secondary.serial("example.com") == serial - 1
+    primary.start()
+    secondary.wait_answer("example.com", serial=serial)
+    filler.unlink()
+    wait_until(lambda: secondary.status("example.com")["durable"], timeout=WAIT_S * 4, what="the store to take it: " + secondary.log()[-1500:])
+    primary.kill()
+    secondary.kill()
+    secondary.start()
+    assert secondary.serial("example.com") == serial
+
+
 def test_disk_full_from_the_start(lab, small_disk):
     """A secondary whose state directory takes its database and nothing else serves all the same."""
     primary, secondary = two(lab, {"example.com.": bulky(1)})
