@@ -7,6 +7,7 @@ CPU an answer is the time of all the server's processes from the kernel's accoun
 bench_load counted. The server runs on one CPU with one worker, the generator on another. Compare ratios within a run, never figures
 across runs."""
 import argparse
+import contextlib
 import functools
 import json
 import os
@@ -14,6 +15,7 @@ import pathlib
 import re
 import shutil
 import socket
+import sqlite3
 import statistics
 import struct
 import subprocess
@@ -36,6 +38,7 @@ SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
 PATIENCE_S = 120
 IN_FLIGHT = 256
 CHANGES = 1000
+COMPACTION_WINDOWS = 20
 DELTA_RECORD_BYTES = 39  # of a hostN in the log
 BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
@@ -286,22 +289,22 @@ class Run:
         try:
             start(server, data.query(data.ORIGIN, data.SOA))
             pin(server)
-            tail = 0
-            for i in range(self.o.rounds):
+            for _ in range(self.o.rounds):
                 for label, row in rows.items():
                     if label == "and a compaction":
-                        tail = self.lengthen_tail(source, server, tail)
+                        self.lengthen_tail(source, server)
                     before = server.log().count("zone-compacted")
                     stop = threading.Event()
                     changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
                     changer.start()
-                    row.append(load(server, queries, self.o.seconds + 2, self.o.rate))
+                    for _ in range(COMPACTION_WINDOWS):
+                        row.append(load(server, queries, self.o.seconds + 2, self.o.rate))
+                        if label == "IXFR a second" or server.log().count("zone-compacted") > before:
+                            break
                     stop.set()
                     changer.join()
-                    compacted = server.log().count("zone-compacted") - before
-                    if compacted != (label == "and a compaction"):
-                        raise RuntimeError(f"{label}: {compacted} compactions in round {i}")
-                    tail = 0 if compacted else tail + int(self.o.seconds + 2) * CHANGES * DELTA_RECORD_BYTES
+                    if (server.log().count("zone-compacted") > before) != (label == "and a compaction"):
+                        raise RuntimeError(f"{label}: the tail is {tail_bytes(server)} octets")
             for label, row in rows.items():
                 for q in ("p50 us", "p99 us", "p999 us"):
                     self.note("tandem", f"{label}: {q}", statistics.median(r[q] for r in row))
@@ -310,17 +313,13 @@ class Run:
             server.stop(timeout=60)
             source.close()
 
-    def lengthen_tail(self, source, server, tail):
+    def lengthen_tail(self, source, server):
         """Large IXFRs until the next second's brings the fresh image."""
-        segments = (server.dir / "state" / "segments").iterdir()
-        most = (256 << 10) + max(p.stat().st_size for p in segments) // 2
-        while tail < most:
-            changes = min((most - tail) // DELTA_RECORD_BYTES, 2 * CHANGES)  # what one message holds
-            if changes <= CHANGES // 2:
-                break
-            self.took(source, server, changes)
-            tail += changes * DELTA_RECORD_BYTES
-        return tail
+        most = (256 << 10) + max(p.stat().st_size for p in (server.dir / "state" / "segments").iterdir()) // 2
+        while most - tail_bytes(server) > 2 * CHANGES * DELTA_RECORD_BYTES:
+            self.took(source, server, 2 * CHANGES)  # what one message holds
+        while most - tail_bytes(server) > CHANGES * DELTA_RECORD_BYTES:
+            self.took(source, server, CHANGES // 2)
 
     @staticmethod
     def change_each_second(source, server, stop):
@@ -510,6 +509,12 @@ class Run:
 
     CASES = {"answers": answers, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
              "propagation": propagation, "beside": beside, "compaction": compaction}
+
+
+def tail_bytes(server):
+    """Of the changes behind the newest image of the only zone."""
+    with contextlib.closing(sqlite3.connect(f"file:{server.dir}/state/log.db?mode=ro", uri=True)) as log:
+        return log.execute("SELECT coalesce(sum(length(body)), 0) FROM changeset WHERE seq > (SELECT max(seq) FROM snapshot)").fetchone()[0]
 
 
 def paced_updates(server, rate, seconds, ended=None):

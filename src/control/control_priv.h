@@ -243,11 +243,11 @@ struct mend {
 };
 
 struct images {
-  struct image_job *running, *first, *last; /* those that wait; one at a time has the thread */
-  size_t least_bytes;                       /* what takes more memory is written aside */
-  uint64_t tail_bytes;                      /* so much of deltas is always allowed behind an image */
-  uint64_t fresh_ns;                        /* no fresh images before: one could not be written */
-  bool off;                                 /* all is done at once from now on */
+  struct image_job *running, *first; /* one at a time has the thread; those that wait */
+  size_t least_bytes;                /* what takes more memory is written aside */
+  uint64_t tail_bytes;               /* so much of deltas is always allowed behind an image */
+  uint64_t fresh_ns;                 /* no fresh images before: one could not be written */
+  bool off;                          /* all is done at once from now on */
 };
 
 struct upkeep {

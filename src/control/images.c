@@ -1,9 +1,9 @@
 /* Images of large zones: another thread writes them, from a snapshot that nobody changes, while this one goes on with commits,
- * transfers and commands. One job at a time, in the order in which they came.
+ * transfers and commands. One job at a time, in the order in which they came, new versions before fresh images of old ones.
  *
- *   an AXFR, or what is not durable yet  ─► ready.c: compared, digest, segment written ─► row and changeset, one commit ─►
- * published a tail of deltas that is long        ─► segment written ─► row, one commit ─► mapped ─► ready.c: proven, the tail
- * applied ─► the last changes applied, published: what was before goes
+ *   - an AXFR, or what is not durable yet: compared, digest, segment written (ready.c); row and changeset, one commit; published
+ *   - a tail of deltas that is long: segment written; row, one commit; mapped; proven, the tail applied (ready.c); the last
+ *     changes applied, published: what was before goes
  *
  * Whatever fails leaves what is served, its image and its chain as they are. */
 #include "base/log.h"
@@ -48,9 +48,11 @@ static struct image_job *add(struct control *c, enum image_use use, uint32_t zon
   if (!job) return NULL;
   job->use = use;
   job->zone_id = zone_id;
-  if (c->images.last) c->images.last->next = job;
-  else c->images.first = job;
-  c->images.last = job;
+  struct image_job **at = &c->images.first;
+  while (*at && ((*at)->use != IMAGE_FRESH || use == IMAGE_FRESH))
+    at = &(*at)->next;
+  job->next = *at;
+  *at = job;
   return job;
 }
 
@@ -121,7 +123,6 @@ void images_run(struct control *c) {
   while (i->first && !i->running) {
     struct image_job *job = i->first;
     i->first = job->next;
-    if (!i->first) i->last = NULL;
     job->next = NULL;
     if (prepare(c, job)) start(c, job);
     else image_job_free(job);
@@ -259,13 +260,11 @@ void images_drop(struct control *c, uint32_t zone_id) {
   struct images *i = &c->images;
   struct image_job **at = &i->first;
   if (i->running && i->running->zone_id == zone_id) atomic_store(&i->running->cancelled, true);
-  i->last = NULL;
   for (struct image_job *job; (job = *at);) {
     if (job->zone_id == zone_id) {
       *at = job->next;
       image_job_free(job);
     } else {
-      i->last = job;
       at = &job->next;
     }
   }
@@ -292,5 +291,4 @@ void images_settle(struct control *c) {
     i->first = job->next;
     give_back(c, job);
   }
-  i->last = NULL;
 }

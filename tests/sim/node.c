@@ -60,7 +60,7 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
 
 /* ---- images: what a thread does is one event, some time later, and its end another ---- */
 
-enum { IMAGE_MOST_MS = 3000 };
+enum { IMAGE_MOST_MS = 700 }; /* twice a job, and one of each zone within the time that a change may take */
 
 static bool image_goes_on(void *arg, uint64_t bytes) {
   return true;

@@ -10,6 +10,8 @@
 #define B "b.example."
 #define SECONDARY_A "{name: a.example, role: secondary, primaries: [p1]}"
 #define PRIMARY_B "{name: b.example, role: primary, file: b.zone}"
+#define C "c.example."
+#define PRIMARY_C "{name: c.example, role: primary, file: b.zone}"
 
 static void begin(struct house *h, const char *zones) {
   house_init(h);
@@ -21,14 +23,18 @@ static void begin(struct house *h, const char *zones) {
 }
 
 /* Another content of b.zone, all of it, so that few of them are a long tail. */
-static void edit_b(struct house *h, uint32_t serial) {
+static void edit(struct house *h, const char *zone, uint32_t serial) {
   struct buf text = {0};
   for (unsigned i = 0; i < 40; i++)
     buf_printf(&text, "h%u 60 IN TXT \"serial %u, number %u\"\n", i, serial, i);
   house_zone(h, "b.zone", serial, buf_text(&text));
   buf_done(&text);
-  assert_true(house_done_at_once(h, "reload", B, NULL));
-  assert_int_equal(house_serial(h, B), serial);
+  assert_true(house_done_at_once(h, "reload", zone, NULL));
+  assert_int_equal(house_serial(h, zone), serial);
+}
+
+static void edit_b(struct house *h, uint32_t serial) {
+  edit(h, B, serial);
 }
 
 static bool same_after_restart(struct house *h, const char *zone) {
@@ -72,6 +78,27 @@ static void test_a_transfer_waits_alone(void **state) {
   assert_true(secondary_status(h.control->secondaries, house_slot(&h, A)->id, &s) && s.phase == SECONDARY_IDLE);
   finish_all(&h);
   assert_true(same_after_restart(&h, A));
+  house_done(&h);
+}
+
+/* What nobody serves yet comes before a fresh image of what is served, but for the one at work. */
+static void test_a_transfer_goes_first(void **state) {
+  struct house h;
+  begin(&h, PRIMARY_B ", " PRIMARY_C ", " SECONDARY_A);
+  edit(&h, B, 2);
+  edit(&h, C, 2);
+  house_run_ms(&h, 2000);
+  struct store_image b = house_slot(&h, B)->image, c = house_slot(&h, C)->image;
+  while (house_image(&h) && house_slot(&h, A)->snap == NULL) {
+    house_image_done(&h);
+    house_run_ms(&h, 1);
+  }
+  assert_int_equal(house_serial(&h, A), 5);
+  assert_int_not_equal(house_slot(&h, B)->image.segment, b.segment);
+  assert_memory_equal(&house_slot(&h, C)->image, &c, sizeof c);
+  house_image_done(&h);
+  finish_all(&h);
+  assert_int_not_equal(house_slot(&h, C)->image.segment, c.segment);
   house_done(&h);
 }
 
@@ -218,10 +245,15 @@ static void test_a_fresh_image_does_not_fit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_transfer_waits_alone),     cmocka_unit_test(test_a_transfer_that_changes_little),
-      cmocka_unit_test(test_a_zone_that_goes_meanwhile), cmocka_unit_test(test_the_end_comes_before),
-      cmocka_unit_test(test_a_freeze_comes_before),      cmocka_unit_test(test_the_disk_is_full),
-      cmocka_unit_test(test_a_long_tail_is_compacted),   cmocka_unit_test(test_a_fresh_image_does_not_fit),
+      cmocka_unit_test(test_a_transfer_waits_alone),
+      cmocka_unit_test(test_a_transfer_goes_first),
+      cmocka_unit_test(test_a_transfer_that_changes_little),
+      cmocka_unit_test(test_a_zone_that_goes_meanwhile),
+      cmocka_unit_test(test_the_end_comes_before),
+      cmocka_unit_test(test_a_freeze_comes_before),
+      cmocka_unit_test(test_the_disk_is_full),
+      cmocka_unit_test(test_a_long_tail_is_compacted),
+      cmocka_unit_test(test_a_fresh_image_does_not_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
