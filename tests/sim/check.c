@@ -345,9 +345,19 @@ static void check_synced(struct node *n) {
 
 /* ---- the end ---- */
 
+/* Of our primaries the highest: a change of which nobody knew may be found after a newer version. */
+static const struct version *newest(int z) {
+  const struct version *found = NULL;
+  for (size_t i = 0; i < model.version_count[z]; i++) {
+    const struct version *v = &model.versions[z][i];
+    if (!found || z == ZONE_X || serial_gt(v->serial, found->serial)) found = v;
+  }
+  return found;
+}
+
 bool check_all_equal(void) {
   for (int z = 0; z < ZONES; z++) {
-    const struct version *last = model.version_count[z] ? &model.versions[z][model.version_count[z] - 1] : NULL;
+    const struct version *last = newest(z);
     for (int n = z == ZONE_X ? 1 : 0; n < NODES; n++) {
       const struct served *s = &model.served[n][z];
       if (!node_serves(&nodes[n]) || !s->ready || !last || zone_serial(s->snap) != last->serial) return false;
