@@ -9,7 +9,6 @@
  * So what a change costs here depends on the changes of other zones at most, and not on how many zones there are. */
 #include "store/store_priv.h"
 
-
 #include <stdlib.h>
 
 enum {
