@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import functools
 import json
+import math
 import os
 import pathlib
 import re
@@ -267,6 +268,7 @@ class Run:
                     rows[kind][0].append(load(server, queries, self.o.seconds + 2, self.o.rate))
                     stop = threading.Event()
                     changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
+                    source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
                     changer.start()
                     rows[kind][1].append(load(server, queries, self.o.seconds + 2, self.o.rate))
                     stop.set()
@@ -298,6 +300,7 @@ class Run:
                     changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
                     changer.start()
                     for _ in range(COMPACTION_WINDOWS):
+                        source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
                         row.append(load(server, queries, self.o.seconds + 2, self.o.rate))
                         if label == "IXFR a second" or server.log().count("zone-compacted") > before:
                             break

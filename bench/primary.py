@@ -12,9 +12,10 @@ MESSAGE_BYTES = 16000
 
 class Primary:
     def __init__(self, origin, names, host="127.0.0.1"):
-        self.origin, self.names, self.serial = origin, names, 1
+        self.origin, self.names, self.serial, self.made = origin, names, 1, 1  # changes up to `made` are ready
         self.addresses = [data.address(i) for i in range(names)]
         self.steps = {}  # serial -> the records of the change that follows it
+        self.answers = {}  # serial -> the IXFR of that change alone
         self.sent = 0  # octets of answers over TCP
         self.kinds = []  # what was asked for over TCP
         self.rng = random.Random(data.SEED)
@@ -45,6 +46,7 @@ class Primary:
 
     def make_whole(self):
         """The zone as messages without ids, made before it is asked for."""
+        self.serial = self.made
         soa = data.soa_record(self.serial)
         records = [soa, data.record("", data.NS, b"\x03ns1\xc0\x0c"), data.record("ns1", data.A, b"\xc0\0\2\1")]
         records += [data.record(f"host{i}", data.A, struct.pack("!I", a)) for i, a in enumerate(self.addresses)]
@@ -59,16 +61,27 @@ class Primary:
         self.whole = (self.serial, messages)
         return len(records) - 1
 
-    def change(self, count):
+    def make_change(self, count):
         """`count` records go or come, half of them each."""
-        old, new = self.serial, self.serial + 1
+        old, new = self.made, self.made + 1
         hosts = self.rng.sample(range(self.names), max(count // 2, 1))
         gone = [data.record(f"host{i}", data.A, struct.pack("!I", self.addresses[i])) for i in hosts]
         for i in hosts:
             self.addresses[i] = self.rng.randrange(0x0A000000, 0x0B000000)
         come = [data.record(f"host{i}", data.A, struct.pack("!I", self.addresses[i])) for i in hosts]
         self.steps[old] = [data.soa_record(old), *gone, data.soa_record(new), *come]
-        self.serial = new
+        ends = [data.soa_record(new)]
+        self.answers[old] = data.answer(0, self.origin, 251, b"".join(ends + self.steps[old] + ends), len(self.steps[old]) + 2)
+        self.made = new
+
+    def prepare(self, count, times):
+        """Has so many changes ready: making them takes time, and it would be the load generator's."""
+        while self.made < self.serial + times:
+            self.make_change(count)
+
+    def change(self, count):
+        self.prepare(count, 1)
+        self.serial += 1
 
     def notify(self, server):
         message = struct.pack("!HHHHHH", self.serial & 0xFFFF, 0x2400, 1, 1, 0, 0) + data.wire_name(self.origin) + b"\0\6\0\1"
@@ -86,8 +99,10 @@ class Primary:
         if qtype == 251:
             self.kinds.append("IXFR")
             serial = struct.unpack_from("!I", self.behind_authority(request, at + 5))[0]
+            if serial == self.serial - 1 and serial in self.answers:
+                return [self.answers[serial]]
             records = [soa]
-            while serial in self.steps:
+            while serial in self.steps and serial < self.serial:
                 records += self.steps[serial]
                 serial += 1
             if serial == self.serial:
