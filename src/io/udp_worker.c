@@ -211,6 +211,7 @@ static void serve_many_sockets(struct udp_worker *w) {
 static void *run(void *arg) {
   struct udp_worker *w = arg;
   thread_interruptible();
+  thread_come_quickly();
   if (w->handler.thread_begin) w->handler.thread_begin(w->handler.arg);
   if (w->epoll_fd < 0) serve_one_socket(w);
   else serve_many_sockets(w);

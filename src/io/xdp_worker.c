@@ -161,6 +161,7 @@ static void kick(struct queue *q) {
 static void *run(void *arg) {
   struct queue *q = arg;
   thread_interruptible();
+  thread_come_quickly();
   if (q->handler.thread_begin) q->handler.thread_begin(q->handler.arg);
   while (!atomic_load_explicit(&q->stop, memory_order_relaxed)) {
     uint32_t at, n = xsk_ring_cons__peek(&q->rx, LIMIT_BATCH, &at);

@@ -3,7 +3,11 @@
 #include "io/udp_worker.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 
 /* Answers with the tag in front of the request; "drop" is not answered. */
 static void echo(void *arg, struct udp_packet *packets, size_t count) {
@@ -52,6 +56,29 @@ static void one_socket(void **state) {
   udp_worker_counters(w, &c);
   assert_int_equal(c.received, 2);
   udp_worker_stop(w, NULL);
+  close(fd);
+}
+
+/* What the kernel says of the worker: struct sched_attr as octets, whose `runtime` stands at 24. */
+static void read_slice(void *arg) {
+  uint8_t attr[48] = {sizeof attr};
+  if (syscall(SYS_sched_getattr, 0, attr, sizeof attr, 0) == 0) memcpy(arg, attr + 24, 8);
+}
+
+static void comes_before_those_that_compute(void **state) {
+  struct utsname u;
+  unsigned major, minor;
+  assert_int_equal(uname(&u), 0);
+  assert_int_equal(sscanf(u.release, "%u.%u", &major, &minor), 2);
+  if (major < 6 || (major == 6 && minor < 12)) skip();
+  struct addr at;
+  uint64_t slice_ns = 0;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  struct udp_worker *w;
+  struct udp_handler handler = {&slice_ns, read_slice, NULL, echo};
+  assert_int_equal(udp_worker_start(&(struct udp_socket){fd, false, 7}, 1, &handler, "test", -1, &w), ERR_OK);
+  udp_worker_stop(w, NULL);
+  assert_int_equal(slice_ns, 100 * 1000);
   close(fd);
 }
 
@@ -161,6 +188,7 @@ static void stops_when_idle(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(one_socket),
+      cmocka_unit_test(comes_before_those_that_compute),
       cmocka_unit_test(many_sockets),
       cmocka_unit_test(wildcards_answer_from_the_address_asked),
       cmocka_unit_test(what_has_arrived_is_answered_before_the_end),
