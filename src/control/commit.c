@@ -185,20 +185,25 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   return err;
 }
 
-/* For whoever tries to update it all the same: the file's name, but not where it is. "": nothing is to be said. */
-static void say_who_owns(const struct zone_slot *z, char out[OWNER_TEXT_BYTES]) {
+/* For whoever tries to update it all the same: the file's name, but not where it is. 0: nothing is to be said. */
+static size_t say_who_owns(const struct zone_slot *z, char out[OWNER_TEXT_BYTES]) {
+  static const char begin[] = "the zone is its file ";
   struct buf path = {0};
-  out[0] = 0;
-  if (!z->snap || z->expired || slot_is_secondary(z) || config_zone_has_writers(z->config->options)) return;
+  if (!z->snap || z->expired || slot_is_secondary(z) || config_zone_has_writers(z->config->options)) return 0;
   const char *file = config_zone_file(z->config, &path), *name = strrchr(file, '/');
-  if (file[0]) snprintf(out, OWNER_TEXT_BYTES, "the zone is its file %.60s", name ? name + 1 : file);
+  size_t size = strlen(name ? ++name : (name = file)), most = OWNER_TEXT_BYTES - sizeof begin;
+  if (size > most) size = most;
+  memcpy(out, begin, sizeof begin - 1);
+  memcpy(out + sizeof begin - 1, name, size);
+  out[sizeof begin - 1 + size] = 0;
+  bool any = file[0];
   buf_done(&path);
+  return any ? sizeof begin + size : 0;
 }
 
 enum err slot_publish(struct control *c, struct zone_slot *z) {
   char owner[OWNER_TEXT_BYTES];
-  say_who_owns(z, owner);
-  size_t owner_size = owner[0] ? strlen(owner) + 1 : 0;
+  size_t owner_size = say_who_owns(z, owner);
   struct zone_entry *e = calloc(1, sizeof *e + owner_size);
   if (!e) return ERR_MEMORY;
   e->id = z->id;

@@ -1,6 +1,7 @@
-/* Zone files read by a few threads ahead of the control thread, which takes what they have read in the order of the registry and is
- * alone with the store and the slots. Threads touch nothing but the configuration, their files and what they build; they wait when
- * they are too far ahead, and a zone that nobody has begun with is read by whoever wants it. */
+/* Zone files read and images opened by a few threads ahead of the control thread, which takes what they have in the order of the
+ * registry and is alone with the store and the slots. Threads touch nothing but the configuration, their files, the bytes of their
+ * images and what they build; they wait when they are too far ahead, and a zone that nobody has begun with is done by whoever wants
+ * it. */
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "control/zone_load.h"
@@ -14,15 +15,18 @@
 
 enum {
   THREADS_MOST = 4,
-  AHEAD_JOBS = 128,         /* results that may wait ... */
+  AHEAD_JOBS = 512,         /* results that may wait ... */
   AHEAD_BYTES = 128 << 20,  /* ... and what their files may have in all */
   PROGRESS_RECORDS = 65536, /* between two looks at the clock */
+  TURN_IMAGES = 32,         /* opened with one look at the lock */
 };
 
 enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE, JOB_TAKEN };
 
 struct job {
   const struct zone_slot *zone;
+  bool is_image;            /* else its file is read */
+  struct store_found found; /* of an image; then only `loaded.snap` and `err` say what became of it */
   enum job_state state;
   enum err err;
   struct diags diags;
@@ -80,31 +84,47 @@ static void count_content(const struct job *j) {
   if (!j->err && !zone_content_whole(j->loaded.snap, &digest)) zone_content_set(j->loaded.snap, digest);
 }
 
-/* The next job that may be begun, once there is room. NULL: no more. */
-static struct job *next_job(struct preload *p) {
+/* The next job that may be begun, once there is room, and how many images there are to be opened from there on. NULL: no more. */
+static struct job *next_jobs(struct preload *p, size_t *count) {
   while (!p->over && p->begun < p->count &&
          (p->begun >= p->seen + AHEAD_JOBS || (p->waiting_bytes > AHEAD_BYTES && p->begun > p->seen)))
     pthread_cond_wait(&p->room, &p->lock);
   while (p->begun < p->count && p->jobs[p->begun].state != JOB_WAITS)
     p->begun++;
   if (p->over || p->begun >= p->count) return NULL;
-  struct job *j = &p->jobs[p->begun++];
-  j->state = JOB_RUNS;
-  return j;
+  struct job *first = &p->jobs[p->begun], *j = first;
+  do
+    j->state = JOB_RUNS;
+  while (first->is_image && ++j - first < TURN_IMAGES && j < p->jobs + p->count && j->is_image && j->state == JOB_WAITS);
+  *count = first->is_image ? (size_t)(j - first) : 1;
+  p->begun += *count;
+  return first;
+}
+
+static void do_job(struct job *j, struct zonefile_kept *kept) {
+  if (j->is_image) {
+    j->err = store_open_found(&j->found, &j->zone->image, &j->loaded.snap, NULL);
+    return;
+  }
+  j->err = zone_file_load(j->zone, kept, &j->diags, &j->loaded);
+  count_content(j);
 }
 
 static void *run(void *arg) {
   struct preload *p = arg;
   struct zonefile_kept kept = {0};
-  struct job *j;
+  struct job *jobs;
+  size_t count;
   pthread_mutex_lock(&p->lock);
-  while ((j = next_job(p))) {
+  while ((jobs = next_jobs(p, &count))) {
     pthread_mutex_unlock(&p->lock);
-    j->err = zone_file_load(j->zone, &kept, &j->diags, &j->loaded);
-    count_content(j);
+    for (size_t i = 0; i < count; i++)
+      do_job(&jobs[i], &kept);
     pthread_mutex_lock(&p->lock);
-    j->state = JOB_DONE;
-    p->waiting_bytes += j->loaded.bytes;
+    for (size_t i = 0; i < count; i++) {
+      jobs[i].state = JOB_DONE;
+      p->waiting_bytes += jobs[i].loaded.bytes;
+    }
     if (p->wanted) pthread_cond_signal(&p->done);
   }
   pthread_mutex_unlock(&p->lock);
@@ -117,6 +137,21 @@ static void *run(void *arg) {
 /* Never read before: others are mostly what they were. */
 static bool is_new_file(const struct zone_slot *z) {
   return !z->started && !slot_is_secondary(z) && !z->config->options->managed && !z->source_size;
+}
+
+/* With nothing in the log behind it. */
+static bool is_image(const struct zone_slot *z) {
+  return !z->started && z->image.segment && z->image.version == z->version;
+}
+
+static bool has_job(const struct zone_slot *z) {
+  return is_new_file(z) || is_image(z);
+}
+
+static void add_job(struct control *c, struct preload *p, const struct zone_slot *z) {
+  struct job *j = &p->jobs[p->count];
+  *j = (struct job){.zone = z, .is_image = !is_new_file(z)};
+  if (!j->is_image || !store_find_image(c->store, &z->image, &j->found, NULL)) p->count++;
 }
 
 static void start_threads(struct preload *p) {
@@ -135,16 +170,16 @@ void preload_start(struct control *c) {
   struct zone_slot *z;
   size_t count = 0;
   for (size_t i = 0; (z = registry_next(&c->registry, &i));)
-    count += is_new_file(z);
+    count += has_job(z);
   struct preload *p = count > 1 ? calloc(1, sizeof *p) : NULL;
   struct job *jobs = p ? calloc(count, sizeof *jobs) : NULL;
   if (!jobs) { /* then each is read when its turn comes */
     free(p);
     return;
   }
-  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
-    if (is_new_file(z)) jobs[p->count++].zone = z;
   p->jobs = jobs;
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    if (has_job(z)) add_job(c, p, z);
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->done, NULL);
   pthread_cond_init(&p->room, NULL);
@@ -153,6 +188,7 @@ void preload_start(struct control *c) {
 }
 
 static void drop(struct job *j) {
+  store_found_done(&j->found);
   diags_done(&j->diags);
   zone_loaded_done(&j->loaded);
   j->state = JOB_TAKEN;
@@ -162,19 +198,19 @@ static void drop(struct job *j) {
 static struct job *find_job(struct preload *p, const struct zone_slot *z) {
   for (; p->seen < p->count && p->jobs[p->seen].zone->id < z->id; p->seen++) {
     struct job *j = &p->jobs[p->seen];
-    if (j->state == JOB_WAITS) j->state = JOB_TAKEN;
-    if (j->state != JOB_DONE) continue; /* one that still runs is dropped at the end */
-    p->waiting_bytes -= j->loaded.bytes;
-    drop(j);
+    if (j->state == JOB_WAITS || j->state == JOB_DONE) {
+      p->waiting_bytes -= j->loaded.bytes;
+      drop(j);
+    } /* one that still runs is dropped at the end */
   }
   return p->seen < p->count && p->jobs[p->seen].zone == z ? &p->jobs[p->seen] : NULL;
 }
 
-bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err) {
-  struct preload *p = c->preload;
-  if (!p) return false;
+/* What became of it, in `*out`. False: it is the caller's to do. */
+static bool take(struct preload *p, const struct zone_slot *z, bool is_image, struct job *out) {
   pthread_mutex_lock(&p->lock);
   struct job *j = find_job(p, z);
+  if (j && j->is_image != is_image) j = NULL;
   bool ours = !j || j->state == JOB_WAITS || j->state == JOB_TAKEN;
   while (!ours && j->state == JOB_RUNS) {
     p->wanted = true;
@@ -182,18 +218,31 @@ bool preload_take(struct control *c, const struct zone_slot *z, struct diags *di
     p->wanted = false;
   }
   if (!ours) {
-    *diags = j->diags;
-    *out = j->loaded;
-    *err = j->err;
+    *out = *j;
     p->waiting_bytes -= j->loaded.bytes;
   }
   if (j) {
+    if (ours) store_found_done(&j->found);
     j->state = JOB_TAKEN;
     p->seen++;
   }
-  if (p->seen % (AHEAD_JOBS / 2) == 0 || out->bytes > AHEAD_BYTES / AHEAD_JOBS) pthread_cond_broadcast(&p->room);
+  if (p->seen % (AHEAD_JOBS / 4) == 0 || (!ours && out->loaded.bytes > AHEAD_BYTES / AHEAD_JOBS)) pthread_cond_broadcast(&p->room);
   pthread_mutex_unlock(&p->lock);
   return !ours;
+}
+
+bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err) {
+  struct job j;
+  if (!c->preload || !take(c->preload, z, false, &j)) return false;
+  *diags = j.diags;
+  *out = j.loaded;
+  *err = j.err;
+  return true;
+}
+
+struct zone_snap *preload_take_image(struct control *c, const struct zone_slot *z) {
+  struct job j;
+  return c->preload && take(c->preload, z, true, &j) && !j.err ? j.loaded.snap : NULL;
 }
 
 void preload_end(struct control *c) {
@@ -206,7 +255,7 @@ void preload_end(struct control *c) {
   for (unsigned i = 0; i < p->thread_count; i++)
     pthread_join(p->threads[i], NULL);
   for (size_t i = 0; i < p->count; i++)
-    if (p->jobs[i].state == JOB_DONE) drop(&p->jobs[i]);
+    if (p->jobs[i].state == JOB_DONE || p->jobs[i].state == JOB_WAITS) drop(&p->jobs[i]);
   pthread_cond_destroy(&p->room);
   pthread_cond_destroy(&p->done);
   pthread_mutex_destroy(&p->lock);

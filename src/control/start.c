@@ -222,10 +222,12 @@ void zone_open_stored(struct control *c, struct zone_slot *z, bool prove) {
   struct replay r;
   char name[NAME_TEXT_BYTES];
   if (!image.segment) return;
-  for (;;) {
+  r = (struct replay){.snap = prove ? NULL : preload_take_image(c, z)};
+  while (!r.snap) {
     struct store_error why = {""};
     enum err err = open_image(c, z, &image, prove, &r, &why);
     if (!err) break;
+    r.snap = NULL;
     log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("version", image.version),
               LOG_TEXT("what", why.what[0] ? why.what : err_text(err)));
     if (image.version < 2 || store_image_at(c->store, z->store_id, image.version - 1, &image)) return;
@@ -245,7 +247,7 @@ enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, 
   z->started = true;
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, false, refused, note);
   write_back_due(c, z);
-  if (!err) err = slot_publish(c, z);
+  if (!err && (z->snap || !z->queued)) err = slot_publish(c, z); /* what is queued is published with its batch, durable or not */
   /* Who names a zone anew may mean another primary with another history: what it has is taken, whatever its serial. */
   if (!err && z->revived && z->snap && slot_is_secondary(z)) secondary_retransfer(c->secondaries, z->id, c->now);
   return err;

@@ -128,6 +128,9 @@ static enum err find_name(struct store_batch *b, const struct name *name, uint64
     if (!*live) table_remove(&b->names, hash, created);
     return ERR_OK;
   }
+  *version = 0;
+  *live = false;
+  if (!s->last_zone) return ERR_OK; /* the log never had a zone */
   sqlite3_stmt *st = DB_BIND(&s->db, ST_ZONE_BY_NAME, DB_BLOB(name->octets, name->size));
   bool found = false;
   enum err err = db_step(&s->db, st, &found, &b->error);

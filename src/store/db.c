@@ -159,6 +159,16 @@ uint64_t db_free_bytes(struct db *db) {
   return (uint64_t)pages * PAGE_BYTES;
 }
 
+uint64_t db_memory_bytes(struct db *db) {
+  static const int parts[] = {SQLITE_DBSTATUS_CACHE_USED, SQLITE_DBSTATUS_SCHEMA_USED, SQLITE_DBSTATUS_STMT_USED};
+  uint64_t sum = 0;
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    int used = 0, most;
+    if (sqlite3_db_status(db->connection, parts[i], &used, &most, 0) == SQLITE_OK) sum += (uint64_t)used;
+  }
+  return sum;
+}
+
 /* 0: a new, empty database. */
 static enum err schema_of(struct db *db, int64_t *schema, struct store_error *error) {
   int64_t tables = 0, meta = 0;
@@ -258,6 +268,7 @@ enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_e
   buf_printf(&path, "%s/log.db", dir);
   *db = (struct db){.no_space = db->no_space};
   if (path.failed) return store_fail(error, ERR_MEMORY, "out of memory");
+  (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* or each allocation would take a lock; the first to open it says so */
   int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
   int rc = sqlite3_open_v2(buf_text(&path), &db->connection, flags, vfs);
   buf_done(&path);

@@ -349,16 +349,26 @@ static enum err find_bytes(struct store *s, const struct store_image *image, str
   return ERR_OK;
 }
 
-enum err store_open_image(struct store *s, const struct store_image *image, struct zone_snap **out, struct store_error *error) {
-  struct segment_map *map;
-  const uint8_t *bytes;
+enum err store_find_image(struct store *s, const struct store_image *image, struct store_found *out, struct store_error *error) {
   if (!image->segment) return store_fail(error, ERR_NOT_FOUND, "the zone has no image");
-  enum err err = find_bytes(s, image, &map, &bytes, error);
-  if (err) return err;
-  if (image_digest(bytes, image->size_bytes) != image->digest) err = ERR_CORRUPT;
-  else err = zone_image_open(bytes, image->size_bytes, &map->backing, out);
-  if (!err) return ERR_OK;
-  map_release(&map->backing);
+  return find_bytes(s, image, &out->map, &out->bytes, error);
+}
+
+void store_found_done(struct store_found *f) {
+  if (f->map) map_release(&f->map->backing);
+  f->map = NULL;
+}
+
+enum err store_open_found(struct store_found *f, const struct store_image *image, struct zone_snap **out,
+                          struct store_error *error) {
+  enum err err = ERR_CORRUPT;
+  if (image_digest(f->bytes, image->size_bytes) == image->digest)
+    err = zone_image_open(f->bytes, image->size_bytes, &f->map->backing, out);
+  if (!err) { /* the reference is the snapshot's */
+    f->map = NULL;
+    return ERR_OK;
+  }
+  store_found_done(f);
   if (err == ERR_VERSION)
     return store_fail(error, err, "an image in segments/%llu.seg was written by a newer version: start that one",
                       (unsigned long long)image->segment);
@@ -366,6 +376,12 @@ enum err store_open_image(struct store *s, const struct store_image *image, stru
     return store_fail(error, err, "the zone's image in segments/%llu.seg at %llu is damaged", (unsigned long long)image->segment,
                       (unsigned long long)image->offset_bytes);
   return store_fail(error, err, "the zone's image can't be opened: %s", err_text(err));
+}
+
+enum err store_open_image(struct store *s, const struct store_image *image, struct zone_snap **out, struct store_error *error) {
+  struct store_found found;
+  enum err err = store_find_image(s, image, &found, error);
+  return err ? err : store_open_found(&found, image, out, error);
 }
 
 enum err segment_copy(struct store *s, struct file_out *o, const struct store_image *from, struct store_image *image) {

@@ -299,9 +299,12 @@ static uint64_t file_bytes(int dir, const char *name) {
 }
 
 enum err store_usage(struct store *s, struct store_usage *out) {
-  struct store_usage u = {.segments = s->segments.count, .memory_bytes = (uint64_t)sqlite3_memory_used()};
+  struct store_usage u = {
+      .segments = s->segments.count,
+  };
   uint64_t first;
   if (!s->db.connection) return ERR_IO;
+  u.memory_bytes = db_memory_bytes(&s->db);
   enum err err = db_number(&s->db, NULL, ST_CHANGE_FIRST, &first);
   if (err) return err;
   u.changesets = first ? s->last_seq - first + 1 : 0;

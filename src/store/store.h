@@ -98,6 +98,18 @@ MUST_CHECK enum err store_zones_named(struct store *s, const uint8_t *name, size
 /* Maps the image and opens it (zone/image.h). ERR_CORRUPT: damaged; the zone must come from elsewhere. */
 MUST_CHECK enum err store_open_image(struct store *s, const struct store_image *image, struct zone_snap **out,
                                      struct store_error *error);
+/* The same in two steps, of which the second may be any thread's. What was found keeps its map until it is opened, whatever comes
+ * of that, or given up. */
+struct segment_map;
+struct store_found {
+  struct segment_map *map;
+  const uint8_t *bytes;
+};
+MUST_CHECK enum err store_find_image(struct store *s, const struct store_image *image, struct store_found *out,
+                                     struct store_error *error);
+MUST_CHECK enum err store_open_found(struct store_found *f, const struct store_image *image, struct zone_snap **out,
+                                     struct store_error *error);
+void store_found_done(struct store_found *f);
 
 /* ---- changesets ---- */
 

@@ -123,6 +123,7 @@ void db_rollback(struct db *db);
 MUST_CHECK enum err db_in_transaction(struct db *db, struct store_error *error);
 /* In pages of log.db that nothing stands on: changes go there first. */
 uint64_t db_free_bytes(struct db *db);
+uint64_t db_memory_bytes(struct db *db); /* that it keeps: pages, the schema, statements */
 /* The code and words for what the connection said last. */
 enum err db_fail(struct db *db, int rc, struct store_error *error);
 

@@ -19,7 +19,7 @@ static uint64_t image_checksum(const struct image_header *h, uint64_t seed) {
   return hash64((const uint8_t *)h + from, sizeof *h - from, seed);
 }
 
-/* ---- writing: once for the directory and the roots, once for the bytes ---- */
+/* ---- writing: once for the directory and the roots, once for the bytes, unless they are one block ---- */
 
 struct writer {
   image_sink *sink;
@@ -128,8 +128,9 @@ static enum err write_both(struct writer *w, const struct zone_snap *s, struct i
   h->checksum = image_checksum(h, hash64(w->sums, directory, 0));
   w->summing = false;
   if (!w->sink(w->arg, h, sizeof *h) || (directory && !w->sink(w->arg, w->sums, directory))) return ERR_IO;
-  e = write_cells(w, s, h);
-  return e == ERR_OK && zone_is_damaged(s) ? ERR_CORRUPT : e; /* whatever it was that was summed */
+  if (w->blocks > 1) e = write_cells(w, s, h);
+  else if (w->blocks && !w->sink(w->arg, w->block, h->cells * CELL_BYTES)) e = ERR_IO; /* the one block is there still */
+  return e == ERR_OK && zone_is_damaged(s) ? ERR_CORRUPT : e;                          /* whatever it was that was summed */
 }
 
 enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg, uint64_t *bytes) {
