@@ -3,10 +3,8 @@
  * images and what they build; they wait when they are too far ahead, and a zone that nobody has begun with is done by whoever wants
  * it. */
 #include "base/log.h"
-#include "control/control_priv.h"
-#include "control/zone_load.h"
+#include "control/alike.h"
 #include "zone/content.h"
-#include "zonefile/zonefile.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -101,25 +99,25 @@ static struct job *next_jobs(struct preload *p, size_t *count) {
   return first;
 }
 
-static void do_job(struct job *j, struct zonefile_kept *kept) {
+static void do_job(struct job *j, struct alike *alike) {
   if (j->is_image) {
     j->err = store_open_found(&j->found, &j->zone->image, &j->loaded.snap, NULL);
     return;
   }
-  j->err = zone_file_load(j->zone, kept, &j->diags, &j->loaded);
+  j->err = alike_load(alike, j->zone, &j->diags, &j->loaded);
   count_content(j);
 }
 
 static void *run(void *arg) {
   struct preload *p = arg;
-  struct zonefile_kept kept = {0};
+  struct alike alike = {0};
   struct job *jobs;
   size_t count;
   pthread_mutex_lock(&p->lock);
   while ((jobs = next_jobs(p, &count))) {
     pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; i < count; i++)
-      do_job(&jobs[i], &kept);
+      do_job(&jobs[i], &alike);
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < count; i++) {
       jobs[i].state = JOB_DONE;
@@ -128,7 +126,7 @@ static void *run(void *arg) {
     if (p->wanted) pthread_cond_signal(&p->done);
   }
   pthread_mutex_unlock(&p->lock);
-  zonefile_kept_done(&kept);
+  alike_done(&alike);
   return NULL;
 }
 

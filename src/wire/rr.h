@@ -177,6 +177,12 @@ static inline int rr_compress_offset(uint16_t type) {
 static inline unsigned rr_compress_count(uint16_t type) {
   return type == 6 || type == 14 ? 2 : 1; /* SOA, MINFO */
 }
+/* Where names stand in RDATA (checked): those that canonical form lowers, and targets of additional data. How many. */
+struct name_range {
+  uint32_t at, size;
+};
+enum { RR_NAMES_MAX = 4 };
+unsigned rr_rdata_names(uint16_t type, const uint8_t *rdata, size_t n, struct name_range out[RR_NAMES_MAX]);
 /* The target name for additional data (FIELD_F_GLUE): NS, MX, SRV, SVCB, NAPTR...; false if there is none. */
 bool rr_rdata_target(uint16_t type, const uint8_t *rdata, size_t n, const uint8_t **target_wire);
 

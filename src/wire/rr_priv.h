@@ -70,10 +70,6 @@ bool rr_scan_name(struct rd *r, const uint8_t *rdata);
 bool rr_scan_all(struct rd *r, const uint8_t *rdata); /* whatever is left, nothing included */
 
 /* Names in RDATA (checked): where they stand, those that carry one of the field flags. */
-struct name_range {
-  uint32_t at, size;
-};
-enum { RR_NAMES_MAX = 4 };
 unsigned rr_name_ranges(const struct rr_row *row, const uint8_t *rdata, size_t n, unsigned flags,
                         struct name_range out[RR_NAMES_MAX]);
 

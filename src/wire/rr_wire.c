@@ -116,6 +116,11 @@ int rr_rdata_compare(uint16_t type, const uint8_t *a, size_t an, const uint8_t *
   return compare_octets(a + done, an - done, b + done, bn - done);
 }
 
+unsigned rr_rdata_names(uint16_t type, const uint8_t *rdata, size_t n, struct name_range out[RR_NAMES_MAX]) {
+  const struct rr_row *row = rr_row(type);
+  return row ? rr_name_ranges(row, rdata, n, FIELD_F_LOWER | FIELD_F_GLUE, out) : 0;
+}
+
 bool rr_rdata_target(uint16_t type, const uint8_t *rdata, size_t n, const uint8_t **target_wire) {
   if (type == RR_NS || type == RR_MX) { /* the usual ones */
     *target_wire = rdata + (type == RR_MX ? 2 : 0);

@@ -130,20 +130,11 @@ static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n
 
 /* The layout's objects go into the heap; records are made in `scratch` first. */
 struct build {
-  struct heap *heap;
   struct draft draft;
   struct layout layout;
   uint64_t *scratch;
   uint32_t scratch_cells;
 };
-
-static enum err emit_to_heap(void *arg, const void *bytes, uint32_t cells, uint32_t *ref) {
-  struct build *b = arg;
-  void *at = heap_alloc(b->heap, cells, ref);
-  if (!at) return ERR_MEMORY;
-  memcpy(at, bytes, (size_t)cells * CELL_BYTES);
-  return ERR_OK;
-}
 
 /* The record of the rows of one owner. */
 static enum err build_name(struct build *b, const struct bulk_item *rows, size_t n, uint64_t *record_count) {
@@ -195,11 +186,10 @@ enum err bulk_build(struct bulk *bulk, struct heap *heap, struct bulk_result *ou
   }
   struct build *b = malloc(sizeof *b);
   if (!b) return ERR_MEMORY;
-  b->heap = heap; /* one by one: to clear the layout would be most of the work for a small zone */
-  b->draft = (struct draft){0};
+  b->draft = (struct draft){0}; /* one by one: to clear the layout would be most of the work for a small zone */
   b->scratch = NULL;
   b->scratch_cells = 0;
-  layout_start(&b->layout, emit_to_heap, b);
+  layout_start(&b->layout, layout_to_heap, heap);
   enum err e = build_all(b, bulk, out);
   layout_done(&b->layout);
   draft_done(&b->draft);

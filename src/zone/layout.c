@@ -3,6 +3,13 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum err layout_to_heap(void *arg, const void *bytes, uint32_t cells, uint32_t *ref) {
+  void *at = heap_alloc(arg, cells, ref);
+  if (!at) return ERR_MEMORY;
+  memcpy(at, bytes, (size_t)cells * CELL_BYTES);
+  return ERR_OK;
+}
+
 void layout_start(struct layout *l, layout_emit *emit, void *arg) {
   l->emit = emit;
   l->arg = arg;

@@ -26,6 +26,8 @@ struct layout {
   struct layout_branch open[TRIE_DEPTH + 1];
 };
 
+/* `arg` is a struct heap. */
+layout_emit layout_to_heap;
 /* Large (some 17 KiB): not for the packet path. */
 void layout_start(struct layout *l, layout_emit *emit, void *arg);
 /* Emits the record and whatever is complete before it. Keys rise. */
