@@ -7,12 +7,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <ifaddrs.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -152,8 +155,10 @@ static void serve(struct queue *q, uint32_t at, uint32_t n) {
   refill(q, at, n);
 }
 
+/* What stands in the ring is sent when somebody says so. What was sent, and is not yet collected, needs nobody. */
 static void kick(struct queue *q) {
-  if (!sends_wait(q) || !xsk_ring_prod__needs_wakeup(&q->tx)) return;
+  bool all_sent = __atomic_load_n(q->tx.consumer, __ATOMIC_RELAXED) == q->tx.cached_prod;
+  if (all_sent || !xsk_ring_prod__needs_wakeup(&q->tx)) return;
   ssize_t r = sendto(xsk_socket__fd(q->socket), NULL, 0, MSG_DONTWAIT, NULL, 0);
   (void)r; /* what could not go now goes with the next one */
 }
@@ -172,7 +177,7 @@ static void *run(void *arg) {
     }
     collect(q);
     struct pollfd p = {xsk_socket__fd(q->socket), POLLIN, 0};
-    if (sends_wait(q)) kick(q);
+    kick(q);
     poll(&p, 1, sends_wait(q) ? 1 : WAIT_MS);
   }
   if (q->handler.thread_end) q->handler.thread_end(q->handler.arg);
@@ -181,9 +186,17 @@ static void *run(void *arg) {
 
 /* ---- opening ---- */
 
+/* What the driver says; sysfs knows what has no channels, but shows the devices of the namespace it was mounted in. */
 static unsigned count_queues(const char *interface) {
   char path[64];
   unsigned n = 0;
+  struct ethtool_channels channels = {.cmd = ETHTOOL_GCHANNELS};
+  struct ifreq request = {.ifr_data = (char *)&channels};
+  snprintf(request.ifr_name, sizeof request.ifr_name, "%s", interface);
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0) n = channels.rx_count + channels.combined_count;
+  if (fd >= 0) close(fd);
+  if (n) return n;
   snprintf(path, sizeof path, "/sys/class/net/%s/queues", interface);
   DIR *dir = opendir(path);
   for (struct dirent *e; dir && (e = readdir(dir));)
