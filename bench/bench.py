@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 os.environ.setdefault("TANDEM", str(ROOT / "build/release/src/tandem/tandem"))
 
 import data  # noqa: E402
+import network  # noqa: E402
 import primary  # noqa: E402
 import servers  # noqa: E402
 
@@ -67,6 +68,12 @@ def cpu_s(server):
         fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         user, system = user + int(fields[11]) + int(fields[13]), system + int(fields[12]) + int(fields[14])
     return user * TICK_S, system * TICK_S
+
+
+def busy_s():
+    """What the CPUs did since the machine was started, interrupts included."""
+    rows = {f[0]: sum(map(int, f[1:4] + f[6:8])) * TICK_S for f in map(str.split, open("/proc/stat")) if f[0].startswith("cpu")}
+    return {"all": rows["cpu"], "server": rows[f"cpu{SERVER_CPU}"]}
 
 
 def memory_bytes(server):
@@ -510,7 +517,35 @@ class Run:
         response = asker.ask(data.query(data.ORIGIN, data.SOA))
         return bool(response) and answered(response)
 
-    CASES = {"answers": answers, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
+    def xdp(self):
+        """Over a cable between two network namespaces, by sockets and by AF_XDP. The kernel's part is not the server's process then but
+        interrupts' on either CPU, so that the time of both CPUs counts, the generator's with it."""
+        net = network.Network()
+        try:
+            place, source = net.place(), self.zone_data("small")
+            queries = data.write_queries(self.work / "cable.q", [data.query(f"host{i % 10}.{data.ORIGIN}") for i in range(1000)])
+            for kind in self.kinds:
+                for way in ["sockets"] + ["AF_XDP"] * servers.KINDS[kind].has_xdp:
+                    server = self.make(kind, f"cable {way}", zones=[(data.ORIGIN, source, None)], place=place, xdp=way == "AF_XDP")
+                    self.attempt(kind, f"cable, {way}", self.over_a_cable, server, queries, f"cable, {way}")
+                    server.stop(timeout=60)
+        finally:
+            net.close()
+
+    def over_a_cable(self, kind, server, queries, label):
+        start(server, data.query(data.ORIGIN, data.SOA))
+        if kind == "tandem" and server.options.xdp and "for=AF_XDP" not in server.log():
+            raise RuntimeError(server.log())
+        rows = []
+        for _ in range(self.o.rounds):
+            before = busy_s()
+            figures = load(server, queries, self.o.seconds)
+            rows.append({**figures, **{k: (v - before[k]) / figures["answers"] * 1e6 for k, v in busy_s().items()}})
+        self.note(kind, f"{label}: CPU us an answer, both CPUs", statistics.median(r["all"] for r in rows))
+        self.note(kind, f"{label}: CPU us an answer, the server's", statistics.median(r["server"] for r in rows))
+        self.note(kind, f"{label}: answers/s", statistics.median(r["answers/s"] for r in rows))
+
+    CASES = {"answers": answers, "xdp": xdp, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
              "propagation": propagation, "beside": beside, "compaction": compaction}
 
 

@@ -14,11 +14,12 @@ LIST_FILE = "names.txt"
 
 
 class Options:
-    def __init__(self, zones, many=0, many_file=None, updates=False, notify=None):
+    def __init__(self, zones, many=0, many_file=None, updates=False, notify=None, place=None, xdp=False):
         self.zones = zones          # [(origin, file, primary)]
         self.many, self.many_file = many, many_file  # so many zones more, all of one file
         self.updates = updates      # from this machine, without a key
         self.notify = notify        # a server that is told of changes
+        self.place, self.xdp = place, xdp  # a namespace of its own (network.py), whose cable AF_XDP serves
 
     def all(self):
         return self.zones + [(f"zone{i}.example.", self.many_file, None) for i in range(self.many)]
@@ -28,10 +29,11 @@ class Base(harness.Server):
     kind = ""
     incremental = True  # gives and takes IXFR
     updatable = True
+    has_xdp = False
     fixed = ()  # names of files that are written over and over, and do not grow with what is kept
 
     def __init__(self, directory, options):
-        super().__init__(directory)
+        super().__init__(directory, place=options.place)
         self.options = options
         self.name = self.kind
         self.configure()
@@ -50,6 +52,7 @@ class Base(harness.Server):
 
 class Tandem(Base):
     kind = "tandem"
+    has_xdp = True
     fixed = ("log.db-wal", "log.db-shm")
 
     def settle(self):
@@ -59,6 +62,8 @@ class Tandem(Base):
     def configure(self):
         o, peers, zones = self.options, [], []
         server = {"listen": [self.at], "state": "state", "workers": "1", **({"user": "root"} if ROOT_USER else {})}
+        if o.xdp:
+            server["xdp"] = [o.place.theirs]
         for name, peer in (("notified", o.notify), ("primary", next((p for _, _, p in o.zones if p), None))):
             if peer:
                 peers.append({"name": name, "address": peer.at})
@@ -82,12 +87,14 @@ class Tandem(Base):
 
 class Knot(Base):
     kind = "knot"
+    has_xdp = True
 
     def configure(self):
         o = self.options
         (self.dir / "db").mkdir(exist_ok=True)
         user = "  user: root\n" if ROOT_USER else ""
         out = [f"server:\n  rundir: {self.dir}\n  listen: {self.at}\n{user}  udp-workers: 1\n  tcp-workers: 1\n  background-workers: 1\n"
+               + (f"xdp:\n  listen: {o.place.theirs}@{self.port}\n" if o.xdp else "") +
                f"database:\n  storage: {self.dir}/db\nlog:\n  - target: stderr\n    any: warning\n"]
         primary = next((p for _, _, p in o.zones if p), None)
         remotes = [(n, p) for n, p in (("notified", o.notify), ("primary", primary)) if p]
