@@ -6,6 +6,7 @@
 
 enum {
   TIMERS_S = 60,
+  TEND_MS = 1, /* behind a commit, so that its answers and NOTIFYs are gone */
   SWEEP_MOST_S = 3600,           /* between two sweeps ... */
   SWEEP_LEAST_S = 2,             /* ... and not more often than this when much is committed: */
   SWEEP_BATCHES = 512,           /* so many batches, each with a segment file perhaps, */
@@ -26,6 +27,7 @@ void upkeep_start(struct control *c) {
   c->upkeep = (struct upkeep){.timers_ns = c->now.mono_ns,
                               .sweep_ns = c->now.mono_ns,
                               .retain_ns = c->now.mono_ns,
+                              .tend_ns = c->now.mono_ns,
                               .disk_ns = c->now.mono_ns,
                               .keep_ns = UINT64_MAX,
                               .write_ns = UINT64_MAX};
@@ -192,6 +194,17 @@ static void keep_again(struct control *c) {
   kept(c, err, count);
 }
 
+/* ---- what commits would wait for ---- */
+
+static void tend(struct control *c) {
+  uint64_t *at_ns = &c->upkeep.tend_ns;
+  if (c->now.mono_ns >= *at_ns) {
+    store_tend(c->store);
+    *at_ns = UINT64_MAX;
+  }
+  if (*at_ns == UINT64_MAX && store_tend_is_due(c->store)) *at_ns = c->now.mono_ns + TEND_MS * NS_PER_MS;
+}
+
 /* ---- the whole ---- */
 
 void upkeep_run(struct control *c) {
@@ -204,6 +217,7 @@ void upkeep_run(struct control *c) {
   if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
   if (c->now.mono_ns >= c->upkeep.retain_ns) retain(c);
   if (c->now.mono_ns >= c->upkeep.timers_ns) write_timers(c);
+  tend(c);
 }
 
 uint64_t upkeep_deadline(const struct control *c) {
@@ -212,5 +226,6 @@ uint64_t upkeep_deadline(const struct control *c) {
   if (u->retain_ns < at) at = u->retain_ns;
   if (u->write_ns < at) at = u->write_ns;
   if (u->disk_ns < at) at = u->disk_ns;
+  if (u->tend_ns < at) at = u->tend_ns;
   return at < u->keep_ns ? at : u->keep_ns;
 }

@@ -1,7 +1,7 @@
 /* The SQLite side of the log: one connection, prepared statements, the schema and its migrations.
  *
- * WAL with synchronous=FULL, pages of 4096 bytes, a checkpoint every 1000 pages inside the commit, and no mmap (an I/O error
- * would be a signal). The WAL file is kept when the connection is closed: overwriting it is faster than growing a new one. */
+ * WAL with synchronous=FULL, pages of 4096 bytes, copied into log.db between commits (wal.c), and no mmap (an I/O error would be a
+ * signal). */
 #include "store/store_priv.h"
 
 #include "base/mutation.h"
@@ -217,12 +217,13 @@ static enum err set_up(struct db *db, int64_t schema, struct store_error *error)
   if (!err) {
     /* The WAL grows with a bulk load; what is over 32 MiB is given back at its next restart. */
     err = execute(db,
-                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 1000; PRAGMA mmap_size = 0;"
+                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
                   "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
                   error);
   }
   if (!err && MUTATION(COMMIT_SYNC)) err = execute(db, "PRAGMA synchronous = NORMAL", error);
   if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(db, error);
+  wal_watch(db);
   if (err && db->unsettled && schema == STORE_SCHEMA) return ERR_OK;
   if (!err) err = migrate(db, schema, error);
   return err;
@@ -295,8 +296,6 @@ void db_close(struct db *db) {
     db->statements[i] = NULL;
   }
   if (!db->connection) return;
-  /* With a size limit SQLite would empty the WAL file that it keeps. */
-  sqlite3_exec(db->connection, "PRAGMA journal_size_limit = -1", NULL, NULL, NULL);
   sqlite3_close(db->connection);
   db->connection = NULL;
 }

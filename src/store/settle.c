@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { WAL_HEADER_BYTES = 32, WAL_PIECE_BYTES = 1 << 16 /* SQLite's files take less than 128 KiB at once */ };
+enum { WAL_HEADER_BYTES = 32 };
 
 /* Writes again what can be read of the WAL, so that a sync has something to do: a failed one leaves pages that the kernel calls
  * clean and that are not on the disk. The header goes first and alone, as in SQLite: an old one before newer frames would make
@@ -35,6 +35,8 @@ enum err db_settle(struct db *db, struct store_error *error) {
   if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
   if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
   db->unsettled = (rc & 0xff) == SQLITE_FULL;
+  db->wal.pages = db->wal.copied = 0;
+  db->wal.bytes = 0;
   if (rc != SQLITE_OK) return db_fail(db, rc, error);
   sqlite3_db_config(db->connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
   return ERR_OK;

@@ -152,6 +152,7 @@ enum err store_transaction_begin(struct store *s, struct store_error *error) {
   if (s->uncertain || !s->db.connection)
     return store_fail(error, ERR_IO, "the disk failed in the middle of a change: repair it and restart; zones are still answered");
   enum err err = s->db.unsettled ? db_settle(&s->db, error) : ERR_OK;
+  if (!err) wal_bound(&s->db);
   return err ? err : DB_RUN(&s->db, error, ST_BEGIN, DB_NULL);
 }
 

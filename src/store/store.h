@@ -282,6 +282,11 @@ void store_disk_look(struct store *s, uint64_t ballast_bytes, struct store_disk 
 
 /* ---- housekeeping ---- */
 
+/* What the next commits would have to wait for: the log's WAL copied into it, room laid out in the WAL. Some milliseconds at most,
+ * best while nobody waits for a change. */
+bool store_tend_is_due(const struct store *s);
+void store_tend(struct store *s);
+
 struct store_usage {
   uint64_t database_bytes, segment_bytes, segments, changesets;
   uint64_t memory_bytes; /* what the database keeps in memory */

@@ -8,7 +8,7 @@
  *   aside.c    a segment written while batches go on
  *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
- *   disk.c     room on the disk, and the ballast
+ *   disk.c     room on the disk, and the ballast         wal.c      what a commit would wait for, done before
  *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
  *
  * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
@@ -101,6 +101,11 @@ struct db {
   sqlite3 *connection;
   bool no_space;  /* something was not written for lack of room; disk.c clears it */
   bool unsettled; /* the log may be read, but there was no room to settle it: that comes before the next transaction */
+  struct { /* the WAL, as far as wal.c knows it */
+    unsigned pages;  /* in it since it was begun */
+    unsigned copied; /* so many it had when it was copied into log.db last */
+    uint64_t bytes;  /* of the file */
+  } wal;
   sqlite3_stmt *statements[ST_COUNT];
 };
 
@@ -137,8 +142,15 @@ MUST_CHECK enum err db_open_reader(struct db *db, const char *dir, const char *v
 
 /* ---- settle.c ---- */
 
+enum { WAL_PIECE_BYTES = 1 << 16 /* SQLite's files take less than 128 KiB at once */ };
+
 /* Makes all that is visible durable, whatever an earlier sync said: into the database file. Before anything else is written. */
 MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
+
+/* ---- wal.c ---- */
+
+void wal_watch(struct db *db); /* its commits are counted */
+void wal_bound(struct db *db); /* copies it if nobody has called store_tend for long; not inside a transaction */
 
 /* ---- segment.c ---- */
 
