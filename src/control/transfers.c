@@ -194,10 +194,24 @@ static bool look_at_added(void *arg, const struct name *owner, uint16_t type, ui
   return true;
 }
 
+static void look_at_step(struct conflicts *c, const uint8_t *body, size_t n) {
+  struct delta_cursor cursor;
+  struct delta_record r;
+  enum err err = zone_delta_open(body, n, &cursor);
+  while (!err && !(err = zone_delta_next(&cursor, &r)))
+    if (r.added) look_at_added(c, &r.owner, r.type, r.ttl, r.rdata, r.size);
+}
+
 /* `before`: only what was added since it is looked at, so that a small change costs little. NULL: all names are. */
 uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_snap *snap) {
   struct conflicts c = {.snap = snap};
   struct zone_cursor cursor;
+  const uint8_t *body;
+  size_t size;
+  if (zone_step(before, snap, &body, &size)) {
+    look_at_step(&c, body, size);
+    return c.found;
+  }
   if (before && zone_shares_memory(before, snap)) {
     enum err err = zone_diff(before, snap, &(struct zone_diff){NULL, look_at_added, &c});
     return err ? 0 : c.found;
@@ -264,6 +278,7 @@ static enum err commit(struct control *c, struct arrival *list, size_t count, co
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "transferred zones are served from memory only until the store works again"));
   for (size_t i = 0; i < count; i++) {
     arrival_done(c, &list[i], ready, each ? each[i] : ERR_MEMORY, "out of memory");
+    zone_step_drop(list[i].snap);
     zone_snap_unref(list[i].before);
     zone_snap_unref(list[i].snap);
   }

@@ -123,6 +123,7 @@ static void queue_change(struct control *c, struct pipeline *p, struct control_u
   u->serial = zone_serial(v->snap);
   enum err err = pipeline_add(p, z, v->snap, &info, c->now, &note);
   buf_done(&note);
+  zone_step_drop(pipeline_head(p, z));
   u->changed = !err;
   if (err) failed(c, u, z, err_text(err));
 }

@@ -257,6 +257,7 @@ enum err update_apply(struct update *u, uint32_t serial) {
   struct apply a = {.u = u};
   struct zone_snap *snap = NULL;
   enum err e = zone_edit_begin(u->base, NULL, &a.made.edit);
+  if (!e) zone_edit_keep_step(a.made.edit);
   for (size_t i = 0; !e && i < (MUTATION(HALF_UPDATE) ? 1 : u->change_count); i++)
     e = apply_one(&a, &u->changes[i]);
   if (!e) e = drop_orphans(&a);

@@ -4,6 +4,7 @@
  * as if they came from the network, and a body that does not fit its base exactly (removes what is not there, adds what is) is
  * damage, never half applied. */
 #include "zone/delta_priv.h"
+#include "zone/snap_priv.h"
 
 enum { RECORD_FIXED_BYTES = 1 + 2 + 4 + 2 }; /* op, type, TTL, size */
 enum { OP_REMOVED = 0, OP_ADDED = 1 };
@@ -61,7 +62,14 @@ static bool put_added(void *arg, const struct name *owner, uint16_t type, uint32
 enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *to, size_t most_bytes, struct buf *out,
                          struct delta_size *size) {
   struct maker m = {.out = out, .start = out->size, .most_bytes = most_bytes};
+  const uint8_t *body;
+  size_t n;
   if (most_bytes < 1) return ERR_SPACE;
+  if (zone_step(from, to, &body, &n) && n <= most_bytes) {
+    *size = (struct delta_size){to->step.removed, to->step.added};
+    buf_add(out, body, n);
+    return out->failed ? ERR_MEMORY : ERR_OK;
+  }
   buf_add_byte(out, DELTA_FORMAT);
   enum err err = zone_diff(from, to, &(struct zone_diff){put_removed, put_added, &m});
   if (out->failed) err = ERR_MEMORY;

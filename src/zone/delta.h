@@ -1,7 +1,7 @@
 /* A changeset's body: what was removed and added, as bytes for the log. Room zone makes and applies it, store only keeps it.
  *
  * Layout: format octet 1, then records {u8 op: 0 removed, 1 added}{owner wire}{u16 type}{u32 ttl}{u16 size}{rdata}, network order,
- * removed ones of a name before added ones. Everything is checked when it is read back. Thread: the owner's. */
+ * of a name and type the removed ones before the added ones. Everything is checked when it is read back. Thread: the owner's. */
 #ifndef ZONE_DELTA_H
 #define ZONE_DELTA_H
 
@@ -15,11 +15,17 @@ struct delta_size {
   uint64_t removed, added; /* records */
 };
 
-/* The difference of two snapshots as a body; stops with ERR_SPACE once it would pass `most_bytes`. */
+/* The difference of two snapshots as a body; stops with ERR_SPACE once it would pass `most_bytes`. If the edit that made `to` of
+ * `from` has kept its step, that is the body, and nothing is compared. */
 MUST_CHECK enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *to, size_t most_bytes, struct buf *out,
                                     struct delta_size *size);
 /* Applies a body to `base`. ERR_CORRUPT: malformed, or removes what is not there. */
 MUST_CHECK enum err zone_delta_apply(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out);
+/* The step that has led from one to the other, in what `to` keeps; false: it has none, or another. */
+bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const uint8_t **body, size_t *n);
+/* Nobody will ask for it again. Thread: the maker's, and nobody asks meanwhile. */
+void zone_step_drop(const struct zone_snap *s);
+
 /* Reads a body record by record; `false` stops (ERR_REFUSED). */
 MUST_CHECK enum err zone_delta_each(const uint8_t *body, size_t n,
                                     bool (*f)(void *arg, bool added, const struct name *owner, uint16_t type, uint32_t ttl,

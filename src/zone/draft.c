@@ -120,10 +120,11 @@ enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add
   return ERR_OK;
 }
 
-enum err draft_remove(struct draft *d, const struct draft_item *item) {
+enum err draft_remove(struct draft *d, struct draft_item *item) {
   size_t first, end, at;
   set_range(d, item, &first, &end);
   if (!item_find(d, item, first, end, &at)) return ERR_NOT_FOUND;
+  *item = d->items[at];
   d->count--;
   memmove(d->items + at, d->items + at + 1, (d->count - at) * sizeof *d->items);
   return ERR_OK;

@@ -29,7 +29,8 @@ void draft_done(struct draft *d);
 MUST_CHECK enum err draft_load(struct draft *d, const struct zone_node *r);
 /* Adds in order; the RDATA must stay where it is. */
 MUST_CHECK enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add *outcome);
-MUST_CHECK enum err draft_remove(struct draft *d, const struct draft_item *item); /* ERR_NOT_FOUND */
+/* `item` becomes what stood there. ERR_NOT_FOUND. */
+MUST_CHECK enum err draft_remove(struct draft *d, struct draft_item *item);
 /* For type RRSIG: of all signatures. ERR_NOT_FOUND. */
 MUST_CHECK enum err draft_set_ttl(struct draft *d, uint16_t type, uint32_t ttl);
 

@@ -7,7 +7,7 @@
  * NSEC3 records whose owner is a hash right below the apex, with the signatures that cover them, live in a trie of their own:
  * such a name does not exist for lookups (RFC 5155 §7.2.8). */
 #include "zone/bulk_priv.h"
-#include "zone/snap_priv.h"
+#include "zone/step_priv.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -33,6 +33,7 @@ struct zone_edit {
   bool draft_nsec3; /* in the trie of NSEC3 owners */
   bool draft_changed;
   bool draft_stored; /* the owner has a record */
+  struct step step;  /* what was done, if it is to be kept */
   struct draft draft;
   uint16_t apex_key_size;
   uint8_t apex_key[NAME_KEY_BYTES];
@@ -44,6 +45,7 @@ static void edit_free(struct zone_edit *e) {
   draft_done(&e->draft);
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
+  step_done(&e->step);
   free(e);
 }
 
@@ -71,6 +73,10 @@ enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, 
   e->apex_key_size = (uint16_t)name_key(e->line->apex, e->apex_key);
   *out = e;
   return ERR_OK;
+}
+
+void zone_edit_keep_step(struct zone_edit *e) {
+  e->step.kept = e->base != NULL;
 }
 
 void zone_edit_abort(struct zone_edit *e) {
@@ -212,7 +218,10 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   r = draft_add(&e->draft, &item, &result);
   if (r != ERR_OK) return r;
   e->parts.record_count += e->draft.count - before;
-  if (result != ZONE_ADD_DUPLICATE) e->draft_changed = true;
+  if (result != ZONE_ADD_DUPLICATE) {
+    e->draft_changed = true;
+    if (e->step.kept) step_added(&e->step, &(struct delta_record){true, *owner, type, size, ttl, rdata}, result);
+  }
   *outcome = result;
   return ERR_OK;
 }
@@ -233,13 +242,17 @@ enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_
   if (r != ERR_OK) return r;
   e->parts.record_count--;
   e->draft_changed = true;
+  if (e->step.kept) step_removed(&e->step, &(struct delta_record){false, *owner, type, item.size, item.ttl, item.rdata});
   return ERR_OK;
 }
 
 static enum err set_ttl_in(struct zone_edit *e, const struct name *owner, uint16_t beside, uint16_t type, uint32_t ttl) {
   enum err r = turn_to_change(e, owner, beside);
   if (r == ERR_OK) r = draft_set_ttl(&e->draft, type, ttl);
-  if (r == ERR_OK) e->draft_changed = true;
+  if (r == ERR_OK) {
+    e->draft_changed = true;
+    step_done(&e->step);
+  }
   return r;
 }
 
@@ -289,6 +302,7 @@ enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out) {
     e->tries.dropped.count = 0;
     born.count = 0;
   }
+  step_end(&e->step, e->base, s);
   line_add(e->line, s, e->base, &born, &e->tries.dropped);
   line_edit_end(e->line);
   zone_snap_unref(e->base);

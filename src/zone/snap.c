@@ -167,8 +167,10 @@ static enum err read_apex(struct zone_snap *s) {
 }
 
 enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out) {
+  static _Atomic uint64_t last_number;
   struct zone_snap *s = calloc(1, sizeof *s);
   if (!s) return ERR_MEMORY;
+  s->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
   uint8_t key[NAME_KEY_BYTES];
   s->line = line;
   s->table = line->heap.table;
@@ -195,5 +197,6 @@ enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct
 void snap_free(struct zone_snap *s) {
   span_list_done(&s->born);
   span_list_done(&s->dropped);
+  free(s->step.bytes);
   free(s);
 }

@@ -54,6 +54,13 @@ struct zone_snap {
   bool has_content;
   struct zone_line *line;
   _Atomic unsigned refs;
+  uint64_t number; /* no other has it */
+  struct {         /* of the edit that made it (step.c); bytes NULL: not known */
+    uint8_t *bytes;
+    size_t size;
+    uint64_t from; /* number of the one before */
+    uint64_t removed, added;
+  } step;
 
   /* reclaim.c's, under its lock */
   bool dead;

@@ -155,6 +155,9 @@ struct zone_edit; /* one transaction, one owner, one thread */
  * snapshot may be the next base before it is published. A base of another apex: ERR_RANGE. */
 MUST_CHECK enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out);
 
+/* From now on the edit keeps what it does: what it makes of its base is then known without a comparison (delta.h). */
+void zone_edit_keep_step(struct zone_edit *e);
+
 enum zone_add { /* what became of an added record */
                 ZONE_ADD_NEW,
                 ZONE_ADD_DUPLICATE,   /* stood there already, with the same TTL */

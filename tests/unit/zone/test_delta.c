@@ -120,6 +120,112 @@ static void random_versions_go_there_and_back(void **state) {
   }
 }
 
+/* ---- what an edit keeps ---- */
+
+static void must_add(struct zone_edit *e, const struct model_record *r, enum zone_add expected) {
+  enum zone_add outcome;
+  assert_int_equal(zone_edit_add(e, &r->owner, r->type, r->ttl, r->rdata, r->size, &outcome), ERR_OK);
+  assert_int_equal(outcome, expected);
+}
+
+static struct zone_edit *begin_kept(const struct zone_snap *base) {
+  struct zone_edit *e;
+  assert_int_equal(zone_edit_begin(base, NULL, &e), ERR_OK);
+  zone_edit_keep_step(e);
+  return e;
+}
+
+static struct zone_snap *finish(struct zone_edit *e) {
+  struct zone_snap *s;
+  assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+  return s;
+}
+
+/* Records of `m` go, new ones come, one of them was there, and the SOA changes last or first. */
+static struct zone_snap *step_from(const struct zone_snap *base, const struct model *m, struct dice *d, uint32_t serial) {
+  struct zone_edit *e = begin_kept(base);
+  struct model_record soa = record_soa(&m->apex, serial), was = record_soa(&m->apex, serial - 1);
+  bool last = dice_below(d, 2);
+  if (!last) edit_remove(e, &was);
+  for (size_t i = 0; i < m->count; i++)
+    if (m->records[i].type != RR_SOA && dice_below(d, 4) == 0) edit_remove(e, &m->records[i]);
+  if (!last) must_add(e, &soa, ZONE_ADD_NEW);
+  for (unsigned i = 0; i < 8; i++) {
+    struct name n = random_name(d, &m->apex, 4);
+    struct model_record r = record_a(&n, 1000 + i);
+    r.ttl = 4711 + serial;
+    const struct zone_node *node;
+    assert_int_equal(zone_edit_find(e, &n, &node), ERR_OK);
+    if (node) continue; /* its TTL may be another */
+    must_add(e, &r, ZONE_ADD_NEW);
+    must_add(e, &r, ZONE_ADD_DUPLICATE);
+  }
+  if (last) edit_remove(e, &was);
+  if (last) must_add(e, &soa, ZONE_ADD_NEW);
+  return finish(e);
+}
+
+static void what_an_edit_keeps_is_the_difference(void **state) {
+  struct dice d = {99};
+  for (unsigned round = 0; round < 60; round++) {
+    struct model m;
+    const uint8_t *body;
+    size_t n;
+    model_start(&m, round % 7 ? "example.com." : ".");
+    model_fill(&m, &d, 1 + dice_below(&d, 100));
+    struct zone_snap *base = model_build(&m), *other = model_build(&m), *back;
+    struct zone_snap *next = step_from(base, &m, &d, zone_serial(base) + 1);
+    assert_true(zone_step(base, next, &body, &n));
+    assert_false(zone_step(other, next, &body, &n));
+    assert_true(zone_step(base, next, &body, &n));
+    assert_goes(base, next, NULL);
+    assert_int_equal(zone_delta_revert(next, body, n, &back), ERR_OK);
+    assert_true(zone_equal(back, base));
+    zone_snap_unref(back);
+    zone_step_drop(next);
+    assert_false(zone_step(base, next, &body, &n));
+    assert_goes(base, next, NULL);
+    zone_snap_unref(next);
+    zone_snap_unref(other);
+    zone_snap_unref(base);
+    model_done(&m);
+  }
+}
+
+/* What comes and goes in one edit, or changes its TTL, has no place in a body that can be taken back. */
+static void an_edit_keeps_nothing_that_is_no_body(void **state) {
+  struct model m;
+  const uint8_t *body;
+  size_t n;
+  model_start(&m, "example.com.");
+  struct name owner = m.apex;
+  struct model_record a = record_a(&owner, 1), b = record_a(&owner, 2);
+  struct model_record was = record_soa(&m.apex, 1), soa = record_soa(&m.apex, 2), later = record_soa(&m.apex, 3);
+  a.ttl = b.ttl = 100;
+  model_add(&m, &was);
+  model_add(&m, &a);
+  struct zone_snap *base = model_build(&m);
+  for (int how = 0; how < 6; how++) {
+    struct zone_edit *e = begin_kept(base);
+    edit_remove(e, &was);
+    must_add(e, &soa, ZONE_ADD_NEW);
+    if (how == 1) must_add(e, &b, ZONE_ADD_NEW);
+    if (how == 1) edit_remove(e, &b);
+    if (how == 2) assert_int_equal(zone_edit_set_ttl(e, &owner, RR_A, 300), ERR_OK);
+    b.ttl = how == 3 ? 50 : 100;
+    if (how == 3) must_add(e, &b, ZONE_ADD_TTL_CHANGED);
+    if (how == 4) edit_remove(e, &soa);
+    if (how == 4) must_add(e, &later, ZONE_ADD_NEW);
+    if (how == 5) edit_remove(e, &a);
+    struct zone_snap *next = finish(e);
+    assert_int_equal(zone_step(base, next, &body, &n), how == 0);
+    assert_goes(base, next, NULL);
+    zone_snap_unref(next);
+  }
+  zone_snap_unref(base);
+  model_done(&m);
+}
+
 /* A chain of bodies as one: the same as the difference of its ends, and each body can be taken back. */
 static void chains_are_condensed_and_taken_back(void **state) {
   enum { CHAIN = 8 };
@@ -287,6 +393,8 @@ static void a_body_cut_short_is_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_an_edit_keeps_is_the_difference),
+      cmocka_unit_test(an_edit_keeps_nothing_that_is_no_body),
       cmocka_unit_test(random_versions_go_there_and_back), cmocka_unit_test(chains_are_condensed_and_taken_back),
       cmocka_unit_test(no_difference_is_a_short_body),     cmocka_unit_test(what_does_not_fit_is_damage),
       cmocka_unit_test(a_body_cut_short_is_damage),

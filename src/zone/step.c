@@ -1,0 +1,59 @@
+/* The step of an edit: its records one behind the other are a changeset's body, as long as none comes and goes in it. So what was
+ * removed has to come before what was added, but for the SOA, which an update changes last. Anything else (several sequences of an
+ * IXFR, a TTL of what stays) ends it, and the two snapshots are compared, as without. */
+#include "zone/step_priv.h"
+
+#include <stdlib.h>
+
+void step_done(struct step *s) {
+  buf_done(&s->body);
+  *s = (struct step){.kept = false};
+}
+
+static void put(struct step *s, const struct delta_record *r) {
+  if (!s->body.size) buf_add_byte(&s->body, DELTA_FORMAT);
+  if (!delta_put(&s->body, r) || s->body.size > LIMIT_CHANGE_BYTES) step_done(s);
+}
+
+void step_removed(struct step *s, const struct delta_record *r) {
+  if (s->has_added && (r->type != RR_SOA || s->has_soa)) {
+    step_done(s);
+    return;
+  }
+  s->size.removed++;
+  put(s, r);
+}
+
+void step_added(struct step *s, const struct delta_record *r, enum zone_add outcome) {
+  if (outcome != ZONE_ADD_NEW) {
+    step_done(s);
+    return;
+  }
+  s->has_added = true;
+  s->has_soa |= r->type == RR_SOA;
+  s->size.added++;
+  put(s, r);
+}
+
+void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to) {
+  if (!s->kept || s->body.failed || !s->body.size) return;
+  to->step.bytes = s->body.data;
+  to->step.size = s->body.size;
+  to->step.from = from->number;
+  to->step.removed = s->size.removed;
+  to->step.added = s->size.added;
+  s->body = (struct buf){0};
+}
+
+bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const uint8_t **body, size_t *n) {
+  if (!from || !to->step.bytes || to->step.from != from->number) return false;
+  *body = to->step.bytes;
+  *n = to->step.size;
+  return true;
+}
+
+void zone_step_drop(const struct zone_snap *s) {
+  struct zone_snap *own = (struct zone_snap *)(uintptr_t)s; /* as zone_content_set */
+  free(own->step.bytes);
+  own->step.bytes = NULL;
+}

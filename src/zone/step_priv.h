@@ -1,0 +1,22 @@
+/* What an edit does, kept as a changeset's body, so that nobody has to compare what it made with its base. */
+#ifndef ZONE_STEP_PRIV_H
+#define ZONE_STEP_PRIV_H
+
+#include "zone/delta_priv.h"
+#include "zone/snap_priv.h"
+
+struct step { /* zero-initialised: nothing is kept */
+  struct buf body;
+  struct delta_size size;
+  bool kept, has_added, has_soa;
+};
+
+/* While it is kept. */
+void step_removed(struct step *s, const struct delta_record *r);
+void step_added(struct step *s, const struct delta_record *r, enum zone_add outcome);
+/* It is not kept any further. */
+void step_done(struct step *s);
+/* The edit is through: `to` is what it made of `from`. */
+void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to);
+
+#endif
