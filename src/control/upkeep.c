@@ -6,7 +6,7 @@
 
 enum {
   TIMERS_S = 60,
-  TEND_MS = 1, /* behind a commit, so that its answers and NOTIFYs are gone */
+  TEND_MS = 1,                   /* behind a commit, so that its answers and NOTIFYs are gone */
   SWEEP_MOST_S = 3600,           /* between two sweeps ... */
   SWEEP_LEAST_S = 2,             /* ... and not more often than this when much is committed: */
   SWEEP_BATCHES = 512,           /* so many batches, each with a segment file perhaps, */

@@ -99,9 +99,9 @@ struct db_value {
 
 struct db {
   sqlite3 *connection;
-  bool no_space;  /* something was not written for lack of room; disk.c clears it */
-  bool unsettled; /* the log may be read, but there was no room to settle it: that comes before the next transaction */
-  struct { /* the WAL, as far as wal.c knows it */
+  bool no_space;     /* something was not written for lack of room; disk.c clears it */
+  bool unsettled;    /* the log may be read, but there was no room to settle it: that comes before the next transaction */
+  struct {           /* the WAL, as far as wal.c knows it */
     unsigned pages;  /* in it since it was begun */
     unsigned copied; /* so many it had when it was copied into log.db last */
     uint64_t bytes;  /* of the file */

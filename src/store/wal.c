@@ -1,9 +1,9 @@
 /* SQLite's WAL between commits: what a change would have to wait for is done when nobody waits.
  *
- * A sync of octets in blocks that were written before is one write; one of a file that grew has its length to write as well, and the
- * file system's journal where there is one. So the file is filled with zeros ahead of what is used, up to the size at which it is
- * copied into log.db and begun anew. Whoever reads it back stops there: no frame of zeros has the salt of its header, no header of
- * zeros is one. */
+ * A sync of octets in blocks that were written before is one write; one of a file that grew has its length to write as well, and
+ * the file system's journal where there is one. So the file is filled with zeros ahead of what is used, up to the size at which it
+ * is copied into log.db and begun anew. Whoever reads it back stops there: no frame of zeros has the salt of its header, no header
+ * of zeros is one. */
 #include "store/store_priv.h"
 
 #include <stdlib.h>

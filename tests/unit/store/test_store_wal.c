@@ -170,8 +170,8 @@ static void nothing_is_lost_when_copying_fails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(commits_do_not_make_the_file_longer),    cmocka_unit_test(the_wal_is_copied_between_commits),
-      cmocka_unit_test(it_stays_bounded_when_nobody_tends),     cmocka_unit_test(nothing_is_lost_when_filling_fails),
+      cmocka_unit_test(commits_do_not_make_the_file_longer), cmocka_unit_test(the_wal_is_copied_between_commits),
+      cmocka_unit_test(it_stays_bounded_when_nobody_tends),  cmocka_unit_test(nothing_is_lost_when_filling_fails),
       cmocka_unit_test(nothing_is_lost_when_copying_fails),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -393,10 +393,9 @@ static void a_body_cut_short_is_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_an_edit_keeps_is_the_difference),
-      cmocka_unit_test(an_edit_keeps_nothing_that_is_no_body),
-      cmocka_unit_test(random_versions_go_there_and_back), cmocka_unit_test(chains_are_condensed_and_taken_back),
-      cmocka_unit_test(no_difference_is_a_short_body),     cmocka_unit_test(what_does_not_fit_is_damage),
+      cmocka_unit_test(what_an_edit_keeps_is_the_difference), cmocka_unit_test(an_edit_keeps_nothing_that_is_no_body),
+      cmocka_unit_test(random_versions_go_there_and_back),    cmocka_unit_test(chains_are_condensed_and_taken_back),
+      cmocka_unit_test(no_difference_is_a_short_body),        cmocka_unit_test(what_does_not_fit_is_damage),
       cmocka_unit_test(a_body_cut_short_is_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
