@@ -86,7 +86,9 @@ static void owner_of(struct reply *r, const struct target *t, struct message_own
 static bool misses(struct reply *r, const struct target *t, struct message_owner *owner, uint16_t type) {
   struct zone_rrset set;
   if (!zone_find_rrset(t->node, type, &set) || set.count == 0) return false;
-  return !resolve_put(r, SECTION_ADDITIONAL, owner, &set, set.ttl, set.sig_ttl);
+  if (resolve_put(r, SECTION_ADDITIONAL, owner, &set)) return false;
+  r->left_out = true;
+  return true;
 }
 
 static void put_addresses(struct reply *r, const struct target *t, uint16_t further) {

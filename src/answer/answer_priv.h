@@ -4,7 +4,7 @@
  *   access.c      who may see and do what: hidden zones, listeners, transfers, NOTIFY, UPDATE
  *   resolve.c     RFC 1034 §4.3.2 for one name after the other: answers, chains, referrals
  *   denial.c      which NSEC or NSEC3 records prove it
- *   piece.c       what negative answers of a batch have in common
+ *   piece.c       what answers of a batch have in common
  *   additional.c  glue and other addresses
  *   reply.c       header, question, OPT and TSIG around it
  *   chaos.c       id.server and its relatives */
@@ -25,19 +25,19 @@ struct encloser {
   const struct zone_node *wildcard; /* the NSEC or NSEC3 that matches or covers the wildcard */
 };
 
-enum { PIECE_POINTERS_MAX = 16 };
+enum { PIECE_POINTERS_MAX = 32 };
 /* Records of an answer of this batch that others can copy (piece.c). */
 struct piece {
-  const struct zone_snap *snap; /* NULL: none yet */
-  const uint8_t *message;       /* the response that has it; a later answer of the batch does not move it */
-  uint16_t from, to;            /* where */
-  uint16_t records;
-  uint8_t suffix; /* octets at the end of the question's name that are the same in all questions it fits */
+  const struct zone_snap *snap;   /* NULL: none yet */
+  const uint8_t *message;         /* the response that has it; a later answer of the batch does not move it */
+  uint16_t from, to;              /* where */
+  uint16_t authority, additional; /* records */
+  uint8_t suffix;                 /* octets at the end of the question's name that are the same in all questions it fits */
   bool dnssec, read /* its pointers are known */;
   uint8_t pointer_count;
   uint16_t pointers[PIECE_POINTERS_MAX]; /* counted from `from` */
 };
-enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECES };
+enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECES };
 
 struct server { /* what a batch is answered with */
   const struct zone_set *zones;
@@ -86,7 +86,8 @@ struct reply {
   const char *ede_text; /* "" if there is nothing to say */
   bool dnssec;          /* DO */
   bool truncated;
-  bool damaged; /* some snapshot that was read */
+  bool left_out; /* some address for which there was no room */
+  bool damaged;  /* some snapshot that was read */
   size_t options_size;
 
   const struct query *query;
@@ -158,8 +159,7 @@ void access_update(const struct server *s, struct query *q);
 /* The response to a QUERY whose zone is chosen and whose name is looked up. */
 void resolve(struct reply *r, const struct server *s, struct query *q);
 /* An RRset with the signatures that DO asks for, whole or not at all. */
-bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set, uint32_t ttl,
-                 uint32_t sig_ttl);
+bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set);
 /* The same for a response that is not complete without it: sets TC. */
 void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set);
 /* Octets of a key that make up its last (leftmost in text: first from the root) `labels` labels. */

@@ -1,6 +1,7 @@
-/* What the negative answers of a batch have in common stands right behind the question: the SOA, and with DO its signature and what
- * proves the closest encloser and that it has no wildcard. It is the same octets in each, but that its pointers are farther from
- * the start by as much as the question is longer. So the first answer writes it and the next ones copy it from there.
+/* What answers of a batch have in common stands right behind the question. In negative ones it is the SOA, and with DO its
+ * signature and what proves the closest encloser and that it has no wildcard; in referrals to the same zone it is all. It is the
+ * same octets in each, but that its pointers are farther from the start by as much as the question is longer. So the first answer
+ * writes it and the next ones copy it from there.
  *
  *   header | question .......zone | SOA  mname*  rname* | RRSIG | NSEC of the wildcard | RRSIG | what proves the name itself ...
  *                            ^------*----*-------*--------*------ pointers: to the common end of the questions, or into the piece
@@ -20,7 +21,8 @@ void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   p->message = w->out.base;
   p->from = (uint16_t)question_end(r);
   p->to = (uint16_t)wr_used(&w->out);
-  p->records = w->counts[SECTION_AUTHORITY];
+  p->authority = w->counts[SECTION_AUTHORITY];
+  p->additional = w->counts[SECTION_ADDITIONAL];
   p->suffix = (uint8_t)suffix;
   p->dnssec = r->dnssec;
   p->read = false;
@@ -42,16 +44,18 @@ static bool read_name(struct piece *p, size_t *at) {
   return true;
 }
 
-/* Finds its pointers. Of the types that stand in a piece only SOA has names that are compressed. */
+/* Finds its pointers. */
 static bool read_piece(struct piece *p) {
   p->read = true;
   p->pointer_count = 0;
   for (size_t at = p->from; at < p->to;) {
     if (!read_name(p, &at)) return false;
     uint16_t type = get_u16(p->message + at), size = get_u16(p->message + at + 8);
-    size_t names_at = at + RR_FIXED_BYTES;
-    if (type == RR_SOA && (!read_name(p, &names_at) || !read_name(p, &names_at))) return false;
-    at += RR_FIXED_BYTES + (size_t)size;
+    at += RR_FIXED_BYTES;
+    size_t behind = at + size;
+    if (type == RR_SOA && (!read_name(p, &at) || !read_name(p, &at))) return false;
+    if (type == RR_NS && !read_name(p, &at)) return false; /* others have no names that are compressed */
+    at = behind;
   }
   return true;
 }
@@ -72,6 +76,7 @@ bool piece_put(struct reply *r, struct piece *p, size_t suffix) {
     put_u16(pointer, (uint16_t)(get_u16(pointer) + from - p->from));
   }
   w->out.at += size;
-  w->counts[SECTION_AUTHORITY] = p->records;
+  w->counts[SECTION_AUTHORITY] = p->authority;
+  w->counts[SECTION_ADDITIONAL] = p->additional;
   return true;
 }

@@ -6,12 +6,10 @@
 
 enum step { STEP_END, STEP_FOLLOW };
 
-bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set, uint32_t ttl,
-                 uint32_t sig_ttl) {
-  struct message_writer *w = &r->writer;
-  if (!r->dnssec || set->sig_count == 0) return message_put_rrset(w, section, owner, set->type, ttl, set->rrs, set->count);
-  struct message_rrs rrs = {set->type, set->count, ttl, set->rrs}, signatures = {RR_RRSIG, set->sig_count, sig_ttl, set->sigs};
-  return message_put_signed(w, section, owner, &rrs, &signatures);
+bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
+  struct message_rrs rrs = {set->type, set->count, set->ttl, set->rrs};
+  struct message_rrs signatures = {RR_RRSIG, r->dnssec ? set->sig_count : 0, set->sig_ttl, set->sigs};
+  return message_put_rrset(&r->writer, section, owner, rrs, signatures);
 }
 
 /* How many octets at the end of the question's name are the name of `node`, which is the apex or stands above the name in hand. 0:
@@ -53,7 +51,7 @@ static void owner_above(struct reply *r, const struct zone_node *node, struct me
 
 void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
   if (r->truncated) return;
-  r->truncated = !resolve_put(r, section, owner, set, set->ttl, set->sig_ttl);
+  r->truncated = !resolve_put(r, section, owner, set);
 }
 
 size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
@@ -292,23 +290,10 @@ static void put_negative_soa(struct reply *r) {
   uint16_t size;
   zone_rr_next(&at, &rdata, &size);
   uint32_t minimum = get_u32(rdata + size - 4);
-  uint32_t ttl = soa.ttl < minimum ? soa.ttl : minimum;
+  soa.ttl = soa.sig_ttl = soa.ttl < minimum ? soa.ttl : minimum;
   struct message_owner owner;
   owner_above(r, zone_apex_node(snap), &owner);
-  if (!resolve_put(r, SECTION_AUTHORITY, &owner, &soa, ttl, ttl)) r->truncated = true;
-}
-
-/* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
-static void put_referral(struct reply *r, struct zone_rrset *ns) {
-  const struct zone_node *cut = r->lookup->found.cut;
-  struct message_owner owner;
-  if (!find(cut, RR_NS, ns)) return;
-  owner_above(r, cut, &owner);
-  resolve_must_put(r, SECTION_AUTHORITY, &owner, ns);
-  if (!wants_proof(r)) return;
-  struct zone_rrset ds;
-  if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, &owner, &ds);
-  else prove(r, denial_delegation(r, cut));
+  if (!resolve_put(r, SECTION_AUTHORITY, &owner, &soa)) r->truncated = true;
 }
 
 /* The proofs up to number `end` that are not written yet. */
@@ -323,21 +308,48 @@ static void put_proofs(struct reply *r, unsigned end) {
   }
 }
 
-/* The SOA, and the proofs that other questions of the batch want as well. */
+/* Where what comes next may be kept for others of the batch, or may already be: it stands right behind the question and speaks of
+ * the name that was asked. NULL: it may not. */
+static struct piece *piece_of(const struct reply *r, unsigned which) {
+  const struct zone_lookup *asked = &r->query->lookup;
+  bool alone = r->lookup == asked && wr_used(&r->writer.out) == r->job->request.question_end;
+  return alone && asked->key_size + 1u == r->writer.question_size ? &r->server->pieces[which] : NULL;
+}
+
+/* The SOA, and the proofs that other questions of the batch want as well; then those of the name alone. */
 static void put_negative(struct reply *r) {
-  const struct query *q = r->query;
-  size_t asked = r->writer.question_size;
-  struct piece *piece = NULL;
-  bool alone = r->lookup == &q->lookup && wr_used(&r->writer.out) == r->job->request.question_end;
-  if (alone && q->lookup.key_size + 1u == asked) piece = &r->server->pieces[r->common_proofs ? PIECE_NO_NAME : PIECE_SOA];
-  size_t suffix = r->common_proofs ? q->lookup.found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(q->lookup.snap));
+  const struct zone_lookup *here = r->lookup;
+  struct piece *piece = piece_of(r, r->common_proofs ? PIECE_NO_NAME : PIECE_SOA);
+  size_t suffix = r->common_proofs ? here->found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(here->snap));
   if (piece && piece_put(r, piece, suffix)) {
     r->written_proofs = r->common_proofs;
-    return;
+  } else {
+    put_negative_soa(r);
+    if (piece) put_proofs(r, r->common_proofs);
+    if (piece && !r->truncated) piece_note(r, piece, suffix);
   }
-  put_negative_soa(r);
-  put_proofs(r, alone ? r->common_proofs : 0);
-  if (piece && !r->truncated) piece_note(r, piece, suffix);
+  put_proofs(r, r->proof_count);
+}
+
+/* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
+static void put_referral(struct reply *r) {
+  const struct zone_node *cut = r->lookup->found.cut;
+  struct piece *piece = piece_of(r, PIECE_REFERRAL);
+  size_t suffix = suffix_of(r, cut), ns_at = wr_used(&r->writer.out);
+  struct message_owner owner;
+  struct zone_rrset ns, ds;
+  if (!find(cut, RR_NS, &ns) || (piece && piece_put(r, piece, suffix))) return;
+  owner_above(r, cut, &owner);
+  resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
+  if (wants_proof(r)) {
+    if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, &owner, &ds);
+    else prove(r, denial_delegation(r, cut));
+  }
+  put_proofs(r, r->proof_count);
+  if (r->truncated || r->rcode == RCODE_SERVFAIL) return;
+  r->left_out = false;
+  additional_glue(r, cut, &ns, ns_at);
+  if (piece && !r->truncated && !r->left_out) piece_note(r, piece, suffix);
 }
 
 /* A response that gives way to another one takes its pieces along. */
@@ -348,15 +360,10 @@ static void forget_pieces(struct reply *r) {
 
 /* Everything behind the answer section. */
 static void put_rest(struct reply *r) {
-  struct zone_rrset ns = {.count = 0};
-  size_t ns_at = wr_used(&r->writer.out);
-  if (r->ending == END_NEGATIVE) put_negative(r);
-  else if (r->ending == END_REFERRAL) put_referral(r, &ns);
-  if (r->rcode == RCODE_SERVFAIL || r->truncated) return;
-  put_proofs(r, r->proof_count);
-  if (r->truncated) return;
-  if (ns.count) additional_glue(r, r->lookup->found.cut, &ns, ns_at);
-  else if (r->answer_node) additional_targets(r);
+  if (r->ending == END_REFERRAL) put_referral(r);
+  else if (r->ending == END_NEGATIVE) put_negative(r);
+  else put_proofs(r, r->proof_count);
+  if (r->answer_node && !r->truncated && r->rcode != RCODE_SERVFAIL) additional_targets(r);
 }
 
 void resolve(struct reply *r, const struct server *s, struct query *q) {

@@ -363,81 +363,50 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   return true;
 }
 
-static inline bool put_compressed_set(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type,
-                                      uint32_t ttl, const uint8_t *rrs, unsigned count) {
-  struct message_mark mark = message_mark(w);
-  for (unsigned i = 0; i < count; i++) {
+/* RRs whose names may be compressed. Leaves a part behind when they do not fit. */
+static bool put_compressed_rrs(struct message_writer *w, struct message_owner *owner, struct message_rrs set) {
+  for (unsigned i = 0; i < set.count; i++) {
     uint16_t size;
-    memcpy(&size, rrs, sizeof size);
-    bool fits = has_room(w, owner_size(owner));
-    if (fits) w->out.at = put_owner(w, w->out.at, owner);
-    if (!fits || !put_body(w, type, CLASS_IN, ttl, rrs + 2, size, count == 1)) {
-      message_rewind(w, mark);
-      return false;
-    }
-    rrs += 2 + ((size + 1u) & ~1u);
+    memcpy(&size, set.rrs, sizeof size);
+    if (!has_room(w, owner_size(owner))) return false;
+    w->out.at = put_owner(w, w->out.at, owner);
+    if (!put_body(w, set.type, CLASS_IN, set.ttl, set.rrs + 2, size, set.count == 1)) return false;
+    set.rrs += 2 + ((size + 1u) & ~1u);
   }
-  w->counts[section] = (uint16_t)(w->counts[section] + count);
   return true;
 }
 
-/* RRs of a type without names to compress, from `at` on. NULL: they do not all fit, and nothing but octets behind the message's end
- * was written. More records than the header can count have no room. */
-static inline uint8_t *put_plain_set(const struct message_writer *w, uint8_t *at, struct message_owner *owner, uint16_t type,
-                                     uint32_t ttl, const uint8_t *rrs, unsigned count) {
+/* RRs of a type without names to compress. More records than the header can count have no room. */
+static ALWAYS_INLINE bool put_plain_rrs(struct message_writer *w, struct message_owner *owner, struct message_rrs set) {
   const uint8_t *stop = w->out.end - w->reserve;
-  uint64_t fixed = (uint64_t)type << 48 | (uint64_t)CLASS_IN << 32 | ttl;
-  for (; count > 0; count--) {
+  uint8_t *at = w->out.at;
+  uint64_t fixed = (uint64_t)set.type << 48 | (uint64_t)CLASS_IN << 32 | set.ttl;
+  for (; set.count > 0; set.count--) {
     uint16_t size;
-    memcpy(&size, rrs, sizeof size);
-    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return NULL;
+    memcpy(&size, set.rrs, sizeof size);
+    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return false;
     at = put_owner(w, at, owner);
     put_u64(at, fixed);
     put_u16(at + 8, size);
-    bytes_copy(at + RR_FIXED_BYTES, rrs + 2, size);
+    bytes_copy(at + RR_FIXED_BYTES, set.rrs + 2, size);
     at += RR_FIXED_BYTES + size;
-    rrs += 2 + ((size + 1u) & ~1u);
+    set.rrs += 2 + ((size + 1u) & ~1u);
   }
-  return at;
+  w->out.at = at;
+  return true;
 }
 
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, uint16_t type, uint32_t ttl,
-                       const uint8_t *rrs, unsigned count) {
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, struct message_rrs set,
+                       struct message_rrs signatures) {
+  uint8_t *before = w->out.at;
   uint16_t pointer = owner->pointer;
-  if (rr_compress_offset(type) >= 0) {
-    if (put_compressed_set(w, section, owner, type, ttl, rrs, count)) return true;
-  } else {
-    uint8_t *end = put_plain_set(w, w->out.at, owner, type, ttl, rrs, count);
-    if (end) {
-      w->out.at = end;
-      w->counts[section] = (uint16_t)(w->counts[section] + count);
-      return true;
-    }
-  }
-  owner->pointer = pointer;
-  return false;
-}
-
-bool message_put_signed(struct message_writer *w, enum section section, struct message_owner *owner, const struct message_rrs *set,
-                        const struct message_rrs *signatures) {
-  struct message_mark mark = message_mark(w);
-  uint16_t pointer = owner->pointer;
-  uint8_t *end;
-  if (rr_compress_offset(set->type) >= 0) {
-    if (!put_compressed_set(w, section, owner, set->type, set->ttl, set->rrs, set->count)) end = NULL;
-    else end = w->out.at;
-  } else {
-    end = put_plain_set(w, w->out.at, owner, set->type, set->ttl, set->rrs, set->count);
-    w->counts[section] = (uint16_t)(w->counts[section] + set->count);
-  }
-  if (end) end = put_plain_set(w, end, owner, signatures->type, signatures->ttl, signatures->rrs, signatures->count);
-  if (!end) {
-    message_rewind(w, mark);
+  bool fits = rr_compress_offset(set.type) >= 0 ? put_compressed_rrs(w, owner, set) : put_plain_rrs(w, owner, set);
+  if (!fits || (signatures.count && !put_plain_rrs(w, owner, signatures))) {
+    w->out.at = before;
     owner->pointer = pointer;
     return false;
   }
-  w->out.at = end;
-  w->counts[section] = (uint16_t)(w->counts[section] + signatures->count);
+  w->counts[section] = (uint16_t)(w->counts[section] + set.count + signatures.count);
   return true;
 }
 
@@ -493,8 +462,7 @@ bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcod
 size_t message_finish(struct message_writer *w, unsigned rcode) {
   uint8_t *header = w->out.base;
   header[3] = (uint8_t)((header[3] & ~FLAG_RCODE_MASK) | (rcode & FLAG_RCODE_MASK));
-  for (unsigned i = 0; i < 4; i++)
-    put_u16(header + 4 + 2 * i, w->counts[i]);
+  put_u64(header + 4, (uint64_t)w->counts[0] << 48 | (uint64_t)w->counts[1] << 32 | (uint32_t)w->counts[2] << 16 | w->counts[3]);
   return wr_used(&w->out);
 }
 

@@ -168,12 +168,15 @@ static size_t pack(uint8_t *to, const char *type, const char *const *texts, unsi
   return used;
 }
 
+static const struct message_rrs none;
+
 /* NULL: the question's name. */
 static bool put_set(enum section section, const struct name *name, uint16_t type, const uint8_t *rrs, unsigned count) {
   struct message_owner owner;
   if (name) message_owner_name(&writer, name->octets, &owner);
   else message_owner_question(&owner);
-  return message_put_rrset(&writer, section, &owner, type, 300, rrs, count);
+  struct message_rrs set = {type, (uint16_t)count, 300, rrs};
+  return message_put_rrset(&writer, section, &owner, set, none);
 }
 
 static void test_rrset(void **state) {
@@ -245,12 +248,13 @@ static void test_owner_written_once(void **state) {
   pack(rrs, "NS", ns, 2);
   start(QUESTION_BYTES + (4 + 2 + 10 + 4) + (12 + 2) + (12 + 4), "www.example.com.");
   message_owner_begun(&owner, (const uint8_t *)"\3new", 4, 12 + 4);
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_NS, 300, rrs, 2));
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, (struct message_rrs){RR_NS, 2, 300, rrs}, none));
   assert_int_equal(owner.pointer, 0xc000 | QUESTION_BYTES);
   pack(rrs, "TXT", txt, 1);
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_TXT, 300, rrs, 1));
+  struct message_rrs text = {RR_TXT, 1, 300, rrs};
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, text, none));
   message_owner_begun(&owner, (const uint8_t *)"\3far", 4, 12 + 4);
-  assert_false(message_put_rrset(&writer, SECTION_ANSWER, &owner, RR_TXT, 300, rrs, 1));
+  assert_false(message_put_rrset(&writer, SECTION_ANSWER, &owner, text, none));
   assert_int_equal(owner.pointer, 0);
   size_t next, at = message_rdata_at(&writer, QUESTION_BYTES, &next);
   assert_int_equal(at, QUESTION_BYTES + 6 + 10);
