@@ -33,6 +33,7 @@ import data  # noqa: E402
 import network  # noqa: E402
 import primary  # noqa: E402
 import servers  # noqa: E402
+import shapes  # noqa: E402
 
 PROGRAMS = ROOT / "build/release/bench"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -517,6 +518,22 @@ class Run:
         response = asker.ask(data.query(data.ORIGIN, data.SOA))
         return bool(response) and answered(response)
 
+    def shapes(self):
+        """Zones that are not flat, one after the other."""
+        for shape in shapes.SHAPES:
+            if self.o.mixes and not any(w in shape for w in self.o.mixes.split(",")):
+                continue
+            source = self.work / "shape.zone"
+            queries = data.write_queries(self.work / "shape.q", shapes.write(source, shape))
+            running = {}
+            for kind in self.kinds:
+                server = self.make(kind, f"shape {shape}".replace(",", ""), zones=[(data.ORIGIN, source, None)])
+                if self.attempt(kind, shape, lambda k: start(server, data.query(data.ORIGIN, data.SOA))) is not None:
+                    running[kind] = server
+            self.interleave(running, shape, queries)
+            for server in running.values():
+                server.stop(timeout=60)
+
     def xdp(self):
         """Over a cable between two network namespaces, by sockets and by AF_XDP. The kernel's part is not the server's process then but
         interrupts' on either CPU, so that the time of both CPUs counts, the generator's with it."""
@@ -545,8 +562,8 @@ class Run:
         self.note(kind, f"{label}: CPU us an answer, the server's", statistics.median(r["server"] for r in rows))
         self.note(kind, f"{label}: answers/s", statistics.median(r["answers/s"] for r in rows))
 
-    CASES = {"answers": answers, "xdp": xdp, "steady": steady, "axfr-in": axfr_in, "notify": notify, "axfr-out": axfr_out, "updates": updates,
-             "propagation": propagation, "beside": beside, "compaction": compaction}
+    CASES = {"answers": answers, "shapes": shapes, "xdp": xdp, "steady": steady, "compaction": compaction, "axfr-in": axfr_in,
+             "notify": notify, "axfr-out": axfr_out, "updates": updates, "propagation": propagation, "beside": beside}
 
 
 def tail_bytes(server):
