@@ -59,6 +59,16 @@ char *arena_text(struct arena *a, const char *text, size_t n) {
   return p;
 }
 
+void arena_join(struct arena *a, struct arena *b) {
+  struct arena_block **end = &b->blocks;
+  while (*end)
+    end = &(*end)->next;
+  *end = a->blocks;
+  a->blocks = b->blocks;
+  a->used_bytes += b->used_bytes;
+  *b = (struct arena){0};
+}
+
 void arena_done(struct arena *a) {
   for (struct arena_block *b = a->blocks, *next; b; b = next) {
     next = b->next;

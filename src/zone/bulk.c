@@ -1,4 +1,5 @@
 #include "zone/bulk_priv.h"
+#include "zone/content_priv.h"
 #include "zone/layout_priv.h"
 
 #include <stdlib.h>
@@ -47,14 +48,21 @@ static int key_compare(const struct bulk_row *a, const struct bulk_row *b) {
   return c ? c : (int)a->key_size - (int)b->key_size;
 }
 
+static enum err reserve(struct bulk *b, size_t n) {
+  if (b->capacity - b->count >= n) return ERR_OK;
+  size_t capacity = b->capacity ? b->capacity : 16;
+  while (capacity - b->count < n)
+    capacity *= 2;
+  struct bulk_item *items = realloc(b->items, capacity * sizeof *items);
+  if (!items) return ERR_MEMORY;
+  b->items = items;
+  b->capacity = capacity;
+  return ERR_OK;
+}
+
 enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, const struct draft_item *item) {
-  if (b->count == b->capacity) {
-    size_t capacity = b->capacity ? 2 * b->capacity : 16;
-    struct bulk_item *items = realloc(b->items, capacity * sizeof *items);
-    if (!items) return ERR_MEMORY;
-    b->items = items;
-    b->capacity = capacity;
-  }
+  enum err e = reserve(b, 1);
+  if (e != ERR_OK) return e;
   size_t case_bytes = owner->has_case ? record_case_bytes(owner->size) : 0;
   struct bulk_row *r = arena_alloc(arena, sizeof *r + owner->size + case_bytes + item->size);
   if (!r) return ERR_MEMORY;
@@ -128,27 +136,80 @@ static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n
   }
 }
 
+static enum err sort(struct bulk *rows) {
+  if (!rows->unsorted) return ERR_OK;
+  struct bulk_item *spare = malloc(rows->count * sizeof *spare);
+  if (!spare) return ERR_MEMORY;
+  sort_from(rows->items, spare, rows->count, 0);
+  free(spare);
+  rows->unsorted = false;
+  return ERR_OK;
+}
+
+/* ---- laying out ---- */
+
 /* The layout's objects go into the heap; records are made in `scratch` first. */
-struct build {
+struct bulk_build {
+  struct heap *heap;
+  struct name apex; /* lower case */
+  struct bulk open; /* rows of the last owner: more may come */
+  struct arena open_rows;
+  struct bulk late; /* in the order they came in */
+  struct bulk_result result;
   struct draft draft;
-  struct layout layout;
   uint64_t *scratch;
   uint32_t scratch_cells;
+  const void *stays; /* a record that is in the heap already, at `stays_ref` */
+  uint32_t stays_ref;
+  struct layout layout; /* large: left as it is until it is started */
 };
 
-/* The record of the rows of one owner. */
-static enum err build_name(struct build *b, const struct bulk_item *rows, size_t n, uint64_t *record_count) {
-  draft_clear(&b->draft);
-  for (size_t i = 0; i < n; i++) {
-    struct bulk_row *r = rows[i].row;
-    struct draft_item item = {row_rdata(r), r->ttl, r->rdata_size, r->type, r->signature};
-    enum err e = draft_append(&b->draft, &item);
-    if (e != ERR_OK) return e;
+static enum err emit_to_heap(void *arg, const void *bytes, uint32_t cells, uint32_t *ref) {
+  struct bulk_build *b = arg;
+  if (bytes == b->stays) {
+    *ref = b->stays_ref;
+    return ERR_OK;
   }
-  draft_settle(&b->draft);
-  struct bulk_row *first = rows[0].row;
+  return layout_to_heap(b->heap, bytes, cells, ref);
+}
+
+enum err bulk_build_new(struct heap *heap, const struct name *apex, struct bulk_build **out) {
+  struct bulk_build *b = malloc(sizeof *b);
+  if (!b) return ERR_MEMORY;
+  memset(b, 0, offsetof(struct bulk_build, layout)); /* to clear the layout would be most of the work for a small zone */
+  b->heap = heap;
+  b->apex = *apex;
+  name_lower(&b->apex);
+  layout_start(&b->layout, emit_to_heap, b);
+  *out = b;
+  return ERR_OK;
+}
+
+void bulk_build_free(struct bulk_build *b) {
+  if (!b) return;
+  layout_done(&b->layout);
+  draft_done(&b->draft);
+  bulk_done(&b->open);
+  bulk_done(&b->late);
+  arena_done(&b->open_rows);
+  free(b->scratch);
+  free(b);
+}
+
+static enum err append_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
+  enum err e = ERR_OK;
+  for (size_t i = 0; e == ERR_OK && i < n; i++) {
+    struct bulk_row *r = rows[i].row;
+    e = draft_append(&b->draft, &(struct draft_item){row_rdata(r), r->ttl, r->rdata_size, r->type, r->signature});
+  }
+  return e;
+}
+
+/* The record of what is in the draft goes into the scratch. */
+static enum err write_record(struct bulk_build *b, const uint8_t *key, unsigned key_size, unsigned labels, const uint8_t *case_bits) {
   uint32_t cells;
-  enum err e = draft_measure(&b->draft, first->key_size, first->has_case, &cells);
+  draft_settle(&b->draft);
+  enum err e = draft_measure(&b->draft, key_size, case_bits, &cells);
   if (e != ERR_OK) return e;
   if (cells > b->scratch_cells) {
     uint64_t *scratch = realloc(b->scratch, (size_t)cells * CELL_BYTES);
@@ -156,44 +217,160 @@ static enum err build_name(struct build *b, const struct bulk_item *rows, size_t
     b->scratch = scratch;
     b->scratch_cells = cells;
   }
-  draft_write(&b->draft, first->data, first->key_size, first->labels, row_case(first), cells, b->scratch);
-  *record_count += b->draft.count;
+  draft_write(&b->draft, key, key_size, labels, case_bits, cells, b->scratch);
+  return ERR_OK;
+}
+
+static enum err put_record(struct bulk_build *b) {
   const struct zone_node *record = (const struct zone_node *)b->scratch;
+  b->result.record_count += b->draft.count;
+  b->result.name_count++;
+  content_add(&b->result.content, record, &b->apex);
   return layout_leaf(&b->layout, record, record_leaf_flags(record));
 }
 
-static enum err build_all(struct build *b, const struct bulk *bulk, struct bulk_result *out) {
-  struct bulk_result result = {0};
-  for (size_t i = 0, end; i < bulk->count; i = end) {
-    for (end = i + 1; end < bulk->count && key_compare(bulk->items[i].row, bulk->items[end].row) == 0; end++)
-      fetch_ahead(bulk->items, end, bulk->count);
-    fetch_ahead(bulk->items, end, bulk->count);
-    enum err e = build_name(b, bulk->items + i, end - i, &result.record_count);
-    if (e != ERR_OK) return e;
-    result.name_count++;
+/* The rows of one owner. */
+static enum err put_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
+  struct bulk_row *first = rows[0].row;
+  draft_clear(&b->draft);
+  enum err e = append_rows(b, rows, n);
+  if (e == ERR_OK) e = write_record(b, first->data, first->key_size, first->labels, row_case(first));
+  return e == ERR_OK ? put_record(b) : e;
+}
+
+/* End of the rows of the owner that begins at i. */
+static size_t owner_end(const struct bulk *rows, size_t i) {
+  size_t end = i + 1;
+  for (; end < rows->count && key_compare(rows->items[i].row, rows->items[end].row) == 0; end++)
+    fetch_ahead(rows->items, end, rows->count);
+  fetch_ahead(rows->items, end, rows->count);
+  return end;
+}
+
+static enum err open_add(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
+  enum err e = reserve(&b->open, n);
+  for (size_t i = 0; e == ERR_OK && i < n; i++) {
+    struct bulk_row *r = rows[i].row;
+    size_t bytes = sizeof *r + (size_t)(row_rdata(r) - r->data) + r->rdata_size;
+    struct bulk_row *copy = arena_copy(&b->open_rows, r, bytes);
+    if (!copy) e = ERR_MEMORY;
+    else b->open.items[b->open.count++].row = copy;
   }
-  enum err e = layout_finish(&b->layout, &result.root);
-  if (e == ERR_OK) *out = result;
   return e;
 }
 
-enum err bulk_build(struct bulk *bulk, struct heap *heap, struct bulk_result *out) {
-  if (bulk->unsorted) {
-    struct bulk_item *spare = malloc(bulk->count * sizeof *spare);
-    if (!spare) return ERR_MEMORY;
-    sort_from(bulk->items, spare, bulk->count, 0);
-    free(spare);
+static enum err open_close(struct bulk_build *b) {
+  if (!b->open.count) return ERR_OK;
+  enum err e = put_rows(b, b->open.items, b->open.count);
+  b->open.count = 0;
+  arena_done(&b->open_rows);
+  return e;
+}
+
+static enum err lay(struct bulk_build *b, const struct bulk *rows) {
+  size_t i = 0, end = b->open.count && key_compare(b->open.items[0].row, rows->items[0].row) == 0 ? owner_end(rows, 0) : 0;
+  enum err e = end ? open_add(b, rows->items, end) : ERR_OK;
+  if (e != ERR_OK || end == rows->count) return e;
+  e = open_close(b);
+  for (i = end; e == ERR_OK && (end = owner_end(rows, i)) < rows->count; i = end)
+    e = put_rows(b, rows->items + i, end - i);
+  return e == ERR_OK ? open_add(b, rows->items + i, rows->count - i) : e;
+}
+
+enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept) {
+  if (!rows->count) return ERR_OK;
+  enum err e = b->late.count ? ERR_OK : sort(rows);
+  if (e != ERR_OK) return e;
+  bool late = b->late.count || (b->open.count && key_compare(b->open.items[0].row, rows->items[0].row) > 0);
+  if (!late) return lay(b, rows);
+  *kept = true;
+  e = reserve(&b->late, rows->count);
+  if (e != ERR_OK) return e;
+  memcpy(b->late.items + b->late.count, rows->items, rows->count * sizeof *rows->items);
+  b->late.count += rows->count;
+  b->late.unsorted = true;
+  return ERR_OK;
+}
+
+/* ---- the end ---- */
+
+static int leaf_order(const struct bulk_row *r, const struct zone_node *record) {
+  unsigned size = record_key_size(record), shorter = r->key_size < size ? r->key_size : size;
+  int c = shorter ? memcmp(r->data, record_key(record), shorter) : 0;
+  return c ? c : (int)r->key_size - (int)size;
+}
+
+/* A record that was laid out stays where it is. */
+static enum err put_again(struct bulk_build *b, const struct zone_node *record, const struct trie_node *leaf) {
+  b->stays = record;
+  b->stays_ref = leaf->ref;
+  enum err e = layout_leaf(&b->layout, record, node_word(leaf));
+  b->stays = NULL;
+  return e;
+}
+
+/* One that was laid out, and rows of the same owner that came later. */
+static enum err put_joined(struct bulk_build *b, const struct zone_node *record, const struct trie_node *leaf,
+                           const struct bulk_item *rows, size_t n) {
+  unsigned size = record_key_size(record);
+  draft_clear(&b->draft);
+  enum err e = draft_load(&b->draft, record);
+  if (e == ERR_OK) e = append_rows(b, rows, n);
+  if (e == ERR_OK)
+    e = write_record(b, record_key(record), size, record_labels(record), record_has_case(record) ? record_key(record) + size : NULL);
+  if (e != ERR_OK) return e;
+  b->result.record_count -= record_rr_count(record);
+  b->result.name_count--;
+  content_take(&b->result.content, record, &b->apex);
+  e = put_record(b);
+  if (e == ERR_OK) heap_free(b->heap, leaf->ref, record->cells);
+  return e;
+}
+
+static void free_twigs(struct heap *h, const struct trie_node *n) {
+  if (!node_is_branch(n)) return;
+  unsigned count = word_twigs(node_word(n));
+  const struct trie_node *twigs = cell_at(h->table, n->ref);
+  for (unsigned i = 0; i < count; i++)
+    free_twigs(h, twigs + i);
+  heap_free(h, n->ref, twigs_cells(count));
+}
+
+/* The late rows among the `laid` leaves, in one pass over both. */
+static enum err merge(struct bulk_build *b, const struct trie_node *laid) {
+  struct trie_iter *it = malloc(sizeof *it);
+  if (!it) return ERR_MEMORY;
+  trie_iter_start(it, b->heap->table, laid);
+  const struct trie_node *leaf = trie_iter_leaf(it);
+  enum err e = ERR_OK;
+  for (size_t i = 0; e == ERR_OK && (leaf || i < b->late.count);) {
+    const struct zone_node *record = leaf ? node_record(it->table, leaf) : NULL;
+    int c = !leaf ? -1 : i == b->late.count ? 1 : leaf_order(b->late.items[i].row, record);
+    size_t end = c <= 0 ? owner_end(&b->late, i) : i;
+    if (c < 0) e = put_rows(b, b->late.items + i, end - i);
+    else if (c > 0) e = put_again(b, record, leaf);
+    else e = put_joined(b, record, leaf, b->late.items + i, end - i);
+    i = end;
+    if (c >= 0) leaf = trie_iter_leaf(it);
   }
-  struct build *b = malloc(sizeof *b);
-  if (!b) return ERR_MEMORY;
-  b->draft = (struct draft){0}; /* one by one: to clear the layout would be most of the work for a small zone */
-  b->scratch = NULL;
-  b->scratch_cells = 0;
-  layout_start(&b->layout, layout_to_heap, heap);
-  enum err e = build_all(b, bulk, out);
-  layout_done(&b->layout);
-  draft_done(&b->draft);
-  free(b->scratch);
-  free(b);
+  free(it);
+  return e;
+}
+
+enum err bulk_finish(struct bulk_build *b, struct bulk_result *out) {
+  struct trie_node laid;
+  enum err e = open_close(b);
+  if (e == ERR_OK) e = layout_finish(&b->layout, &laid);
+  if (e == ERR_OK && b->late.count) {
+    layout_done(&b->layout);
+    layout_start(&b->layout, emit_to_heap, b);
+    e = sort(&b->late);
+    if (e == ERR_OK) e = merge(b, &laid);
+    if (e == ERR_OK) e = layout_finish(&b->layout, &b->result.root);
+    if (e == ERR_OK) free_twigs(b->heap, &laid);
+  } else if (e == ERR_OK) {
+    b->result.root = laid;
+  }
+  if (e == ERR_OK) *out = b->result;
   return e;
 }

@@ -1,8 +1,14 @@
-/* The build from nothing: records are gathered as they come, sorted once by owner, and laid out in canonical order. */
+/* The build from nothing: records are gathered as they come, and laid out in canonical order. What comes in that order is laid out
+ * part by part; from the first row that does not on, rows are kept, sorted at the end, and merged in:
+ *
+ *   gathered rows --bulk_take--> [laid out: records and twigs in the heap] [open: the last owner] [late: all behind a disorder]
+ *
+ * Gathering and laying out share nothing, so a part may be laid out by another thread while the next one is gathered. */
 #ifndef ZONE_BULK_PRIV_H
 #define ZONE_BULK_PRIV_H
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "zone/draft_priv.h"
 #include "zone/heap_priv.h"
 #include "zone/trie_priv.h"
@@ -27,12 +33,18 @@ struct bulk_result {
   struct trie_node root;
   uint64_t record_count;
   uint64_t name_count;
+  struct digest128 content; /* zone/content.h */
 };
 
 /* Rows live in `arena`. */
 MUST_CHECK enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, const struct draft_item *item);
-/* Sorts and lays out. */
-MUST_CHECK enum err bulk_build(struct bulk *b, struct heap *heap, struct bulk_result *out);
 void bulk_done(struct bulk *b);
+
+struct bulk_build; /* one trie on its way into the heap */
+MUST_CHECK enum err bulk_build_new(struct heap *heap, const struct name *apex, struct bulk_build **out);
+/* Lays the rows out, sorting them for it. `*kept`: the rows' memory is still of use, and stays so until bulk_finish. */
+MUST_CHECK enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept);
+MUST_CHECK enum err bulk_finish(struct bulk_build *b, struct bulk_result *out);
+void bulk_build_free(struct bulk_build *b); /* NULL is fine */
 
 #endif

@@ -1,5 +1,6 @@
 #include "zone/content.h"
 
+#include "zone/content_priv.h"
 #include "zone/snap_priv.h"
 
 #include <inttypes.h>
@@ -19,19 +20,24 @@ static void sum_take(struct digest128 *sum, struct digest128 v) {
   sum->low -= v.low;
 }
 
-/* Owner and RDATA in canonical form: what zone_diff calls equal has the same hash. */
-static struct digest128 hash_record(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+/* Owner, which is in lower case, and RDATA in canonical form: what zone_diff calls equal has the same hash. */
+static struct digest128 hash_lower(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   uint8_t bytes[RECORD_BYTES];
-  struct name lower = *owner;
-  name_lower(&lower);
   struct wr w = wr_make(bytes, sizeof bytes);
-  wr_bytes(&w, lower.octets, lower.size);
+  wr_bytes(&w, owner->octets, owner->size);
   wr_u16(&w, type);
   wr_u32(&w, ttl);
   size_t at = wr_used(&w);
   wr_bytes(&w, rdata, size);
   rr_rdata_canonical(type, bytes + at, size);
   return hash128_keyed(bytes, at + size, content_key);
+}
+
+static struct digest128 hash_record(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  struct name lower;
+  name_copy(&lower, owner);
+  name_lower(&lower);
+  return hash_lower(&lower, type, ttl, rdata, size);
 }
 
 struct step {
@@ -83,25 +89,42 @@ static void add_packed(struct digest128 *sum, const struct name *owner, uint16_t
     const uint8_t *rdata;
     uint16_t size;
     zone_rr_next(&rrs, &rdata, &size);
-    sum_add(sum, hash_record(owner, type, ttl, rdata, size));
+    sum_add(sum, hash_lower(owner, type, ttl, rdata, size));
   }
+}
+
+/* Keys are in lower case: without the case bitmap the owner is, too. */
+void content_add(struct digest128 *sum, const struct zone_node *record, const struct name *apex) {
+  struct name owner;
+  struct zone_rrset set;
+  owner_key_name(record_key(record), record_key_size(record), NULL, apex, &owner);
+  for (unsigned i = 0; i < zone_rrset_count(record); i++) {
+    zone_rrset_at(record, i, &set);
+    add_packed(sum, &owner, set.type, set.ttl, set.rrs, set.count);
+    add_packed(sum, &owner, RR_RRSIG, set.sig_ttl, set.sigs, set.sig_count);
+  }
+}
+
+void content_take(struct digest128 *sum, const struct zone_node *record, const struct name *apex) {
+  struct digest128 own = {0};
+  content_add(&own, record, apex);
+  sum_take(sum, own);
+}
+
+struct digest128 content_sum(struct digest128 a, struct digest128 b) {
+  sum_add(&a, b);
+  return a;
 }
 
 enum err zone_content_whole(const struct zone_snap *s, struct digest128 *out) {
   struct zone_cursor cursor;
   struct digest128 sum = {0};
-  struct name owner;
-  struct zone_rrset set;
+  struct name apex = *zone_apex(s);
   enum err err = zone_cursor_open(s, &cursor);
   if (err) return err;
-  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));) {
-    zone_node_owner(s, n, &owner);
-    for (unsigned i = 0; i < zone_rrset_count(n); i++) {
-      zone_rrset_at(n, i, &set);
-      add_packed(&sum, &owner, set.type, set.ttl, set.rrs, set.count);
-      add_packed(&sum, &owner, RR_RRSIG, set.sig_ttl, set.sigs, set.sig_count);
-    }
-  }
+  name_lower(&apex);
+  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
+    content_add(&sum, n, &apex);
   zone_cursor_close(&cursor);
   *out = sum;
   return ERR_OK;

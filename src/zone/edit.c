@@ -7,6 +7,8 @@
  * NSEC3 records whose owner is a hash right below the apex, with the signatures that cover them, live in a trie of their own:
  * such a name does not exist for lookups (RFC 5155 §7.2.8). */
 #include "zone/bulk_priv.h"
+#include "zone/content.h"
+#include "zone/content_priv.h"
 #include "zone/step_priv.h"
 
 #include <assert.h>
@@ -17,13 +19,28 @@ enum {
   DRAFT_ARENA_BYTES = 4 * 1024 * 1024, /* RDATA kept before it is let go at the next turn */
 };
 
+struct part { /* rows that were cut off, to be laid out */
+  struct bulk names, nsec3;
+  struct arena rows;
+};
+
+struct laying { /* whoever lays parts out has this and the heap to himself */
+  struct bulk_build *names, *nsec3;
+  struct arena late; /* rows that are kept */
+  bool parted;       /* it was begun before all rows were there */
+  enum err failed;
+};
+
 struct zone_edit {
   struct zone_line *line;
   struct zone_snap *base; /* NULL: from nothing */
   bool gathering;         /* from nothing, and nothing laid out yet */
   enum err failed;        /* an error that leaves no way on */
-  struct arena arena;     /* rows of the bulk build, or RDATA added to the draft */
-  struct bulk bulk_names, bulk_nsec3;
+  struct arena arena;     /* rows that are gathered, or RDATA added to the draft */
+  struct bulk names, nsec3;
+  struct part part;
+  struct laying laying;
+  struct digest128 content; /* of what was gathered */
   struct snap_parts parts;
   struct trie_edit tries;
   struct name owner_name; /* whose key `owner` is, as last given */
@@ -39,9 +56,19 @@ struct zone_edit {
   uint8_t apex_key[NAME_KEY_BYTES];
 };
 
+static void part_done(struct part *p) {
+  bulk_done(&p->names);
+  bulk_done(&p->nsec3);
+  arena_done(&p->rows);
+}
+
 static void edit_free(struct zone_edit *e) {
-  bulk_done(&e->bulk_names);
-  bulk_done(&e->bulk_nsec3);
+  bulk_done(&e->names);
+  bulk_done(&e->nsec3);
+  part_done(&e->part);
+  bulk_build_free(e->laying.names);
+  bulk_build_free(e->laying.nsec3);
+  arena_done(&e->laying.late);
   draft_done(&e->draft);
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
@@ -156,26 +183,63 @@ static enum err load_draft(struct zone_edit *e, bool nsec3) {
   return ERR_OK;
 }
 
+/* ---- from nothing ---- */
+
+static void cut_part(struct zone_edit *e) {
+  e->part = (struct part){e->names, e->nsec3, e->arena};
+  e->names = e->nsec3 = (struct bulk){0};
+  e->arena = (struct arena){0};
+}
+
+bool zone_edit_part(struct zone_edit *e, size_t least) {
+  if (!e->gathering || e->failed || e->names.count + e->nsec3.count < least) return false;
+  cut_part(e);
+  e->laying.parted = true;
+  return true;
+}
+
+static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct bulk *rows, bool *kept) {
+  enum err r = *build || !rows->count ? ERR_OK : bulk_build_new(&e->line->heap, e->line->apex, build);
+  return r == ERR_OK && *build ? bulk_take(*build, rows, kept) : r;
+}
+
+enum err zone_edit_lay(struct zone_edit *e) {
+  struct laying *l = &e->laying;
+  bool kept = false;
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->names, &e->part.names, &kept);
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->nsec3, &e->part.nsec3, &kept);
+  if (kept) arena_join(&l->late, &e->part.rows);
+  part_done(&e->part);
+  return l->failed;
+}
+
 /* Lays out what was gathered: the edit goes on as if on top of it. */
 static enum err settle_gathered(struct zone_edit *e) {
-  struct bulk_result names, nsec3;
+  struct bulk_result names = {0}, nsec3 = {0};
+  struct laying *l = &e->laying;
   e->gathering = false;
-  heap_expect(&e->line->heap, e->bulk_names.cells + e->bulk_nsec3.cells);
-  enum err r = bulk_build(&e->bulk_names, &e->line->heap, &names);
-  if (r == ERR_OK) r = bulk_build(&e->bulk_nsec3, &e->line->heap, &nsec3);
+  if (!l->parted) heap_expect(&e->line->heap, e->names.cells + e->nsec3.cells);
+  cut_part(e);
+  enum err r = zone_edit_lay(e);
+  if (r == ERR_OK && l->names) r = bulk_finish(l->names, &names);
+  if (r == ERR_OK && l->nsec3) r = bulk_finish(l->nsec3, &nsec3);
   if (r != ERR_OK) {
     e->failed = r;
     return r;
   }
   heap_trim(&e->line->heap);
-  bulk_done(&e->bulk_names);
-  bulk_done(&e->bulk_nsec3);
-  arena_done(&e->arena);
+  bulk_build_free(l->names);
+  bulk_build_free(l->nsec3);
+  arena_done(&l->late);
+  l->names = l->nsec3 = NULL;
   e->has_owner = false;
+  e->content = content_sum(names.content, nsec3.content);
   e->parts =
       (struct snap_parts){names.root, nsec3.root, names.record_count + nsec3.record_count, names.name_count + nsec3.name_count};
   return ERR_OK;
 }
+
+/* ---- owners ---- */
 
 /* Makes `owner` the one the edit is about. `type`: of the record, or what a signature covers. */
 static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t type, bool *nsec3) {
@@ -207,7 +271,7 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   if (r == ERR_OK) r = turn_to(e, owner, item.type, &nsec3);
   if (r != ERR_OK) return r;
   if (e->gathering) {
-    r = bulk_add(nsec3 ? &e->bulk_nsec3 : &e->bulk_names, &e->arena, &e->owner, &item);
+    r = bulk_add(nsec3 ? &e->nsec3 : &e->names, &e->arena, &e->owner, &item);
     if (r == ERR_OK) *outcome = ZONE_ADD_NEW;
     return r;
   }
@@ -275,11 +339,14 @@ enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const str
 /* Everything in place, and room for the list of what is new, so that sealing can't fail. */
 static enum err complete(struct zone_edit *e, struct zone_snap **out, struct span_list *born) {
   enum err r = e->failed;
+  bool as_gathered = e->gathering;
   if (r == ERR_OK) r = e->gathering ? settle_gathered(e) : write_back(e);
   if (r != ERR_OK) return r;
   if (e->base && zone_is_damaged(e->base)) return ERR_CORRUPT; /* nobody knows what was read of it */
   if (!span_list_reserve(born, e->tries.owned)) return ERR_MEMORY;
-  return snap_new(e->line, &e->parts, out);
+  r = snap_new(e->line, &e->parts, out);
+  if (r == ERR_OK && as_gathered) zone_content_set(*out, e->content);
+  return r;
 }
 
 enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out) {

@@ -176,7 +176,12 @@ MUST_CHECK enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *ow
 /* What a name owns now, all changes so far included; NULL: nothing. NSEC3 records at the owner of a hash are not seen. Good until
  * the next call with this edit. */
 MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out);
-/* Makes the snapshot, with one reference for the caller, and ends the edit. Without exactly one SOA at the apex: ERR_FORMAT, on a
+/* From nothing, a part of the work may be done by another thread while records still come: zone_edit_part cuts off what was added
+ * since the last time, if it is `least` records, and then that thread, one at a time, calls zone_edit_lay once, which is through
+ * before the next part is cut off or the edit ends. What fails there fails the finish. */
+bool zone_edit_part(struct zone_edit *e, size_t least);
+MUST_CHECK enum err zone_edit_lay(struct zone_edit *e);
+/* Makes the snapshot, with one reference for the caller, and ends the edit. Made from nothing it knows its digest (content.h). Without exactly one SOA at the apex: ERR_FORMAT, on a
  * base that is damaged: ERR_CORRUPT; and the edit is ended all the same. */
 MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);
 void zone_edit_abort(struct zone_edit *e); /* NULL is fine */

@@ -67,6 +67,7 @@ static void with_each_failure(void (*f)(void *arg, bool *done), void *arg) {
 struct edit_case {
   const struct zone_snap *base;
   const struct model *before, *after;
+  size_t part; /* of a build from nothing; 0: as a whole */
 };
 
 static enum err make_changes(struct zone_edit *e, const struct edit_case *c) {
@@ -79,6 +80,7 @@ static enum err make_changes(struct zone_edit *e, const struct edit_case *c) {
     const struct model_record *x = c->after->records + i;
     enum zone_add outcome;
     r = zone_edit_add(e, &x->owner, x->type, x->ttl, x->rdata, x->size, &outcome);
+    if (r == ERR_OK && c->part && zone_edit_part(e, c->part)) r = zone_edit_lay(e);
   }
   return r;
 }
@@ -115,9 +117,11 @@ static void test_edits(void **state) {
     struct model_record long_text = record_of(&after.apex, RR_TXT, 1, (uint8_t[256]){255}, 256);
     model_add(&after, &long_text);
     struct zone_snap *base = model_build(&before);
-    struct edit_case on_base = {base, &before, &after}, from_nothing = {NULL, &before, &after};
+    struct edit_case on_base = {base, &before, &after, 0}, from_nothing = {NULL, &before, &after, 0},
+                     in_parts = {NULL, &before, &after, 9};
     with_each_failure(edit_once, &on_base);
     with_each_failure(edit_once, &from_nothing);
+    with_each_failure(edit_once, &in_parts);
     zone_snap_unref(base);
     model_done(&before);
     model_done(&after);
