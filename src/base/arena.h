@@ -18,7 +18,7 @@ void *arena_alloc(struct arena *a, size_t n);
 void *arena_zalloc(struct arena *a, size_t n);
 void *arena_copy(struct arena *a, const void *bytes, size_t n);
 char *arena_text(struct arena *a, const char *text, size_t n); /* copies n bytes and adds a NUL */
-void arena_join(struct arena *a, struct arena *b); /* all of `b` is of `a` from now on, and `b` is empty */
+void arena_join(struct arena *a, struct arena *b);             /* all of `b` is of `a` from now on, and `b` is empty */
 void arena_done(struct arena *a);
 
 #endif

@@ -63,6 +63,7 @@ enum {
   LIMIT_TRANSFER_IN_BYTES = 1 << 30,         /* of one incoming transfer that has no option for it */
   LIMIT_TRANSFER_IN_S = 7200,                /* one incoming transfer, from the first octet to the last */
   LIMIT_TRANSFER_STALL_BYTES = 4096,         /* an incoming transfer must bring as much in every transfer timeout */
+  LIMIT_BUILD_RECORDS = 16384,               /* of one, that another thread lays out while more comes */
   LIMIT_TRANSFER_CONNECT_MS = 10000,         /* to open the connection for one */
   LIMIT_NOTIFY_DIRECT_MS = 1000,             /* for the first of the changes that a NOTIFY promised, before the SOA is asked for */
   LIMIT_IXFR_SECOND_MS = 5000,               /* for more after an IXFR was answered with a newer SOA alone */

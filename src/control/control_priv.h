@@ -337,6 +337,8 @@ void images_init(struct control *c);
 bool images_are_aside(const struct control *c, const struct zone_snap *snap);
 /* Takes an arrival over to have it made ready; then transfers_commit_ready. False: it may be committed at once. */
 bool images_take_arrival(struct control *c, const struct arrival *a);
+/* Has a transfer's records laid out, then secondary_built. */
+bool images_take_build(struct control *c, uint32_t zone_id, struct transfer_build *b);
 /* The same for what is served from memory only, then pipeline_keep. True also when that is under way. */
 bool images_take_unkept(struct control *c, struct zone_slot *z);
 bool images_tail_is_long(const struct control *c, const struct store_image *image, uint64_t tail_bytes);
@@ -344,12 +346,19 @@ void images_refresh(struct control *c, struct zone_slot *z); /* a fresh image, s
 void images_run(struct control *c);
 bool images_wait(const struct control *c);             /* for images_run */
 void images_drop(struct control *c, uint32_t zone_id); /* the zone goes, or changes its role */
-/* Nothing is under way any more; arrivals are where they came from, and all is done at once until images_init. */
-void images_settle(struct control *c);
+/* Nothing is under way any more; arrivals are where they came from, and all is done at once until images_init. `over`: nothing is
+ * to come of it. */
+void images_settle(struct control *c, bool over);
 
 /* ---- ready.c ---- */
 
-enum image_use { IMAGE_ARRIVAL, IMAGE_UNKEPT, IMAGE_FRESH, IMAGE_OPENED };
+enum image_use {
+  IMAGE_BUILD, /* part of a transfer, or its end: nothing is written */
+  IMAGE_ARRIVAL,
+  IMAGE_UNKEPT,
+  IMAGE_FRESH,
+  IMAGE_OPENED
+};
 
 /* Control's before and after it is run, and the thread's meanwhile. */
 struct image_job {
@@ -358,6 +367,7 @@ struct image_job {
   uint32_t zone_id;
   const struct zone_snap *snap, *head; /* one reference each; NULL: none */
   struct ready ready;
+  struct transfer_build *build; /* of IMAGE_BUILD */
   struct arrival arrival;       /* of IMAGE_ARRIVAL; its snapshot is `snap` */
   uint64_t version, tail_bytes; /* of `snap` as IMAGE_FRESH or IMAGE_OPENED: what the log had then */
   uint64_t store_id, log_head;  /* of IMAGE_OPENED: changes up to this one are to follow */

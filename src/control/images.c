@@ -1,6 +1,7 @@
 /* Images of large zones: another thread writes them, from a snapshot that nobody changes, while this one goes on with commits,
  * transfers and commands. One job at a time, in the order in which they came, new versions before fresh images of old ones.
  *
+ *   - a large AXFR while it comes, and its end: the zone put together (xfr/build.c)
  *   - an AXFR, or what is not durable yet: compared, digest, segment written (ready.c); row and changeset, one commit; published
  *   - a tail of deltas that is long: segment written; row, one commit; mapped; proven, the tail applied (ready.c); the last
  *     changes applied, published: what was before goes
@@ -76,6 +77,12 @@ bool images_take_arrival(struct control *c, const struct arrival *a) {
   return true;
 }
 
+bool images_take_build(struct control *c, uint32_t zone_id, struct transfer_build *b) {
+  struct image_job *job = c->events.image && !c->images.off ? add(c, IMAGE_BUILD, zone_id) : NULL;
+  if (job) job->build = b;
+  return job;
+}
+
 bool images_take_unkept(struct control *c, struct zone_slot *z) {
   if (!images_are_aside(c, z->snap) || !has_room(c)) return false;
   return has(c, IMAGE_UNKEPT, z->id) || add(c, IMAGE_UNKEPT, z->id);
@@ -90,6 +97,7 @@ void images_refresh(struct control *c, struct zone_slot *z) {
 
 /* False: there is nothing to be done any more. */
 static bool prepare(struct control *c, struct image_job *job) {
+  if (job->use == IMAGE_BUILD) return true;
   const struct zone_slot *z = slot_of(c, job);
   bool new_version = job->use == IMAGE_ARRIVAL || job->use == IMAGE_UNKEPT;
   if (!z || (job->use == IMAGE_UNKEPT && (!z->snap || z->durable))) return false;
@@ -229,8 +237,19 @@ static bool opened_done(struct control *c, struct zone_slot *z, struct image_job
   return false;
 }
 
+/* Whether it was run or not: the one who waits for it knows what to do. */
+static void build_done(struct control *c, struct image_job *job) {
+  struct transfer_build *b = job->build;
+  if (!transfer_build_was_run(b)) transfer_build_run(b);
+  job->build = NULL;
+  image_job_free(job);
+  secondary_built(c->secondaries, b, c->now);
+}
+
 static bool finish(struct control *c, struct zone_slot *z, struct image_job *job) {
   switch (job->use) {
+  case IMAGE_BUILD:
+    return false;
   case IMAGE_ARRIVAL:
     job->snap = NULL; /* the pipeline's from now on */
     transfers_commit_ready(c, &job->arrival, ready_of(job));
@@ -250,6 +269,10 @@ void control_image_done(struct control *c, struct instant now) {
   struct image_job *job = c->images.running;
   c->now = now;
   c->images.running = NULL;
+  if (job->use == IMAGE_BUILD) {
+    build_done(c, job);
+    return;
+  }
   struct zone_slot *z = slot_of(c, job);
   if (!z || !finish(c, z, job)) image_job_free(job);
 }
@@ -271,24 +294,29 @@ void images_drop(struct control *c, uint32_t zone_id) {
 }
 
 /* Its version is in memory still, and may be committed as a small one is. */
-static void give_back(struct control *c, struct image_job *job) {
+static void give_back(struct control *c, struct image_job *job, bool over) {
+  if (job->use == IMAGE_BUILD && !over) {
+    build_done(c, job);
+    return;
+  }
   if (job->use == IMAGE_ARRIVAL && slot_of(c, job) && transfers_take_back(c, &job->arrival)) job->snap = NULL;
   image_job_free(job);
 }
 
-void images_settle(struct control *c) {
+void images_settle(struct control *c, bool over) {
   struct images *i = &c->images;
+  struct image_job *job = i->running;
   i->off = true;
-  if (i->running) {
-    struct zone_slot *z = slot_of(c, i->running);
-    atomic_store(&i->running->cancelled, true);
+  if (job) {
+    struct zone_slot *z = slot_of(c, job);
+    atomic_store(&job->cancelled, true);
     c->events.image_join(c->events.arg);
-    atomic_store(&i->running->cancelled, !z);
-    give_back(c, i->running);
+    atomic_store(&job->cancelled, !z);
     i->running = NULL;
+    give_back(c, job, over);
   }
-  for (struct image_job *job; (job = i->first);) {
+  while ((job = i->first)) {
     i->first = job->next;
-    give_back(c, job);
+    give_back(c, job, over);
   }
 }

@@ -1,6 +1,6 @@
-/* What another thread does with a large version, so that the control thread finds it ready: compares it with the one before, writes
- * the difference down or the image, proves an image that is to be served from and brings it to where the log is. It touches nothing
- * of control's but its own job; snapshots are immutable. */
+/* What another thread does with a large version, so that the control thread finds it ready: puts a transfer together, compares it
+ * with the one before, writes the difference down or the image, proves an image that is to be served from and brings it to where
+ * the log is. It touches nothing of control's but its own job; snapshots are immutable. */
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "zone/content.h"
@@ -118,6 +118,9 @@ void control_image_run(struct image_job *job, const struct store_watch *watch) {
   struct asked asked = {job, watch};
   const struct store_watch own = {&asked, ask};
   switch (job->use) {
+  case IMAGE_BUILD:
+    transfer_build_run(job->build);
+    break;
   case IMAGE_ARRIVAL:
   case IMAGE_UNKEPT:
     job->err = make_ready(job, &own);
@@ -139,6 +142,7 @@ bool control_image_pressed(struct image_job *job) {
 }
 
 void image_job_free(struct image_job *job) {
+  if (job->build) secondary_build_dropped(job->build);
   store_aside_end(job->ready.image);
   store_reader_close(job->reader);
   buf_done(&job->ready.body);

@@ -52,6 +52,10 @@ static void on_transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, 
   secondary_committed(c->secondaries, zone_id, NULL, ERR_MEMORY, "out of memory", c->now);
 }
 
+static bool on_build(void *arg, uint32_t zone_id, struct transfer_build *b) {
+  return images_take_build(arg, zone_id, b);
+}
+
 static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
@@ -144,7 +148,8 @@ static void on_fell_back(void *arg, uint32_t zone_id, const char *what, const ch
 }
 
 void transfers_events(struct control *c, struct secondary_events *out, struct notifier_events *notify) {
-  *out = (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed, on_settled, on_content, on_fell_back};
+  *out =
+      (struct secondary_events){c, on_transferred, on_good, on_expired, on_failed, on_settled, on_content, on_build, on_fell_back};
   *notify = (struct notifier_events){c, on_notify_done, on_notify_failed};
 }
 

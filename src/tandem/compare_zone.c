@@ -58,7 +58,7 @@ static void stream_closed(void *arg, uint64_t token, enum err why, struct instan
 enum err compare_transfer(struct compare *c, struct compare_server *server) {
   struct transfer t = {.server = server};
   struct xfr_net net = network_interface(c->network);
-  struct secondary_events events = {&t, on_transferred, on_good, on_expired, on_failed, on_settled, NULL, NULL};
+  struct secondary_events events = {&t, on_transferred, on_good, on_expired, on_failed, on_settled, NULL, NULL, NULL};
   struct secondary_options o = {
       .primaries = &server->primary,
       .primary_count = 1,

@@ -125,6 +125,15 @@ bool incoming_is_undecided(const struct incoming *in) {
   return in->base && in->first.size && in->kind == INCOMING_UNKNOWN && in->state == INCOMING_MORE;
 }
 
+bool incoming_part(struct incoming *in, size_t least) {
+  return in->kind == INCOMING_WHOLE && in->edit && zone_edit_part(in->edit, least);
+}
+
+void incoming_lay(struct incoming *in) {
+  enum err told_by_the_finish = zone_edit_lay(in->edit);
+  (void)told_by_the_finish;
+}
+
 enum err incoming_finish(struct incoming *in, struct zone_snap **out) {
   struct zone_edit *edit = in->edit;
   in->edit = NULL;

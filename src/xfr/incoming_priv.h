@@ -46,6 +46,10 @@ bool incoming_serial(const struct incoming *in, uint32_t *serial); /* once the f
 const struct zone_snap *incoming_base(const struct incoming *in);  /* NULL: the whole zone was asked for */
 const struct digest_option *incoming_digest(const struct incoming *in);
 enum incoming_kind incoming_kind(const struct incoming *in);
+/* Of a whole zone, while it comes and before the finish: cuts off what came since the last time, if it is `least` records; another
+ * thread may have it laid out while more comes (zone_edit_part). What fails there fails the finish. */
+bool incoming_part(struct incoming *in, size_t least);
+void incoming_lay(struct incoming *in);
 /* All of the answer is here, whether it is of use or not: an error is one message. */
 bool incoming_is_answered(const struct incoming *in);
 /* To an IXFR a newer SOA came alone so far: the whole zone may follow, or it means that AXFR is to be asked for. */

@@ -178,30 +178,28 @@ static bool changes_fit(const struct incoming *in, const struct zone_snap *zone,
   return !comparable || digest_option_fits(incoming_digest(in), incoming_base(in), zone, what);
 }
 
-/* The version, if it can be kept and is what it says to be. */
-static bool finish(struct secondaries *s, struct secondary *z, struct zone_snap **out, struct xfr_what *what) {
-  const struct incoming *in = z->exchange->incoming;
-  enum err e = incoming_finish(z->exchange->incoming, out);
+void transfer_finish(struct incoming *in, bool ignore, struct finished *out) {
+  *out = (struct finished){0};
+  enum err e = incoming_finish(in, &out->snap);
   if (e) {
-    xfr_what_set(what, "sent a zone that can't be kept (%s)", err_text(e));
-    return false;
-  }
-  bool same = changes_fit(in, *out, what);
-  if (same && (z->options->o.zonemd_ignore || MUTATION(ZONEMD) || digest_fits(in, *out, what))) return true;
-  s->counts.digest_refused += !same;
-  s->counts.zonemd_refused += same;
-  zone_snap_unref(*out);
-  return false;
-}
-
-void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
-  struct zone_snap *snap;
-  struct xfr_what what;
-  if (!finish(s, z, &snap, &what)) {
-    transfer_failed(s, z, what.text, now);
+    out->snap = NULL;
+    xfr_what_set(&out->what, "sent a zone that can't be kept (%s)", err_text(e));
     return;
   }
-  struct transfer_info info = describe(z, zone_serial(snap), now);
+  out->digest_differs = !changes_fit(in, out->snap, &out->what);
+  if (out->digest_differs) return;
+  out->zonemd_differs = !ignore && !MUTATION(ZONEMD) && !digest_fits(in, out->snap, &out->what);
+}
+
+void transfer_finished(struct secondaries *s, struct secondary *z, const struct finished *f, struct instant now) {
+  s->counts.digest_refused += f->digest_differs;
+  s->counts.zonemd_refused += f->zonemd_differs;
+  if (!f->snap || f->digest_differs || f->zonemd_differs) {
+    zone_snap_unref(f->snap);
+    transfer_failed(s, z, f->what.text, now);
+    return;
+  }
+  struct transfer_info info = describe(z, zone_serial(f->snap), now);
   keep_last_transfer(z, &info, now);
   if (info.incremental) z->whole_times = 0;
   else if (z->whole) avoid_changes(z, now);
@@ -210,5 +208,12 @@ void transfer_done(struct secondaries *s, struct secondary *z, struct instant no
   exchange_free(s, z);
   z->phase = SECONDARY_COMMITTING;
   secondary_reschedule(s, z);
-  s->events.transferred(s->events.arg, z->id, snap, &info);
+  s->events.transferred(s->events.arg, z->id, f->snap, &info);
+}
+
+void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct finished f;
+  if (build_end(s, z, now)) return;
+  transfer_finish(z->exchange->incoming, z->options->o.zonemd_ignore, &f);
+  transfer_finished(s, z, &f, now);
 }

@@ -42,6 +42,7 @@ enum err secondaries_new(const struct xfr_net *net, const struct secondary_event
   s->net = *net;
   s->events = *events;
   s->tokens.machine = TOKENS_SECONDARIES;
+  s->build_records = LIMIT_BUILD_RECORDS;
   lanes_init(&s->datagrams, LIMIT_SOA_EXCHANGES, LIMIT_SOA_EXCHANGES_ADDRESS);
   lanes_init(&s->streams, LIMIT_TRANSFERS_IN, LIMIT_TRANSFERS_IN_ADDRESS);
   channels_init(&s->channels, &s->net, &s->remotes, &(struct channel_events){s, on_open, on_input, on_closed});
@@ -300,7 +301,7 @@ size_t secondaries_transferring(const struct secondaries *s) {
 
 /* ---- what starts ---- */
 
-static void pump(struct secondaries *s, struct instant now) {
+void secondaries_pump(struct secondaries *s, struct instant now) {
   struct lane *lane;
   struct lane_wait *w;
   while ((w = lanes_next(&s->streams, &lane)))
@@ -328,7 +329,7 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
     secondary_failed(s, z, what.text, peer, now);
     round_end(s, z, false, now);
   }
-  pump(s, now);
+  secondaries_pump(s, now);
 }
 
 static uint16_t target_of(struct secondaries *s, const struct secondary *z, const struct addr *from) {
@@ -367,14 +368,14 @@ void secondary_notified(struct secondaries *s, uint32_t zone_id, const struct ad
     z->told_serial = serial;
   }
   want_round(s, z, target, false, now);
-  pump(s, now);
+  secondaries_pump(s, now);
 }
 
 void secondary_retransfer(struct secondaries *s, uint32_t zone_id, struct instant now) {
   struct secondary *z = find(s, zone_id);
   if (!z) return;
   want_round(s, z, NO_TARGET, true, now);
-  pump(s, now);
+  secondaries_pump(s, now);
 }
 
 void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant now) {
@@ -382,7 +383,7 @@ void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant n
   if (!z) return;
   z->again_serial_known = z->again_notify = false;
   want_round(s, z, NO_TARGET, false, now);
-  pump(s, now);
+  secondaries_pump(s, now);
 }
 
 /* ---- status ---- */
@@ -417,7 +418,7 @@ bool secondaries_udp_input(struct secondaries *s, uint64_t token, const uint8_t 
   struct exchange *x = tokens_find(&s->tokens, token);
   if (!x) return false;
   if (x->stage == STAGE_SOA_UDP) soa_input(s, x->zone, bytes, n, now);
-  pump(s, now);
+  secondaries_pump(s, now);
   return true;
 }
 
@@ -426,25 +427,25 @@ bool secondaries_udp_error(struct secondaries *s, uint64_t token, struct instant
   if (!x) return false;
   if (x->stage == STAGE_SOA_UDP)
     target_failed(s, x->zone, "has nobody listening there (port unreachable): is the server running?", now);
-  pump(s, now);
+  secondaries_pump(s, now);
   return true;
 }
 
 bool secondaries_stream_open(struct secondaries *s, uint64_t token, struct instant now) {
   if (!channels_open(&s->channels, token, now)) return false;
-  pump(s, now);
+  secondaries_pump(s, now);
   return true;
 }
 
 bool secondaries_stream_input(struct secondaries *s, uint64_t token, const uint8_t *message, size_t n, struct instant now) {
   if (!channels_input(&s->channels, token, message, n, now)) return false;
-  pump(s, now);
+  secondaries_pump(s, now);
   return true;
 }
 
 bool secondaries_stream_closed(struct secondaries *s, uint64_t token, enum err why, struct instant now) {
   if (!channels_closed(&s->channels, token, why, now)) return false;
-  pump(s, now);
+  secondaries_pump(s, now);
   return true;
 }
 
@@ -469,7 +470,7 @@ void secondaries_run(struct secondaries *s, struct instant now) {
   for (unsigned i = 0; i < LIMIT_ZONE_WAKES && (t = timers_due(&s->timers, now.mono_ns)); i++)
     wake(s, MEMBER_OF(t, struct secondary, timer), now);
   channels_run(&s->channels, now);
-  pump(s, now);
+  secondaries_pump(s, now);
 }
 
 uint64_t secondaries_deadline(const struct secondaries *s) {

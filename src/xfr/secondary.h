@@ -57,6 +57,8 @@ struct transfer_info {
   char whole_because[200]; /* why changes did not do, though they were asked for; "": they did, or were not */
 };
 
+struct transfer_build; /* a large zone that is put together by another thread while it comes (build.c) */
+
 /* What the machine tells its owner. From inside an event only secondary_committed and secondary_status may be called. */
 struct secondary_events {
   void *arg;
@@ -73,6 +75,9 @@ struct secondary_events {
   /* The version that is served, which secondary_configure or secondary_committed last named, with one reference for the machine;
    * asked for when a transfer begins. NULL (as the function, too): the whole zone is transferred. */
   struct zone_snap *(*content)(void *arg, uint32_t zone_id);
+  /* A whole zone that is large: a thread is to call transfer_build_run, and this one secondary_built when that has ended. More than
+   * once while it comes, one at a time. False (NULL, too): there is no thread, all is done when the zone is here. */
+  bool (*build)(void *arg, uint32_t zone_id, struct transfer_build *b);
   /* Changes did not come or were of no use, `what` says why: the whole zone is asked for now. May be NULL. */
   void (*fell_back)(void *arg, uint32_t zone_id, const char *what, const char *peer);
 };
@@ -134,6 +139,16 @@ void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant n
 bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out);
 struct secondary_counts secondaries_counts(const struct secondaries *s);
 size_t secondaries_transferring(const struct secondaries *s); /* transfers on their way */
+
+/* Any thread: lays out what has come, or at the end makes the zone and compares it with its digest. */
+void transfer_build_run(struct transfer_build *b);
+bool transfer_build_was_run(const struct transfer_build *b);
+/* It was run, and `b` may be gone afterwards. */
+void secondary_built(struct secondaries *s, struct transfer_build *b, struct instant now);
+/* The same where nothing is to come of it any more: the machine is freed next. */
+void secondary_build_dropped(struct transfer_build *b);
+/* So many records are worth another thread; for tests. */
+void secondaries_build_from(struct secondaries *s, size_t records);
 
 /* What came from the network, by token. A token that is not one of ours is ignored and false is returned. */
 bool secondaries_udp_input(struct secondaries *s, uint64_t token, const uint8_t *bytes, size_t n, struct instant now);

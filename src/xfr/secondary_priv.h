@@ -4,6 +4,7 @@
  *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
  *   transfer.c   a transfer on its way
  *   channels.c   the connections that exchanges of many zones share
+ *   build.c      a large zone put together by another thread while it comes
  *   outcome.c    what becomes of it: a version, the same once more as a whole, or a failure; what status says of it
  *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
  *
@@ -35,7 +36,7 @@ struct target {
   const struct addr *address;
 };
 
-enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_XFR_CONNECT, STAGE_XFR };
+enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_XFR_CONNECT, STAGE_XFR, STAGE_XFR_BUILD };
 
 struct exchange { /* what is under way for one zone */
   struct secondary *zone;
@@ -53,6 +54,7 @@ struct exchange { /* what is under way for one zone */
   struct soa_query query;
   struct xfr_what doubt; /* a doubtful answer that came; "" none */
   struct incoming *incoming;
+  struct transfer_build *build; /* NULL: it is small, so far */
   uint64_t started_ns, progress_ns, window_ns, window_bytes;
 };
 
@@ -120,9 +122,11 @@ struct secondaries {
   struct lanes datagrams, streams;
   struct shared_options *recent[OPTIONS_RECENT]; /* each with a reference */
   struct secondary_counts counts;
+  size_t build_records; /* so many are given to another thread */
 };
 
 /* ---- secondary.c ---- */
+void secondaries_pump(struct secondaries *s, struct instant now);
 void secondary_apex(const struct secondary *z, struct name *out);
 struct target secondary_target(const struct secondary *z, uint16_t index); /* index < target_count */
 void secondary_reschedule(struct secondaries *s, struct secondary *z);
@@ -170,6 +174,22 @@ void transfer_failed(struct secondaries *s, struct secondary *z, const char *wha
 /* The same where the address itself is in doubt: another one is asked if there is one. */
 void transfer_stalled(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
 void transfer_done(struct secondaries *s, struct secondary *z, struct instant now); /* all of it is here */
+/* The version that came, if it can be kept and is what it says to be; `ignore`: its ZONEMD may say something else. */
+struct finished {
+  struct zone_snap *snap; /* one reference; NULL: refused, and `what` says why */
+  bool digest_differs, zonemd_differs;
+  struct xfr_what what;
+};
+void transfer_finish(struct incoming *in, bool ignore, struct finished *out); /* any thread */
+void transfer_finished(struct secondaries *s, struct secondary *z, const struct finished *f, struct instant now);
+
+/* ---- build.c ---- */
+/* Has what came since the last time laid out, if it is much. */
+void build_part(struct secondaries *s, struct secondary *z);
+/* All is here, and it is large: it ends elsewhere, then transfer_finished. */
+bool build_end(struct secondaries *s, struct secondary *z, struct instant now);
+void build_leave(struct exchange *x); /* with what came; harmless without one */
+
 void transfer_forget(struct secondary *z); /* who has to be asked for the whole zone: other primaries are configured */
 void last_transfer_status(const struct last_transfer *l, struct secondary_status *out);
 

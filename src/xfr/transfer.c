@@ -59,6 +59,7 @@ void exchange_free(struct secondaries *s, struct secondary *z) {
   channel_leave(&s->channels, &x->ask);
   give_back(s, x->lane);
   soa_query_done(&x->query);
+  build_leave(x);
   incoming_free(x->incoming);
   tsig_keyring_unref(x->keys);
   free(x);
@@ -107,6 +108,7 @@ void transfer_start(struct secondaries *s, struct secondary *z, struct lane *lan
 }
 
 void transfer_again(struct secondaries *s, struct secondary *z, struct instant now) {
+  build_leave(z->exchange);
   incoming_free(z->exchange->incoming);
   z->exchange->incoming = NULL;
   connect_for(s, z, now);
@@ -222,7 +224,9 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
     transfer_done(s, z, now);
   } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
     transfer_timeout(s, z, now);
-  } else if (incoming_is_undecided(x->incoming)) {
+  } else if (!incoming_is_undecided(x->incoming)) {
+    build_part(s, z);
+  } else {
     uint64_t soon = now.mono_ns + LIMIT_IXFR_SECOND_MS * NS_PER_MS;
     if (soon < x->deadline_ns) x->deadline_ns = soon;
     secondary_reschedule(s, z);

@@ -206,7 +206,8 @@ static enum err append_rows(struct bulk_build *b, const struct bulk_item *rows, 
 }
 
 /* The record of what is in the draft goes into the scratch. */
-static enum err write_record(struct bulk_build *b, const uint8_t *key, unsigned key_size, unsigned labels, const uint8_t *case_bits) {
+static enum err write_record(struct bulk_build *b, const uint8_t *key, unsigned key_size, unsigned labels,
+                             const uint8_t *case_bits) {
   uint32_t cells;
   draft_settle(&b->draft);
   enum err e = draft_measure(&b->draft, key_size, case_bits, &cells);
@@ -317,7 +318,8 @@ static enum err put_joined(struct bulk_build *b, const struct zone_node *record,
   enum err e = draft_load(&b->draft, record);
   if (e == ERR_OK) e = append_rows(b, rows, n);
   if (e == ERR_OK)
-    e = write_record(b, record_key(record), size, record_labels(record), record_has_case(record) ? record_key(record) + size : NULL);
+    e = write_record(b, record_key(record), size, record_labels(record),
+                     record_has_case(record) ? record_key(record) + size : NULL);
   if (e != ERR_OK) return e;
   b->result.record_count -= record_rr_count(record);
   b->result.name_count--;

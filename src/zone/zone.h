@@ -181,8 +181,8 @@ MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner
  * before the next part is cut off or the edit ends. What fails there fails the finish. */
 bool zone_edit_part(struct zone_edit *e, size_t least);
 MUST_CHECK enum err zone_edit_lay(struct zone_edit *e);
-/* Makes the snapshot, with one reference for the caller, and ends the edit. Made from nothing it knows its digest (content.h). Without exactly one SOA at the apex: ERR_FORMAT, on a
- * base that is damaged: ERR_CORRUPT; and the edit is ended all the same. */
+/* Makes the snapshot, with one reference for the caller, and ends the edit. Made from nothing it knows its digest (content.h).
+ * Without exactly one SOA at the apex: ERR_FORMAT, on a base that is damaged: ERR_CORRUPT; and the edit is ended all the same. */
 MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);
 void zone_edit_abort(struct zone_edit *e); /* NULL is fine */
 

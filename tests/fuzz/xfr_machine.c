@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { ZONES = 4, OPEN_MAX = 16, QUESTION_BYTES = 600, ASKED = 4 };
+enum { ZONES = 4, OPEN_MAX = 16, QUESTION_BYTES = 600, ASKED = 4, BUILDS_MOST = 4 };
 
 struct asked {
   uint16_t id, qtype;
@@ -31,6 +31,8 @@ struct world {
   unsigned open_count;
   struct zone_snap *arrived[ZONES];
   struct zone_snap *content[ZONES];
+  struct transfer_build *builds[BUILDS_MOST];
+  unsigned build_count;
   struct instant now;
   uint64_t random;
   uint32_t serial;
@@ -133,6 +135,22 @@ static void commit(struct world *w, uint32_t id, bool taken) {
   }
   secondary_committed(w->machine, id, taken ? snap : NULL, taken ? ERR_OK : ERR_REFUSED, "no", w->now);
   zone_snap_unref(snap);
+}
+
+static void built(struct world *w, bool run) {
+  if (!w->build_count) return;
+  struct transfer_build *b = w->builds[--w->build_count];
+  if (run) transfer_build_run(b);
+  if (run) secondary_built(w->machine, b, w->now);
+  else secondary_build_dropped(b);
+}
+
+static bool build(void *arg, uint32_t zone_id, struct transfer_build *b) {
+  struct world *w = arg;
+  check(zone_id < ZONES);
+  if (w->build_count == BUILDS_MOST) return false;
+  w->builds[w->build_count++] = b;
+  return true;
 }
 
 static void transferred(void *arg, uint32_t zone_id, struct zone_snap *snap, const struct transfer_info *info) {
@@ -276,7 +294,7 @@ static void configure(struct world *w, uint32_t id, uint8_t how) {
 static void happen(struct world *w, uint8_t what, uint8_t arg) {
   uint32_t id = arg % ZONES;
   struct addr from = {.family = 4, .port = 9, .octets = {10, (uint8_t)(arg >> 6), 0, (uint8_t)(arg >> 5 & 1)}};
-  switch (what % 14) {
+  switch (what % 15) {
   case 0:
     configure(w, id, (uint8_t)(arg / ZONES * 7 + what));
     break;
@@ -319,6 +337,9 @@ static void happen(struct world *w, uint8_t what, uint8_t arg) {
   case 12:
     w->serial += arg;
     break;
+  case 13:
+    built(w, true);
+    break;
   default:
     w->now.wall_s += (int64_t)arg * 100000 - 12700000;
     break;
@@ -328,10 +349,13 @@ static void happen(struct world *w, uint8_t what, uint8_t arg) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct world w = {.now = {NS_PER_S, 1790000000}, .random = size, .serial = 4294967290u};
   struct xfr_net net = {&w, udp_send, udp_close, stream_connect, stream_send, stream_close, net_random};
-  struct secondary_events events = {&w, transferred, good, expired, failed, settled, content, fell_back};
+  struct secondary_events events = {&w, transferred, good, expired, failed, settled, content, build, fell_back};
   check(secondaries_new(&net, &events, &w.machine) == ERR_OK);
+  secondaries_build_from(w.machine, 1 + size % 5);
   for (size_t i = 0; i + 1 < size && i < 600; i += 2)
     happen(&w, data[i], data[i + 1]);
+  while (w.build_count)
+    built(&w, false);
   for (uint32_t id = 0; id < ZONES; id++) {
     commit(&w, id, true);
     secondary_remove(w.machine, id);

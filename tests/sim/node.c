@@ -60,7 +60,7 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
 
 /* ---- images: what a thread does is one event, some time later, and its end another ---- */
 
-enum { IMAGE_MOST_MS = 700 }; /* twice a job, and one of each zone within the time that a change may take */
+enum { IMAGE_MOST_MS = 350 }; /* twice a job, and some of each zone within the time that a change may take */
 
 static bool image_goes_on(void *arg, uint64_t bytes) {
   return true;
@@ -106,6 +106,7 @@ static void choose_images(struct node *n) {
   if (sim_seed() % 5 != 3 && sim_seed() % 7 != 6) return;
   if (sim_chance(500)) i->least_bytes = 0;
   if (sim_chance(500)) i->tail_bytes = sim_below(2000);
+  if (sim_chance(500)) secondaries_build_from(n->control->secondaries, 1 + sim_below(8));
 }
 
 /* ---- turns ---- */

@@ -120,6 +120,53 @@ static void test_a_transfer_that_changes_little(void **state) {
   house_done(&h);
 }
 
+static void large_transfer_begins(struct house *h) {
+  house_init(h);
+  fake_primary_serve(&h->p1, A, make_zone(A, 5, 3600, 600, 86400, 2000));
+  h->p1.pace_ns = NS_PER_MS;
+  house_zone(h, "b.zone", 1, "");
+  house_config(h, SECONDARY_A ", " PRIMARY_B);
+  h->aside = true;
+  house_start(h);
+  secondaries_build_from(h->control->secondaries, 100);
+}
+
+/* Put together while it comes, by one job after the other; before each of them the server goes on, ends, or loses the zone. */
+static void test_a_transfer_is_put_together_aside(void **state) {
+  for (unsigned jobs = 0; jobs < 6; jobs++) {
+    for (unsigned what = 0; what < 4; what++) {
+      struct house h;
+      unsigned done = 0;
+      large_transfer_begins(&h);
+      for (unsigned ms = 0; ms < 3000 && done < jobs; ms++) {
+        house_run_ms(&h, 1);
+        if (!h.image) continue;
+        assert_true(house_image(&h));
+        house_image_done(&h);
+        done++;
+      }
+      assert_true(done == jobs || done > 2);
+      if (what == 1) control_freeze(h.control, fake_net_now(h.net));
+      if (what == 2) {
+        house_config(&h, PRIMARY_B);
+        assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+        finish_all(&h);
+        assert_null(house_slot(&h, A));
+      }
+      for (unsigned ms = 0; what == 3 && ms < 3000; ms++) {
+        house_run_ms(&h, 1);
+        if (house_image(&h)) house_image_done(&h);
+      }
+      if (what == 3) {
+        assert_int_equal(house_serial(&h, A), 5);
+        assert_int_equal(zone_record_count(house_slot(&h, A)->snap), 2202);
+        assert_true(same_after_restart(&h, A));
+      }
+      house_done(&h);
+    }
+  }
+}
+
 static void test_a_zone_that_goes_meanwhile(void **state) {
   struct house h;
   for (int written = 0; written < 2; written++) {
@@ -245,15 +292,11 @@ static void test_a_fresh_image_does_not_fit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_transfer_waits_alone),
-      cmocka_unit_test(test_a_transfer_goes_first),
-      cmocka_unit_test(test_a_transfer_that_changes_little),
-      cmocka_unit_test(test_a_zone_that_goes_meanwhile),
-      cmocka_unit_test(test_the_end_comes_before),
-      cmocka_unit_test(test_a_freeze_comes_before),
-      cmocka_unit_test(test_the_disk_is_full),
-      cmocka_unit_test(test_a_long_tail_is_compacted),
-      cmocka_unit_test(test_a_fresh_image_does_not_fit),
+      cmocka_unit_test(test_a_transfer_waits_alone),     cmocka_unit_test(test_a_transfer_is_put_together_aside),
+      cmocka_unit_test(test_a_transfer_goes_first),      cmocka_unit_test(test_a_transfer_that_changes_little),
+      cmocka_unit_test(test_a_zone_that_goes_meanwhile), cmocka_unit_test(test_the_end_comes_before),
+      cmocka_unit_test(test_a_freeze_comes_before),      cmocka_unit_test(test_the_disk_is_full),
+      cmocka_unit_test(test_a_long_tail_is_compacted),   cmocka_unit_test(test_a_fresh_image_does_not_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

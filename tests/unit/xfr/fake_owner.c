@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- events ---- */
 
@@ -74,6 +75,28 @@ static struct zone_snap *on_content(void *arg, uint32_t id) {
   return o->zones[id].content ? zone_snap_ref(o->zones[id].content) : NULL;
 }
 
+static void built(void *arg, uint64_t i) {
+  struct fake_owner *o = arg;
+  struct transfer_build *b = o->builds[i];
+  if (!b) return;
+  o->builds[i] = NULL;
+  o->built++;
+  transfer_build_run(b);
+  assert(transfer_build_was_run(b));
+  secondary_built(o->machine, b, fake_net_now(o->net));
+}
+
+static bool on_build(void *arg, uint32_t id, struct transfer_build *b) {
+  struct fake_owner *o = arg;
+  unsigned i = 0;
+  while (i < OWNER_BUILDS && o->builds[i])
+    i++;
+  if (!o->build_delay_ns || i == OWNER_BUILDS) return false;
+  o->builds[i] = b;
+  fake_net_later(o->net, o->build_delay_ns, built, o, i);
+  return true;
+}
+
 static void on_fell_back(void *arg, uint32_t id, const char *what, const char *peer) {
   struct fake_owner *o = arg;
   o->zones[id].fell_back++;
@@ -119,7 +142,8 @@ static uint64_t deadline(void *arg) {
 
 static void start(struct fake_owner *o) {
   struct xfr_net net = fake_net_xfr(o->net);
-  struct secondary_events events = {o, on_transferred, on_good, on_expired, on_failed, on_settled, on_content, on_fell_back};
+  struct secondary_events events = {o,          on_transferred, on_good,  on_expired,  on_failed,
+                                    on_settled, on_content,     on_build, on_fell_back};
   enum err e = secondaries_new(&net, &events, &o->machine);
   assert(!e);
   fake_net_attach(o->net, &(struct fake_machine){o, udp_input, udp_error, stream_open, stream_input, stream_closed, run, deadline});
@@ -139,13 +163,21 @@ static void drop_arrivals(struct fake_owner *o) {
   }
 }
 
+static void drop_builds(struct fake_owner *o) {
+  for (unsigned i = 0; i < OWNER_BUILDS; i++)
+    if (o->builds[i]) secondary_build_dropped(o->builds[i]);
+  memset(o->builds, 0, sizeof o->builds);
+}
+
 void fake_owner_restart(struct fake_owner *o) {
+  drop_builds(o);
   secondaries_free(o->machine);
   drop_arrivals(o);
   start(o);
 }
 
 void fake_owner_done(struct fake_owner *o) {
+  drop_builds(o);
   secondaries_free(o->machine);
   drop_arrivals(o);
   for (uint32_t i = 0; i < o->zone_count; i++)

@@ -21,6 +21,8 @@ struct owned_zone {
   struct zone_snap *arrived; /* waits for its commit */
 };
 
+enum { OWNER_BUILDS = 64 };
+
 struct fake_owner {
   struct fake_net *net;
   struct secondaries *machine;
@@ -29,6 +31,9 @@ struct fake_owner {
   bool same_boot;              /* a restart is one of the process alone */
   bool refuse_commits;
   uint64_t commit_delay_ns; /* 0: inside the event */
+  uint64_t build_delay_ns;  /* what another thread does with large zones is over so much later; 0: there is no such thread */
+  struct transfer_build *builds[OWNER_BUILDS]; /* under way */
+  unsigned built;                              /* so often it was over */
 };
 
 void fake_owner_init(struct fake_owner *o, struct fake_net *n, uint32_t zone_count);

@@ -1,5 +1,5 @@
-/* The build from nothing: whatever the order records come in, and wherever parts are cut off and laid out meanwhile, the zone is the
- * same, to the octet of its image where the order is. */
+/* The build from nothing: whatever the order records come in, and wherever parts are cut off and laid out meanwhile, the zone is
+ * the same, to the octet of its image where the order is. */
 #include "model.h"
 
 #include "base/buf.h"
