@@ -79,7 +79,8 @@ enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, s
 /* Counted here, what is committed has its digest already. */
 static void count_content(const struct job *j) {
   struct digest128 digest;
-  if (!j->err && !zone_content(j->loaded.snap, &digest) && !zone_content_whole(j->loaded.snap, &digest)) zone_content_set(j->loaded.snap, digest);
+  if (!j->err && !zone_content(j->loaded.snap, &digest) && !zone_content_whole(j->loaded.snap, &digest))
+    zone_content_set(j->loaded.snap, digest);
 }
 
 /* The next job that may be begun, once there is room, and how many images there are to be opened from there on. NULL: no more. */
