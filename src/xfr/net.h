@@ -15,8 +15,9 @@
 
 struct xfr_net {
   void *arg;
-  /* Sends a datagram from `source` (family 0: any) from a fresh random port, and waits for datagrams from exactly `to` until
-   * udp_close. Called again with a live token (same addresses): a retransmission from the same port. */
+  /* Sends a datagram from `source` (family 0: any) from a random port, and waits for datagrams from exactly `to` until udp_close.
+   * Exchanges that overlap may share a port and are told apart by the message's id. Called again with a live token (same
+   * addresses): a retransmission, from the same port unless another exchange of it has this id. */
   enum err (*udp_send)(void *arg, uint64_t token, const struct addr *source, const struct addr *to, const uint8_t *bytes, size_t n);
   void (*udp_close)(void *arg, uint64_t token);
   /* Opens a TCP connection; told by stream_open or stream_closed. */

@@ -144,6 +144,99 @@ static void udp_unreachable_is_an_error(void **state) {
   udp_client_free(u);
 }
 
+/* ---- UDP: ports that exchanges share ---- */
+
+static void ask(struct udp_client *u, const struct addr *at, uint64_t token, uint16_t id) {
+  struct addr any = {0};
+  uint8_t query[3] = {(uint8_t)(id >> 8), (uint8_t)id, 'q'};
+  assert_int_equal(udp_client_send(u, token, &any, at, query, sizeof query), ERR_OK);
+}
+
+/* Takes one datagram: its sender's port. */
+static uint16_t asked_from(int fd, uint16_t *id) {
+  uint8_t got[16];
+  struct sockaddr_storage sa;
+  socklen_t size = sizeof sa;
+  struct addr from;
+  assert_true(test_readable(fd, PATIENCE_MS));
+  assert_int_equal(recvfrom(fd, got, sizeof got, 0, (struct sockaddr *)&sa, &size), 3);
+  assert_true(addr_from_sockaddr((struct sockaddr *)&sa, &from));
+  *id = (uint16_t)(got[0] << 8 | got[1]);
+  return from.port;
+}
+
+static void reply(int fd, uint16_t port, uint16_t id) {
+  struct addr to = test_addr("127.0.0.1");
+  struct sockaddr_storage sa;
+  uint8_t answer[2] = {(uint8_t)(id >> 8), (uint8_t)id};
+  to.port = port;
+  socklen_t size = addr_to_sockaddr(&to, &sa);
+  assert_int_equal(sendto(fd, answer, sizeof answer, 0, (struct sockaddr *)&sa, size), 2);
+}
+
+static void udp_exchanges_share_ports(void **state) {
+  enum { ASKED = 20 };
+  struct udp_client *u;
+  struct addr at;
+  uint16_t ports[ASKED + 1], id;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  for (uint16_t i = 1; i <= ASKED; i++) {
+    ask(u, &at, i, i);
+    ports[i] = asked_from(fd, &id);
+    assert_int_equal(id, i);
+    assert_int_equal(ports[i] == ports[1], i <= 16);
+  }
+  reply(fd, ports[1], 99);    /* an id that nobody asked with */
+  reply(fd, ports[1], ASKED); /* and one that was asked with at the other port */
+  for (int i = ASKED; i > 0; i--) {
+    reply(fd, ports[i], (uint16_t)i);
+    TURN_UNTIL(seen.inputs == ASKED - i + 1);
+    assert_int_equal(seen.token, i);
+  }
+  ask(u, &at, 50, 3); /* the same id again */
+  assert_int_not_equal(asked_from(fd, &id), ports[3]);
+  ask(u, &at, 4, 40); /* a second try under another id stays at its port */
+  assert_int_equal(asked_from(fd, &id), ports[4]);
+  reply(fd, ports[4], 40);
+  TURN_UNTIL(seen.inputs == ASKED + 1);
+  assert_int_equal(seen.token, 4);
+  ask(u, &at, 5, 6); /* unless that one has the id */
+  assert_int_not_equal(asked_from(fd, &id), ports[5]);
+  udp_client_free(u);
+  close(fd);
+}
+
+static void udp_ports_are_renewed(void **state) {
+  struct udp_client *u;
+  struct addr at;
+  uint16_t id, port = 0, same = 0;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  for (uint16_t i = 1; i < 200; i++) {
+    ask(u, &at, i, i);
+    uint16_t from = asked_from(fd, &id);
+    same = from == port ? (uint16_t)(same + 1) : 1;
+    assert_true(same <= 64);
+    port = from;
+    if (i > 1) udp_client_close(u, i - 1u); /* so that there always is one */
+  }
+  assert_true(same > 1);
+  udp_client_free(u);
+  close(fd);
+}
+
+static void udp_error_is_for_all_of_a_port(void **state) {
+  struct udp_client *u;
+  struct addr at;
+  close(test_listen(SOCKET_UDP, "127.0.0.1", &at));
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  for (uint16_t i = 1; i <= 3; i++)
+    ask(u, &at, i, i);
+  TURN_UNTIL(seen.errors == 3);
+  udp_client_free(u);
+}
+
 /* ---- streams ---- */
 
 static int accept_client(int listener) {
@@ -311,6 +404,9 @@ int main(void) {
       TEST(udp_exchanges),
       TEST(udp_takes_nothing_from_others),
       TEST(udp_unreachable_is_an_error),
+      TEST(udp_exchanges_share_ports),
+      TEST(udp_ports_are_renewed),
+      TEST(udp_error_is_for_all_of_a_port),
       TEST(streams_carry_messages),
       TEST(stream_refused_is_told),
       TEST(reopened_token_starts_anew),
