@@ -49,6 +49,7 @@ void control_free(struct control *c) {
   for (size_t i = 0; i < c->arrival_count; i++)
     zone_snap_unref(c->arrivals[i].snap);
   free(c->arrivals);
+  free(c->upkeep.write_list);
   backup_free(c);
   rebuilds_free(c);
   forwarder_free(c->forwarder);

@@ -251,10 +251,12 @@ struct images {
 };
 
 struct upkeep {
-  uint64_t timers_ns;            /* next moment to write the timer file */
-  uint64_t sweep_ns;             /* next moment to sweep the store */
-  uint64_t retain_ns;            /* next step of what keeps history bounded */
-  uint64_t write_ns;             /* next moment to write zones back to their files; UINT64_MAX: none waits */
+  uint64_t timers_ns;   /* next moment to write the timer file */
+  uint64_t sweep_ns;    /* next moment to sweep the store */
+  uint64_t retain_ns;   /* next step of what keeps history bounded */
+  uint64_t write_ns;    /* next moment to write zones back to their files; UINT64_MAX: none waits */
+  uint32_t *write_list; /* zones with a write_ns; write_back.c */
+  size_t write_count, write_capacity;
   uint64_t tend_ns;              /* next moment to do what commits would wait for; UINT64_MAX: nothing is due */
   uint64_t disk_ns;              /* next look at the room on the disk; UINT64_MAX: nobody knows it */
   struct store_disk disk;        /* as it was at the last one ... */

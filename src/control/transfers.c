@@ -60,7 +60,8 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
   if (!z || !slot_is_secondary(z)) return;
-  if (z->expired) slot_trouble(z, NULL);
+  bool was_expired = z->expired;
+  if (was_expired) slot_trouble(z, NULL);
   z->expire_s = expire_s;
   z->expires_mono_ns = expires_mono_ns;
   z->expired = false;
@@ -69,7 +70,10 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
                             (uint32_t)(c->now.mono_ns / NS_PER_S)};
     if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
   }
-  if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
+  struct name name;
+  slot_name(z, &name);
+  bool published = !was_expired && zone_set_prolong(c->zones, &name, expire_s, expires_mono_ns) == ERR_OK;
+  if (!published && slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
 }
 
 static void on_expired(void *arg, uint32_t zone_id) {

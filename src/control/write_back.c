@@ -5,12 +5,28 @@
 #include "control/zone_export.h"
 #include "control/zone_load.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 enum { AGAIN_S = 60 /* after a failure, at least */ };
 
+/* Among those that wait. */
+static bool enlist(struct upkeep *u, uint32_t zone_id) {
+  if (u->write_count == u->write_capacity) {
+    size_t capacity = u->write_capacity ? 2 * u->write_capacity : 16;
+    uint32_t *list = realloc(u->write_list, capacity * sizeof *list);
+    if (!list) return false;
+    u->write_list = list;
+    u->write_capacity = capacity;
+  }
+  u->write_list[u->write_count++] = zone_id;
+  return true;
+}
+
+/* Out of memory: its next change tries again. */
 static void schedule(struct control *c, struct zone_slot *z, uint64_t seconds) {
+  if (!enlist(&c->upkeep, z->id)) return;
   z->write_ns = c->now.mono_ns + seconds * NS_PER_S;
   if (z->write_ns < c->upkeep.write_ns) c->upkeep.write_ns = z->write_ns;
 }
@@ -96,16 +112,26 @@ static void write_zone(struct control *c, struct zone_slot *z) {
   buf_done(&text);
 }
 
-void write_back_run(struct control *c) {
-  struct zone_slot *z;
-  c->upkeep.write_ns = UINT64_MAX;
-  for (size_t i = 0; (z = registry_next(&c->registry, &i));) {
-    if (!z->write_ns) continue;
-    if (z->write_ns > c->now.mono_ns) {
-      if (z->write_ns < c->upkeep.write_ns) c->upkeep.write_ns = z->write_ns;
-      continue;
-    }
-    z->write_ns = 0;
-    if (z->departed && slot_writes_back(z) && source_is_plain(z) && z->snap && z->durable) write_zone(c, z);
+/* True: it waits on. */
+static bool run_one(struct control *c, struct zone_slot *z) {
+  if (z->write_ns > c->now.mono_ns) {
+    if (z->write_ns < c->upkeep.write_ns) c->upkeep.write_ns = z->write_ns;
+    return true;
   }
+  z->write_ns = 0;
+  if (z->departed && slot_writes_back(z) && source_is_plain(z) && z->snap && z->durable) write_zone(c, z);
+  return false;
+}
+
+/* A number may stand there twice, or for a zone that went since. What is written may have to wait again, behind all others. */
+void write_back_run(struct control *c) {
+  struct upkeep *u = &c->upkeep;
+  size_t count = u->write_count, kept = 0;
+  u->write_ns = UINT64_MAX;
+  for (size_t i = 0; i < count; i++) {
+    struct zone_slot *z = c->registry.slots[u->write_list[i]];
+    if (z && z->write_ns && run_one(c, z)) u->write_list[kept++] = z->id;
+  }
+  memmove(u->write_list + kept, u->write_list + count, (u->write_count - count) * sizeof *u->write_list);
+  u->write_count -= count - kept;
 }

@@ -25,18 +25,18 @@ struct zone_policy {
 
 enum zone_state { ZONE_READY, ZONE_NOT_LOADED, ZONE_EXPIRED };
 
-/* One zone as published; immutable once published. */
+/* One zone as published; immutable from then on, but for how long it lives. */
 struct zone_entry {
   uint32_t id;                  /* the registry's number of the zone */
   enum zone_state state;        /* not ready: SERVFAIL with the EDE below */
   const struct zone_snap *snap; /* one reference; NULL if not ready */
   const struct zone_policy *policy;
-  int ede;                  /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
-  const char *ede_text;     /* or, of a ready zone that nobody may update, why not; NULL: nothing. Static, or `text` */
-  uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
-  uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
-  uint64_t log_zone;        /* the store's number of the zone, 0: this version is not in the log */
-  uint64_t log_head;        /* seq of the changeset that made this version: where history is read from */
+  int ede;                          /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
+  const char *ede_text;             /* or, of a ready zone that nobody may update, why not; NULL: nothing. Static, or `text` */
+  _Atomic uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
+  _Atomic uint64_t expires_mono_ns; /* secondary: when it expires; 0: never */
+  uint64_t log_zone;                /* the store's number of the zone, 0: this version is not in the log */
+  uint64_t log_head;                /* seq of the changeset that made this version: where history is read from */
   char text[];
 };
 
@@ -47,6 +47,9 @@ void zone_set_free(struct zone_set *s); /* NULL is fine; no reader is left; wait
 /* Writer. put takes ownership of a heap-allocated entry (and its snapshot reference) if it succeeds, which for a zone that is there
  * it always does, and frees the replaced one after a grace period. */
 MUST_CHECK enum err zone_set_put(struct zone_set *s, const struct name *apex, struct zone_entry *entry);
+/* How long the zone lives, told to readers of the entry that is published: a refresh that found nothing new costs a look-up.
+ * ERR_NOT_FOUND: none is, or it is not ready. Not in a bulk. */
+MUST_CHECK enum err zone_set_prolong(struct zone_set *s, const struct name *apex, uint32_t expire_s, uint64_t expires_mono_ns);
 MUST_CHECK enum err zone_set_remove(struct zone_set *s, const struct name *apex);
 /* Many changes, published at once at the end: for start and reload. Between begin and end readers see the old set. ERR_MEMORY at
  * the end: nothing is published yet, and the end may be tried again. */

@@ -91,11 +91,37 @@ static void test_a_change_among_many(void **state) {
   house_done(&h);
 }
 
+static const struct zone_entry *entry_of(struct house *h, const char *zone) {
+  struct name name = name_of(zone);
+  uint8_t key[NAME_KEY_BYTES];
+  size_t size = name_key(&name, key);
+  return zone_set_exact(control_zones(h->control), key, size);
+}
+
+/* A refresh that finds nothing new moves the zone's end, and readers go on with the entry that they have. */
+static void test_a_refresh_publishes_nothing(void **state) {
+  struct house h;
+  begin(&h, 1, 1);
+  house_run_ms(&h, 1000);
+  zone_read_begin(); /* no address is used again */
+  const struct zone_entry *before = entry_of(&h, "z0.example.");
+  uint64_t expires_ns = before->expires_mono_ns, queries = secondaries_counts(h.control->secondaries).soa_queries;
+  assert_int_equal(before->state, ZONE_READY);
+  assert_true(expires_ns > 0);
+  house_run_ms(&h, 3600 * 1000);
+  assert_true(secondaries_counts(h.control->secondaries).soa_queries > queries);
+  assert_ptr_equal(entry_of(&h, "z0.example."), before);
+  assert_true(before->expires_mono_ns >= expires_ns + 2700 * NS_PER_S);
+  zone_read_end();
+  house_done(&h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_arrivals_share_a_sync),
       cmocka_unit_test(test_one_waits_for_nobody),
       cmocka_unit_test(test_a_change_among_many),
+      cmocka_unit_test(test_a_refresh_publishes_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
