@@ -18,9 +18,15 @@ static enum err put_set(struct zone_edit *e, const struct name *apex, const stru
   return err;
 }
 
-static void take(const struct zone_snap **snap, struct zone_snap *next) {
+/* The edit's end, whatever became of it: `*snap` is its outcome, or on failure what it was. */
+static enum err end_edit(struct zone_edit *e, enum err err, const struct zone_snap **snap) {
+  struct zone_snap *next;
+  if (err) zone_edit_abort(e);
+  else err = zone_edit_finish(e, &next);
+  if (err) return err;
   zone_snap_unref(*snap);
   *snap = next;
+  return ERR_OK;
 }
 
 /* `*snap` with these ZONEMD records and no others; one reference is exchanged for one. */
@@ -28,20 +34,13 @@ static enum err replace(const struct zone_snap **snap, const struct zone_rrset *
   const struct name *apex = zone_apex(*snap);
   struct zone_rrset old = {0};
   struct zone_edit *e;
-  struct zone_snap *out;
   zone_find_rrset(zone_apex_node(*snap), RR_ZONEMD, &old);
   if (!old.count && !with->count) return ERR_OK;
   enum err err = zone_edit_begin(*snap, NULL, &e);
   if (err) return err;
   err = put_set(e, apex, &old, false);
   if (!err) err = put_set(e, apex, with, true);
-  if (err) {
-    zone_edit_abort(e);
-    return err;
-  }
-  err = zone_edit_finish(e, &out);
-  if (!err) take(snap, out);
-  return err;
+  return end_edit(e, err, snap);
 }
 
 /* Of a zone that was signed elsewhere nothing can be changed. */
@@ -61,7 +60,6 @@ enum err zonemd_renew(const struct zone_snap **snap) {
   uint8_t rdata[ZONEMD_RDATA_BYTES_MAX];
   size_t size;
   struct zone_edit *e;
-  struct zone_snap *out;
   enum zone_add outcome;
   if (!zone_find_rrset(zone_apex_node(*snap), RR_SOA, &soa)) return ERR_FORMAT;
   uint32_t ttl = soa.ttl;
@@ -70,11 +68,5 @@ enum err zonemd_renew(const struct zone_snap **snap) {
   if (!err) err = zone_edit_begin(*snap, NULL, &e);
   if (err) return err;
   err = zone_edit_add(e, &apex, RR_ZONEMD, ttl, rdata, (uint16_t)size, &outcome);
-  if (err) {
-    zone_edit_abort(e);
-    return err;
-  }
-  err = zone_edit_finish(e, &out);
-  if (!err) take(snap, out);
-  return err;
+  return end_edit(e, err, snap);
 }

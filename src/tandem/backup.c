@@ -1,18 +1,16 @@
 #include "tandem/backup.h"
 
-#include "io/thread.h"
+#include "tandem/job_thread.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { TELL_MS = 500, BREAK_MOST_MS = 100 };
 
 struct backup_thread {
-  pthread_t thread;
-  struct loop *loop;
+  struct job_thread thread;
   struct control_backup *backup;
-  atomic_bool ended, stop;
+  atomic_bool stop;
   atomic_uint_fast64_t bytes;
   uint64_t stepped_ns, told_ns; /* its own */
 };
@@ -30,29 +28,25 @@ static bool step(void *arg, uint64_t bytes) {
   atomic_store(&t->bytes, bytes);
   if (now_ns - t->told_ns > TELL_MS * NS_PER_MS) {
     t->told_ns = now_ns;
-    loop_wake(t->loop);
+    loop_wake(t->thread.loop);
   }
   take_break(now_ns - t->stepped_ns);
   t->stepped_ns = clock_read().mono_ns;
   return !atomic_load(&t->stop);
 }
 
-static void *run(void *arg) {
+static void run(void *arg) {
   struct backup_thread *t = arg;
   struct store_watch watch = {t, step};
   t->stepped_ns = t->told_ns = clock_read().mono_ns;
   control_backup_run(t->backup, &watch);
-  atomic_store(&t->ended, true);
-  loop_wake(t->loop);
-  return NULL;
 }
 
 enum err backup_thread_start(struct loop *l, struct control_backup *b, struct backup_thread **out) {
   struct backup_thread *t = calloc(1, sizeof *t);
   if (!t) return ERR_MEMORY;
-  t->loop = l;
   t->backup = b;
-  enum err err = thread_start(&t->thread, "backup", -1, run, t);
+  enum err err = job_thread_start(&t->thread, l, "backup", run, t);
   if (err) free(t);
   else *out = t;
   return err;
@@ -60,12 +54,12 @@ enum err backup_thread_start(struct loop *l, struct control_backup *b, struct ba
 
 bool backup_thread_look(const struct backup_thread *t, uint64_t *bytes) {
   *bytes = atomic_load(&t->bytes);
-  return atomic_load(&t->ended);
+  return job_thread_has_ended(&t->thread);
 }
 
 void backup_thread_free(struct backup_thread *t) {
   if (!t) return;
   atomic_store(&t->stop, true);
-  pthread_join(t->thread, NULL);
+  job_thread_join(&t->thread);
   free(t);
 }
