@@ -24,6 +24,7 @@ enum { REQUEST_BYTES = 64, QUESTIONS = 1 << 16, SIGNED_NAMES_MAX = 500 };
 
 enum edns_of { NO_EDNS, EDNS, WITH_DO };
 
+#define MANY_CUTS "www.cut%u"
 /* One row a kind of question; %u in `name` is a number below the zone's names. */
 static const struct kind {
   const char *text;
@@ -44,6 +45,7 @@ static const struct kind {
     {"NSEC, absent name", ZONES_NSEC, "none%u", RR_A, WITH_DO, RCODE_NXDOMAIN},
     {"NSEC, absent type", ZONES_NSEC, "host%u", RR_AAAA, WITH_DO, RCODE_NOERROR},
     {"NSEC, referral", ZONES_NSEC, "www%u.sub", RR_A, WITH_DO, RCODE_NOERROR},
+    {"NSEC, many referrals", ZONES_NSEC, MANY_CUTS, RR_A, WITH_DO, RCODE_NOERROR},
     {"NSEC3, absent name", ZONES_NSEC3, "none%u", RR_A, WITH_DO, RCODE_NXDOMAIN},
     {"NSEC3, absent type", ZONES_NSEC3, "host%u", RR_AAAA, WITH_DO, RCODE_NOERROR},
     {"NSEC3, referral", ZONES_NSEC3, "www%u.sub", RR_A, WITH_DO, RCODE_NOERROR},
@@ -66,14 +68,16 @@ static uint64_t next_random(uint64_t *state) {
   return *state >> 33;
 }
 
-/* The common records and `hosts` hosts with one address each. */
-static struct zone_snap *make_signed(enum zones_chain chain, unsigned hosts) {
+/* The common records and `hosts` hosts with one address each, or as many zones below. */
+static struct zone_snap *make_signed(const struct kind *kind, unsigned hosts) {
   static char text[sizeof common_records + SIGNED_NAMES_MAX * 40];
+  const char *line = strcmp(kind->name, MANY_CUTS) == 0 ? "cut%u 3600 NS ns\n" : "host%u 3600 A 10.0.%u.%u\n";
   size_t used = sizeof common_records - 1;
   memcpy(text, common_records, used);
   for (unsigned i = 0; i < hosts; i++)
-    used += (size_t)snprintf(text + used, sizeof text - used, "host%u 3600 A 10.0.%u.%u\n", i, i / 256, i % 256);
-  return chain == ZONES_NSEC3 ? zones_build_nsec3("bench.example.", text, false, 0) : zones_build("bench.example.", text, chain);
+    used += (size_t)snprintf(text + used, sizeof text - used, line, i, i / 256, i % 256);
+  return kind->chain == ZONES_NSEC3 ? zones_build_nsec3("bench.example.", text, false, 0)
+                                    : zones_build("bench.example.", text, kind->chain);
 }
 
 static struct zone_snap *make_unsigned(unsigned hosts) {
@@ -98,7 +102,7 @@ static struct zone_snap *make_unsigned(unsigned hosts) {
 static struct zone_set *publish(const struct kind *kind, unsigned hosts) {
   struct name apex = zones_name("bench.example.");
   struct zone_set *set;
-  struct zone_snap *snap = kind->chain == ZONES_UNSIGNED ? make_unsigned(hosts) : make_signed(kind->chain, hosts);
+  struct zone_snap *snap = kind->chain == ZONES_UNSIGNED ? make_unsigned(hosts) : make_signed(kind, hosts);
   MUST(zone_set_new(&set) == ERR_OK);
   MUST(zone_set_put(set, &apex, zones_entry(0, snap, NULL)) == ERR_OK);
   return set;

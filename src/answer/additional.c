@@ -17,6 +17,7 @@ struct target {
 struct sought {
   struct zone_lookup lookup;
   const uint8_t *wire;
+  size_t size; /* of the RDATA from there on: of the name, where it stands last */
   size_t written_at;
   uint8_t key[NAME_KEY_BYTES];
 };
@@ -29,7 +30,7 @@ static bool key_is_under(const uint8_t *key, size_t size, const uint8_t *ancesto
  * one. */
 static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, uint8_t *key) {
   const struct message_writer *w = &r->writer;
-  size_t near = w->near_size, n = wire[0] + 1u;
+  size_t near = w->near_sizes[0], n = wire[0] + 1u;
   const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near;
   if (near == 0 || n == 1 || room < n + near || memcmp(wire + n, rest, near) != 0) return 0;
   memcpy(key, r->lookup->key, near - 1);
@@ -41,13 +42,42 @@ static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, 
   return near - 1 + n;
 }
 
-/* Looks up the targets of a set that lie in the zone; returns how many there are. The set's first record stands at `message_at`:
+/* What the batch knows of a target. */
+static bool recall(const struct reply *r, struct sought *t) {
+  const struct known_target *known = r->server->known->targets;
+  for (unsigned i = 0; i < KNOWN_TARGETS; i++) {
+    if (known[i].snap != r->lookup->snap || known[i].size != t->size || memcmp(known[i].wire, t->wire, t->size) != 0) continue;
+    t->lookup.found = known[i].found;
+    return true;
+  }
+  return false;
+}
+
+static void remember(const struct reply *r, const struct sought *t) {
+  struct known_targets *known = r->server->known;
+  known->targets[known->next++ % KNOWN_TARGETS] = (struct known_target){t->lookup.snap, t->wire, t->size, t->lookup.found};
+}
+
+/* Whether the target lies in the zone; then its look-up is made ready. */
+static bool is_ours(const struct reply *r, struct sought *t) {
+  const struct zone_snap *snap = r->lookup->snap;
+  size_t apex_size = zone_node_key_size(snap, zone_apex_node(snap)), key_size = near_key(r, t->wire, t->size, t->key);
+  if (key_size == 0) {
+    key_size = name_key_wire(t->wire, t->key);
+    if (!key_is_under(t->key, key_size, r->lookup->key, apex_size)) return false;
+  }
+  t->lookup.snap = snap;
+  t->lookup.key = t->key;
+  t->lookup.key_size = (uint16_t)key_size;
+  return true;
+}
+
+/* Finds the targets of a set that lie in the zone; returns how many there are. The set's first record stands at `message_at`:
  * addresses of targets whose names may be compressed point there. */
 static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t message_at, struct sought *sought) {
-  const struct zone_lookup *here = r->lookup;
-  size_t apex_size = zone_node_key_size(here->snap, zone_apex_node(here->snap));
   struct zone_lookup *lookups[TARGETS_MAX];
-  unsigned n = 0;
+  struct sought *unknown[TARGETS_MAX];
+  unsigned n = 0, unknown_count = 0;
   int names_at = rr_compress_offset(set->type);
   const uint8_t *at = set->rrs, *rdata;
   for (unsigned i = 0; i < set->count && n < TARGETS_MAX; i++) {
@@ -57,17 +87,18 @@ static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t messa
     size_t rdata_at = message_rdata_at(&r->writer, message_at, &message_at);
     t->written_at = names_at >= 0 ? rdata_at + (size_t)names_at : 0;
     if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
-    size_t key_size = near_key(r, t->wire, (size_t)(rdata + size - t->wire), t->key);
-    if (key_size == 0) {
-      key_size = name_key_wire(t->wire, t->key);
-      if (!key_is_under(t->key, key_size, here->key, apex_size)) continue;
+    t->size = (size_t)(rdata + size - t->wire);
+    if (recall(r, t)) {
+      n++;
+    } else if (is_ours(r, t)) {
+      lookups[unknown_count] = &t->lookup;
+      unknown[unknown_count++] = t;
+      n++;
     }
-    t->lookup.snap = here->snap;
-    t->lookup.key = t->key;
-    t->lookup.key_size = (uint16_t)key_size;
-    lookups[n++] = &t->lookup;
   }
-  if (n) zone_lookup_batch(lookups, n);
+  if (unknown_count) zone_lookup_batch(lookups, unknown_count);
+  for (unsigned i = 0; i < unknown_count; i++)
+    remember(r, unknown[i]);
   return n;
 }
 

@@ -39,12 +39,27 @@ struct piece {
 };
 enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECES };
 
+enum { KNOWN_TARGETS = 4 };
+/* A name that answers of this batch pointed at and what it means, so that it is looked up once: many zones have the same servers.
+ */
+struct known_target {
+  const struct zone_snap *snap; /* NULL: none */
+  const uint8_t *wire;          /* in the snapshot */
+  size_t size;
+  struct zone_answer found;
+};
+struct known_targets {
+  unsigned next; /* gives way to the next one that is new */
+  struct known_target targets[KNOWN_TARGETS];
+};
+
 struct server { /* what a batch is answered with */
   const struct zone_set *zones;
   const struct answer_identity *id;
   struct instant now;
-  struct encloser *encloser; /* batches only */
-  struct piece *pieces;      /* the same */
+  struct encloser *encloser;   /* batches only */
+  struct piece *pieces;        /* the same */
+  struct known_targets *known; /* the same */
 };
 
 /* One request on its way through the phases of a batch. Its key is written once and used by every step. */

@@ -123,7 +123,8 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   struct piece pieces[PIECES];
   for (unsigned i = 0; i < PIECES; i++)
     pieces[i] = (struct piece){.snap = NULL};
-  const struct server server = {zones, id, now, &encloser, pieces};
+  struct known_targets known = {.next = 0};
+  const struct server server = {zones, id, now, &encloser, pieces, &known};
   struct query queries[LIMIT_BATCH];
   struct query *open[LIMIT_BATCH];
   size_t left = 0;

@@ -339,6 +339,7 @@ static void put_referral(struct reply *r) {
   struct message_owner owner;
   struct zone_rrset ns, ds;
   if (!find(cut, RR_NS, &ns) || (piece && piece_put(r, piece, suffix))) return;
+  expect_names(r);
   owner_above(r, cut, &owner);
   resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
   if (wants_proof(r)) {

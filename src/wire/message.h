@@ -154,7 +154,7 @@ struct message_writer {
   size_t reserve;
   uint16_t counts[4];
   uint8_t question_size; /* of the name in the question; 0: none */
-  uint8_t near_size;     /* see message_expect_near */
+  uint8_t near_sizes[2]; /* see message_expect_near */
   bool has_slots;        /* `slots` was cleared */
   uint16_t slot_mask;    /* slots - 1, once they were cleared */
   uint16_t slots[MESSAGE_SLOTS_MAX];
@@ -169,9 +169,10 @@ void message_start_response(struct message_writer *w, uint8_t *buffer, size_t li
                             uint16_t flags, bool question);
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
 /* Names in RDATA will mostly be one label in front of the last `size` octets of the question's name, those of the zone or of a cut:
- * such names are found out quickest. */
+ * such names are found out quickest. The size before this one stays good. */
 static inline void message_expect_near(struct message_writer *w, size_t size) {
-  w->near_size = (uint8_t)(size > 1 && size <= w->question_size ? size : 0);
+  w->near_sizes[1] = w->near_sizes[0];
+  w->near_sizes[0] = (uint8_t)(size > 1 && size <= w->question_size ? size : 0);
 }
 /* Writes an owner name, compressed where it can be. */
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire);

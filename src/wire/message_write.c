@@ -19,7 +19,7 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
   w->out = (struct wr){buffer, buffer + MESSAGE_HEADER_BYTES, buffer + limit, false};
   w->reserve = 0;
   memset(w->counts, 0, sizeof w->counts);
-  w->question_size = w->near_size = 0;
+  w->question_size = w->near_sizes[0] = w->near_sizes[1] = 0;
   w->has_slots = false;
   put_u16(buffer, id);
   put_u16(buffer + 2, flags);
@@ -61,7 +61,7 @@ void message_start_response(struct message_writer *w, uint8_t *buffer, size_t li
   memset(w->counts, 0, sizeof w->counts);
   w->counts[0] = question;
   w->question_size = question ? (uint8_t)(size - MESSAGE_HEADER_BYTES - QUESTION_FIXED_BYTES) : 0;
-  w->near_size = 0;
+  w->near_sizes[0] = w->near_sizes[1] = 0;
   w->has_slots = false;
 }
 
@@ -282,8 +282,8 @@ static inline bool same_octets(const uint8_t *a, const uint8_t *b, size_t n) {
 
 /* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0:
  * it is not, the message may have more of it, or it does not fit. */
-static ALWAYS_INLINE size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, bool alone) {
-  size_t n = name[0] + 1u, near = w->near_size;
+static ALWAYS_INLINE size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, size_t near, bool alone) {
+  size_t n = name[0] + 1u;
   const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near; /* of the question */
   if (near == 0 || n == 1 || room < n + near || !same_octets(name + n, rest, near)) return 0;
   if (w->question_size >= near + n && same_label(rest - n, name)) return 0;
@@ -310,7 +310,8 @@ static ALWAYS_INLINE bool put_compressed(struct message_writer *w, uint16_t type
   for (size_t i = 0; i < prefix; i++)
     *w->out.at++ = rdata[i];
   for (unsigned names = rr_compress_count(type); names > 0; names--) {
-    size_t n = put_near_name(w, p, (size_t)(end - p), alone);
+    size_t n = put_near_name(w, p, (size_t)(end - p), w->near_sizes[0], alone);
+    if (n == 0) n = put_near_name(w, p, (size_t)(end - p), w->near_sizes[1], alone);
     if (n == 0) n = put_name(w, p, false);
     if (n == 0) return false;
     p += n;

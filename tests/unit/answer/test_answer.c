@@ -72,13 +72,15 @@ static const char zone_example[] = "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 3
 static const char zone_second[] = "@ 3600 SOA ns1.example. hostmaster 8 3600 600 86400 7200\n"
                                   "@ 3600 NS ns1.example.\n"
                                   "www 300 A 192.0.2.200\n"
+                                  "mail 300 MX 1 www.child\n" /* not this zone's to know */
                                   "back 60 CNAME alias.example.\n"
                                   "child 3600 NS ns1.example.\n"
                                   "child 3600 DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000\n";
 
 static const char zone_child[] = "@ 3600 SOA ns1.example. hostmaster 9 3600 600 86400 300\n"
                                  "@ 3600 NS ns1.example.\n"
-                                 "www 300 A 192.0.2.201\n";
+                                 "www 300 A 192.0.2.201\n"
+                                 "mail 300 MX 1 www\n";
 
 static int setup(void **state) {
   struct asker *a = asker_new();
@@ -464,13 +466,15 @@ static void test_batch(void **state) {
                                       "example.",
                                       ".",
                                       "www.child.second.",
-                                      "crossmissing.example."};
-  enum { COUNT = sizeof names / sizeof names[0] };
+                                      "crossmissing.example.",
+                                      "mail.second.",
+                                      "mail.child.second."};
+  enum { COUNT = sizeof names / sizeof names[0], MAIL = COUNT - 2 };
   static struct answer_job jobs[LIMIT_BATCH];
   static uint8_t requests[LIMIT_BATCH][512], responses[LIMIT_BATCH][LIMIT_UDP_RESPONSE_BYTES];
   struct answer_job *list[LIMIT_BATCH];
   for (unsigned i = 0; i < LIMIT_BATCH; i++) {
-    size_t n = asker_question(a, names[i % COUNT], i % 3 ? RR_A : RR_DS, ASK_EDNS);
+    size_t n = asker_question(a, names[i % COUNT], i % COUNT >= MAIL ? RR_MX : i % 3 ? RR_A : RR_DS, ASK_EDNS);
     memcpy(requests[i], a->request, n);
     memset(&jobs[i], 0x55, sizeof jobs[i]);
     jobs[i].bytes = requests[i];
