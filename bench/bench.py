@@ -42,7 +42,7 @@ PATIENCE_S = 120
 IN_FLIGHT = 256
 CHANGES = 1000
 COMPACTION_WINDOWS = 20
-DELTA_RECORD_BYTES = 39  # of a hostN in the log
+DELTA_RECORD_BYTES = 39  # of a hostN in a changeset
 BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
 
@@ -569,7 +569,7 @@ class Run:
 def tail_bytes(server):
     """Of the changes behind the newest image of the only zone."""
     with contextlib.closing(sqlite3.connect(f"file:{server.dir}/state/log.db?mode=ro", uri=True)) as log:
-        return log.execute("SELECT coalesce(sum(length(body)), 0) FROM changeset WHERE seq > (SELECT max(seq) FROM snapshot)").fetchone()[0]
+        return log.execute("SELECT coalesce(sum(removed + added), 0) FROM changeset WHERE seq > (SELECT max(seq) FROM snapshot)").fetchone()[0] * DELTA_RECORD_BYTES
 
 
 def paced_updates(server, rate, seconds, ended=None):

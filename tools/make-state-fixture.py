@@ -91,7 +91,7 @@ def make(target, work):
     server.stop()
     primary.stop()
     state = target / "state"
-    shutil.copytree(server.dir / "state", state, ignore=shutil.ignore_patterns("lock", "control.sock", "*-shm"))
+    shutil.copytree(server.dir / "state", state, ignore=shutil.ignore_patterns("lock", "control.sock", "ballast", "*-shm"))
     for name in ("file.zone", "dyn.zone"):
         shutil.copy(server.dir / name, target / name)
     log = work / "log.db"

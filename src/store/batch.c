@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/mutation.h"
 #include "base/table.h"
+#include "zone/delta.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -192,8 +193,8 @@ static enum err insert_rows(struct store_batch *b) {
   return err ? poison(b, err) : ERR_OK;
 }
 
-static enum err add_change(struct store_batch *b, struct zone_row *now, const struct store_change *given, enum store_kind kind,
-                           const uint8_t *body, size_t body_size) {
+static enum err add_row(struct store_batch *b, struct zone_row *now, const struct store_change *given, enum store_kind kind,
+                        const uint8_t *body, size_t body_size) {
   struct store_change c = *given;
   c.zone = now->id;
   c.kind = kind;
@@ -217,6 +218,15 @@ static enum err add_change(struct store_batch *b, struct zone_row *now, const st
   now->history_bytes += c.body_size + strlen(c.author) + strlen(c.comment) + CHANGE_OVERHEAD_BYTES;
   b->changes++;
   return ERR_OK;
+}
+
+static enum err add_change(struct store_batch *b, struct zone_row *now, const struct store_change *given, enum store_kind kind,
+                           const uint8_t *body, size_t body_size) {
+  struct buf packed = {0};
+  bool is_packed = kind == STORE_DELTA && zone_delta_pack(body, body_size, &packed);
+  enum err err = add_row(b, now, given, kind, is_packed ? packed.data : body, is_packed ? packed.size : body_size);
+  buf_done(&packed);
+  return err;
 }
 
 enum err store_batch_delta(struct store_batch *b, const struct store_change *change) {

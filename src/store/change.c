@@ -6,6 +6,7 @@
 #include "store/store_priv.h"
 
 #include "base/mutation.h"
+#include "zone/delta.h"
 
 #include <stdlib.h>
 
@@ -145,8 +146,26 @@ static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t 
 struct row_copy {
   struct store_change change;
   struct digest128 sum;
-  struct buf bytes;
+  struct buf bytes, unpacked;
 };
+
+static void row_done(struct row_copy *r) {
+  buf_done(&r->bytes);
+  buf_done(&r->unpacked);
+}
+
+/* The body as it was given to the store. */
+static enum err unpack(struct row_copy *r, struct store_error *error) {
+  struct store_change *c = &r->change;
+  if (c->kind != STORE_DELTA || !zone_delta_is_packed(c->body, c->body_size)) return ERR_OK;
+  buf_clear(&r->unpacked);
+  enum err err = zone_delta_unpack(c->body, c->body_size, &r->unpacked);
+  if (err == ERR_MEMORY) return store_fail(error, err, "out of memory for a change");
+  if (err) return corrupt(error, c->zone, c->seq, "is damaged: its body can't be read");
+  c->body = r->unpacked.data;
+  c->body_size = r->unpacked.size;
+  return ERR_OK;
+}
 
 static void keep(struct buf *b, const void *bytes, int n, size_t *at) {
   *at = b->size;
@@ -203,6 +222,7 @@ static enum err read_change(struct db *db, uint64_t zone, uint64_t seq, const st
     else if (!has_sum || (before && !sum_equal(stored, r->sum)))
       err = corrupt(error, zone, seq, "is damaged: its checksum does not hold");
   }
+  if (!err) err = unpack(r, error);
   db_end(st);
   return err;
 }
@@ -231,7 +251,7 @@ enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64
     err = f(arg, &r.change);
     if (err) store_fail(error, err, "%s", err_text(err));
   }
-  buf_done(&r.bytes);
+  row_done(&r);
   free(seqs.list);
   return err;
 }
@@ -261,6 +281,6 @@ enum err change_walk_back(struct db *db, uint64_t zone, uint64_t head, bool (*f)
     seq = link.prev;
     link = before;
   }
-  buf_done(&r.bytes);
+  row_done(&r);
   return err;
 }

@@ -43,6 +43,7 @@ static const char *const migrations[STORE_SCHEMA] = {
     "ALTER TABLE changeset ADD COLUMN added BIGINT;"
     "ALTER TABLE zone ADD COLUMN content BLOB;"
     "UPDATE meta SET value = '3' WHERE key = 'schema';",
+    "UPDATE meta SET value = '4' WHERE key = 'schema';", /* bodies may be packed (zone/delta_pack.c) */
 };
 
 enum { APPLICATION_ID = 0x54414e44, BUSY_TIMEOUT_MS = 1000 };

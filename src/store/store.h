@@ -21,7 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORE_SCHEMA = 3 };
+enum { STORE_SCHEMA = 4 };
 
 struct store;
 
@@ -142,7 +142,7 @@ struct store_change {
   bool has_content;         /* the next three are known */
   struct digest128 content; /* digest of the version (zone/content.h) */
   uint64_t removed, added;  /* records, against the version before */
-  const uint8_t *body;      /* of a delta: delta.h */
+  const uint8_t *body;      /* of a delta: delta.h; the log keeps it packed */
   size_t body_size;
 };
 

@@ -32,6 +32,12 @@ MUST_CHECK enum err zone_delta_each(const uint8_t *body, size_t n,
                                               const uint8_t *rdata, uint16_t size),
                                     void *arg);
 
+/* A body in fewer octets, as the log keeps it (delta_pack.c); false: it is kept as it is. */
+bool zone_delta_pack(const uint8_t *body, size_t n, struct buf *out);
+bool zone_delta_is_packed(const uint8_t *body, size_t n);
+/* What was packed, octet for octet. ERR_CORRUPT. */
+MUST_CHECK enum err zone_delta_unpack(const uint8_t *body, size_t n, struct buf *out);
+
 /* Takes a body back: `base` is what it led to, *out what it was applied to. Errors as above. */
 MUST_CHECK enum err zone_delta_revert(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out);
 

@@ -1,5 +1,6 @@
 /* Batches, the chain of changes, and that a store says after a restart what it said before. */
 #include "support.h"
+#include "zone/delta.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -574,9 +575,52 @@ static void no_batch_while_zones_are_read(void **state) {
   tear_down(&f);
 }
 
+static enum err take_body(void *arg, const struct store_change *c) {
+  buf_add(arg, c->body, c->body_size);
+  return ERR_OK;
+}
+
+/* The log keeps a delta packed, and gives it back octet for octet. */
+static void bodies_are_packed_in_the_log(void **state) {
+  struct fixture f;
+  struct buf body = {0}, got = {0};
+  struct store_batch *b;
+  struct store_error error = {""};
+  struct delta_size size;
+  sqlite3_stmt *st;
+  set_up(&f);
+  test_create(f.s, "a.example.", 1, 2);
+  struct zone_snap *from = test_zone("a.example.", 1, 2), *to = test_zone("a.example.", 2, 9);
+  assert_int_equal(zone_delta_make(from, to, 100000, &body, &size), ERR_OK);
+  struct store_change c = test_change(1, 2, "");
+  c.body = body.data;
+  c.body_size = body.size;
+  assert_int_equal(store_batch_begin(f.s, &b), ERR_OK);
+  assert_int_equal(store_batch_delta(b, &c), ERR_OK);
+  assert_int_equal(store_batch_commit(b, &error), ERR_OK);
+  for (int i = 0; i < 2; i++) {
+    buf_clear(&got);
+    assert_int_equal(store_each_change(f.s, 1, store_head(f.s, 1), 1, take_body, &got, &error), ERR_OK);
+    assert_int_equal(got.size, body.size);
+    assert_memory_equal(got.data, body.data, body.size);
+    restart(&f);
+  }
+  const char *sql = "SELECT length(body) FROM changeset WHERE gen = 2";
+  assert_int_equal(sqlite3_prepare_v2(f.s->db.connection, sql, -1, &st, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+  assert_in_range(sqlite3_column_int64(st, 0), 1, body.size * 3 / 4);
+  sqlite3_finalize(st);
+  zone_snap_unref(from);
+  zone_snap_unref(to);
+  buf_done(&body);
+  buf_done(&got);
+  tear_down(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_batch_is_there_after_a_restart),
+      cmocka_unit_test(bodies_are_packed_in_the_log),
       cmocka_unit_test(an_aborted_batch_leaves_no_trace),
       cmocka_unit_test(mistakes_of_the_caller_are_refused),
       cmocka_unit_test(an_image_alone_is_no_change),

@@ -120,6 +120,89 @@ static void random_versions_go_there_and_back(void **state) {
   }
 }
 
+/* ---- packed ---- */
+
+static void put(struct buf *b, uint8_t op, const char *owner, uint16_t type, uint32_t ttl, const void *rdata, uint16_t size) {
+  struct name n = name_of(owner);
+  uint8_t fixed[8];
+  put_u16(fixed, type);
+  put_u32(fixed + 2, ttl);
+  put_u16(fixed + 6, size);
+  buf_add_byte(b, op);
+  buf_add(b, n.octets, n.size);
+  buf_add(b, fixed, sizeof fixed);
+  buf_add(b, rdata, size);
+}
+
+/* Unpacked it is octet for octet what it was, in whatever order the records stand; cut or changed it is damage or another body that
+ * is checked like any, never more than a body may be. */
+static void packed_bodies_come_back(void **state) {
+  struct dice d = {7};
+  size_t before = 0, after = 0;
+  for (unsigned round = 0; round < 60; round++) {
+    struct model m;
+    struct buf body = {0}, packed = {0}, back = {0};
+    struct delta_size size;
+    model_start(&m, round % 7 ? "Example.com." : ".");
+    model_fill(&m, &d, 1 + dice_below(&d, 100));
+    struct zone_snap *from = model_build(&m);
+    change(&m, &d, zone_serial(from) + 1);
+    struct zone_snap *to = model_build(&m);
+    assert_int_equal(zone_delta_make(from, to, SIZE_MAX / 2, &body, &size), ERR_OK);
+    assert_false(zone_delta_is_packed(body.data, body.size));
+    if (zone_delta_pack(body.data, body.size, &packed)) {
+      assert_true(zone_delta_is_packed(packed.data, packed.size));
+      before += body.size;
+      after += packed.size;
+      buf_add_text(&back, "kept");
+      assert_int_equal(zone_delta_unpack(packed.data, packed.size, &back), ERR_OK);
+      assert_int_equal(back.size, body.size + 4);
+      assert_memory_equal(back.data + 4, body.data, body.size);
+      for (size_t i = 0; i < packed.size; i++) {
+        struct buf damaged = {0}, got = {0};
+        buf_add(&damaged, packed.data, packed.size);
+        damaged.data[i] ^= 1 << dice_below(&d, 8);
+        enum err err = zone_delta_unpack(damaged.data, damaged.size, &got);
+        assert_true(err == ERR_OK || (err == ERR_CORRUPT && got.size == 0));
+        buf_clear(&got);
+        err = zone_delta_unpack(packed.data, i, &got);
+        assert_true((err == ERR_OK && got.size < body.size) || (err == ERR_CORRUPT && got.size == 0));
+        buf_done(&damaged);
+        buf_done(&got);
+      }
+    }
+    buf_done(&body);
+    buf_done(&packed);
+    buf_done(&back);
+    zone_snap_unref(from);
+    zone_snap_unref(to);
+    model_done(&m);
+  }
+  assert_in_range(after, 1, before * 3 / 4);
+}
+
+/* Two SOAs that differ in more than the serial, none, or one alone. */
+static void what_has_no_serial_alone_stays(void **state) {
+  struct buf body = {0}, packed = {0};
+  struct name apex = name_of("example.com.");
+  struct model_record soa = record_soa(&apex, 1), next = record_soa(&apex, 2);
+  assert_false(zone_delta_pack(body.data, 0, &packed));
+  for (int how = 0; how < 4; how++) {
+    buf_clear(&body);
+    buf_add_byte(&body, DELTA_FORMAT);
+    soa.rdata[soa.size - 1] = 0;
+    next.rdata[next.size - 1] = how == 2;
+    if (how != 1) put(&body, 0, "example.com.", RR_SOA, 100, soa.rdata, soa.size);
+    if (how != 3) put(&body, 1, "example.com.", RR_SOA, 100, next.rdata, next.size);
+    put(&body, 1, "www.example.com.", RR_A, 100, "abcd", 4);
+    assert_int_equal(zone_delta_pack(body.data, body.size, &packed), how == 0);
+    assert_int_equal(packed.size > 0, how == 0);
+    buf_clear(&packed);
+  }
+  buf_done(&body);
+  buf_done(&packed);
+}
+
 /* ---- what an edit keeps ---- */
 
 static void must_add(struct zone_edit *e, const struct model_record *r, enum zone_add expected) {
@@ -293,18 +376,6 @@ static void no_difference_is_a_short_body(void **state) {
 
 /* ---- damage ---- */
 
-static void put(struct buf *b, uint8_t op, const char *owner, uint16_t type, uint32_t ttl, const void *rdata, uint16_t size) {
-  struct name n = name_of(owner);
-  uint8_t fixed[8];
-  put_u16(fixed, type);
-  put_u32(fixed + 2, ttl);
-  put_u16(fixed + 6, size);
-  buf_add_byte(b, op);
-  buf_add(b, n.octets, n.size);
-  buf_add(b, fixed, sizeof fixed);
-  buf_add(b, rdata, size);
-}
-
 static struct buf one_record(uint8_t format, uint8_t op, const char *owner, uint16_t type, uint32_t ttl, const void *rdata,
                              uint16_t size) {
   struct buf b = {0};
@@ -393,9 +464,14 @@ static void a_body_cut_short_is_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_an_edit_keeps_is_the_difference), cmocka_unit_test(an_edit_keeps_nothing_that_is_no_body),
-      cmocka_unit_test(random_versions_go_there_and_back),    cmocka_unit_test(chains_are_condensed_and_taken_back),
-      cmocka_unit_test(no_difference_is_a_short_body),        cmocka_unit_test(what_does_not_fit_is_damage),
+      cmocka_unit_test(packed_bodies_come_back),
+      cmocka_unit_test(what_has_no_serial_alone_stays),
+      cmocka_unit_test(what_an_edit_keeps_is_the_difference),
+      cmocka_unit_test(an_edit_keeps_nothing_that_is_no_body),
+      cmocka_unit_test(random_versions_go_there_and_back),
+      cmocka_unit_test(chains_are_condensed_and_taken_back),
+      cmocka_unit_test(no_difference_is_a_short_body),
+      cmocka_unit_test(what_does_not_fit_is_damage),
       cmocka_unit_test(a_body_cut_short_is_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
