@@ -149,8 +149,8 @@ static void a_newer_schema_is_left_untouched(void **state) {
   uint64_t zone = test_create(s, "example.", 1, 2);
   test_delta(s, zone, 2, "x");
   store_close(s);
-  run_sql(&d, "UPDATE meta SET value = '4' WHERE key = 'schema'");
-  assert_version_refused(&d, "schema 4");
+  run_sql(&d, "UPDATE meta SET value = '5' WHERE key = 'schema'");
+  assert_version_refused(&d, "schema 5");
   test_directory_done(&d);
 }
 
