@@ -65,6 +65,18 @@ enum err hmac_new(enum hmac_algorithm a, const uint8_t *secret, size_t secret_si
   return ERR_OK;
 }
 
+enum err hmac_copy(const struct hmac *h, struct hmac **out) {
+  struct hmac *copy = malloc(sizeof *copy);
+  if (!copy) return ERR_MEMORY;
+  copy->context = EVP_MAC_CTX_dup(h->context);
+  if (!copy->context) {
+    free(copy);
+    return ERR_MEMORY;
+  }
+  *out = copy;
+  return ERR_OK;
+}
+
 void hmac_free(struct hmac *h) {
   if (!h) return;
   EVP_MAC_CTX_free(h->context);

@@ -31,7 +31,7 @@ enum err tsig_sign_request(struct tsig_stream *s, const struct tsig_key *key, ui
   s->client_time = 0;
   s->key_name = key->name;
   s->algorithm_name = *tsig_algorithm_name(key->algorithm);
-  enum err e = hmac_new(key->algorithm, key->secret, key->secret_size, &s->running);
+  enum err e = tsig_begin(key, &s->running);
   if (e) return e;
   e = sign(s, message, size, capacity, now_s);
   if (e) {

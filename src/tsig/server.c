@@ -21,7 +21,7 @@ static enum err verify(const struct tsig_key *key, const struct request *req, co
                        struct tsig_stream *s) {
   if (!tsig_mac_size_allowed(key->algorithm, rr->mac_size)) return ERR_FORMAT;
   uint8_t mac[HMAC_BYTES_MAX];
-  enum err e = hmac_new(key->algorithm, key->secret, key->secret_size, &s->running);
+  enum err e = tsig_begin(key, &s->running);
   if (!e) e = request_mac(s, req, rr, mac);
   if (e) return e;
   if (!bytes_equal_secret(mac, rr->mac, rr->mac_size)) {

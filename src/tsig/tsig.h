@@ -16,6 +16,7 @@ struct tsig_key {
   enum hmac_algorithm algorithm;
   uint8_t *secret;
   size_t secret_size;
+  struct hmac *begun; /* begun with the secret, to be copied; NULL: the library has no such algorithm */
 };
 
 static inline struct acl_key tsig_acl_key(const struct tsig_key *k) {

@@ -36,6 +36,8 @@ MUST_CHECK enum err tsig_digest_variables(struct hmac *h, const struct name *own
                                           const struct tsig_rr *rr);
 MUST_CHECK enum err tsig_digest_timers(struct hmac *h, const struct tsig_rr *rr);
 
+/* A MAC with this key; ERR_UNSUPPORTED. */
+MUST_CHECK enum err tsig_begin(const struct tsig_key *key, struct hmac **out);
 /* Whether a MAC of this size can be taken at all (RFC 8945 §5.2.2.1). */
 bool tsig_mac_size_allowed(enum hmac_algorithm a, uint16_t mac_size);
 bool tsig_time_within(const struct tsig_rr *rr, int64_t now_s);

@@ -67,8 +67,10 @@ static void test_vectors(void **state) {
     uint8_t key[131], mac[HMAC_BYTES_MAX];
     size_t n = fill_key(vectors[i].key, a == HMAC_MD5 || a == HMAC_SHA1, key, &data);
     if (a == HMAC_MD5 && n == 20) n = 16;
-    struct hmac *h;
-    assert_int_equal(hmac_new(a, key, n, &h), ERR_OK);
+    struct hmac *begun, *h;
+    assert_int_equal(hmac_new(a, key, n, &begun), ERR_OK);
+    assert_int_equal(hmac_copy(begun, &h), ERR_OK);
+    hmac_free(begun);
     for (unsigned round = 0; round < 3; round++) { /* in two pieces; the same again after a restart */
       char text[2 * HMAC_BYTES_MAX + 1];
       if (round) assert_int_equal(hmac_restart(h), ERR_OK);
@@ -94,6 +96,24 @@ static void test_restart_forgets(void **state) {
   assert_memory_equal(one, two, 32);
   hmac_free(h);
   hmac_free(NULL);
+}
+
+static void test_copies_go_their_own_ways(void **state) {
+  struct hmac *h, *copy;
+  uint8_t one[HMAC_BYTES_MAX], two[HMAC_BYTES_MAX], three[HMAC_BYTES_MAX];
+  assert_int_equal(hmac_new(HMAC_SHA256, (const uint8_t *)"k", 1, &h), ERR_OK);
+  assert_int_equal(hmac_add(h, "both", 4), ERR_OK);
+  assert_int_equal(hmac_copy(h, &copy), ERR_OK);
+  assert_int_equal(hmac_add(copy, "one", 3), ERR_OK);
+  assert_int_equal(hmac_finish(h, one), ERR_OK);
+  assert_int_equal(hmac_finish(copy, two), ERR_OK);
+  hmac_free(copy);
+  assert_int_equal(hmac_restart(h), ERR_OK);
+  assert_int_equal(hmac_add(h, "bothone", 7), ERR_OK);
+  assert_int_equal(hmac_finish(h, three), ERR_OK);
+  assert_memory_not_equal(one, two, 32);
+  assert_memory_equal(two, three, 32);
+  hmac_free(h);
 }
 
 static void test_empty_secret(void **state) {
@@ -174,9 +194,15 @@ static void test_random(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_vectors), cmocka_unit_test(test_restart_forgets), cmocka_unit_test(test_empty_secret),
-      cmocka_unit_test(test_sha256),  cmocka_unit_test(test_nsec3),           cmocka_unit_test(test_nsec3_without_salt),
-      cmocka_unit_test(test_secrets), cmocka_unit_test(test_random),
+      cmocka_unit_test(test_vectors),
+      cmocka_unit_test(test_restart_forgets),
+      cmocka_unit_test(test_copies_go_their_own_ways),
+      cmocka_unit_test(test_empty_secret),
+      cmocka_unit_test(test_sha256),
+      cmocka_unit_test(test_nsec3),
+      cmocka_unit_test(test_nsec3_without_salt),
+      cmocka_unit_test(test_secrets),
+      cmocka_unit_test(test_random),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
