@@ -194,8 +194,8 @@ static void udp_exchanges_share_ports(void **state) {
     TURN_UNTIL(seen.inputs == ASKED - i + 1);
     assert_int_equal(seen.token, i);
   }
-  ask(u, &at, 50, 3); /* the same id again */
-  assert_int_not_equal(asked_from(fd, &id), ports[3]);
+  ask(u, &at, 50, ASKED); /* the same id again, with room at its port */
+  assert_int_not_equal(asked_from(fd, &id), ports[ASKED]);
   ask(u, &at, 4, 40); /* a second try under another id stays at its port */
   assert_int_equal(asked_from(fd, &id), ports[4]);
   reply(fd, ports[4], 40);
