@@ -55,9 +55,8 @@ static void caller_start(void) {
 
 static void grace_over(struct rcu_head *head) {
   struct grace *g = caa_container_of(head, struct grace, head);
-  if (registrations == 0) registrations = 1; /* this is liburcu's own thread, which registered itself */
   SHOW_ORDER();
-  registrations = 1; /* this thread is liburcu's, which has registered it */
+  registrations = 1; /* this is liburcu's own thread, which registered itself */
   g->f(g->arg);
   if (atomic_fetch_sub(&deferred, 1) > 1) return;
   pthread_mutex_lock(&idle_lock);

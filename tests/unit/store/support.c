@@ -1,11 +1,18 @@
 #include "support.h"
 
+#include "zone/zone_set.h"
+
 #include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+pid_t test_fork(void) {
+  zone_grace_barrier();
+  return fork();
+}
 
 /* ---- directories ---- */
 

@@ -4,6 +4,8 @@
 
 #include "store/store_priv.h"
 
+#include <sys/types.h>
+
 /* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +22,8 @@ struct test_directory {
   char state[TEST_PATH_BYTES];
 };
 void test_directory_make(struct test_directory *d);
+/* fork(2) while no thread of liburcu's holds a lock that the child would wait for. */
+pid_t test_fork(void);
 void test_directory_done(const struct test_directory *d);
 void test_path(const struct test_directory *d, const char *name, char out[TEST_PATH_BYTES]);
 

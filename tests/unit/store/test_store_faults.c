@@ -258,7 +258,7 @@ static void a_disk_that_breaks_in_deltas(void **state) {
 /* The process ends in the middle of a call; a write is torn. Opens the store, runs `run`, closes. Returns whether it came that far.
  */
 static bool crash_at(const struct test_directory *d, batch *run, unsigned at) {
-  pid_t child = fork();
+  pid_t child = test_fork();
   if (child == 0) {
     struct store *s = NULL;
     struct store_error error = {""};

@@ -59,7 +59,7 @@ static void a_second_process_is_refused(void **state) {
   struct store_error error = {""};
   char expected[64];
   snprintf(expected, sizeof expected, "process %ld", (long)getpid());
-  pid_t child = fork();
+  pid_t child = test_fork();
   if (child == 0) _exit(store_open(d.state, &other, &error) == ERR_LOCKED && strstr(error.what, expected) ? 0 : 1);
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
@@ -76,7 +76,7 @@ static void a_second_process_is_refused(void **state) {
 static void a_dead_owner_is_no_owner(void **state) {
   struct test_directory d;
   test_directory_make(&d);
-  pid_t child = fork();
+  pid_t child = test_fork();
   if (child == 0) {
     struct store *mine;
     struct store_error error;
@@ -158,7 +158,7 @@ static void a_newer_schema_is_left_untouched(void **state) {
 static void a_newer_segment_is_left_untouched(void **state) {
   struct test_directory d;
   test_directory_make(&d);
-  pid_t child = fork();
+  pid_t child = test_fork();
   if (child == 0) {
     test_create(test_open(&d), "example.", 1, 2);
     _exit(0);

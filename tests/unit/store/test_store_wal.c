@@ -112,7 +112,7 @@ static void fail_at(unsigned pages, unsigned at, enum fault_mode mode, int error
   struct store *s = prepare(&d);
   uint64_t version = write_pages(s, 1, pages);
   test_describe(s, &before);
-  pid_t child = mode == FAULT_CRASH ? fork() : -1;
+  pid_t child = mode == FAULT_CRASH ? test_fork() : -1;
   if (child <= 0) {
     faults = (struct faults){.at = at, .mode = mode, .error = error_number};
     store_tend(s);
