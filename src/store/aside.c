@@ -26,7 +26,7 @@ enum err store_aside_begin(struct store *s, uint64_t zone, const struct zone_sna
 static enum err fail(struct store_aside *a, enum err err) {
   if (errno == ECANCELED && err == ERR_IO) err = ERR_CLOSED;
   if (err == ERR_CLOSED) store_fail(&a->error, err, "the zone's image was given up");
-  else if (err == ERR_IO) store_fail(&a->error, err, "a segment file can't be written: %m: check the disk of the state directory");
+  else if (err == ERR_IO) store_fail_write(&a->error, err, "a segment file");
   else store_fail(&a->error, err, "a zone's image can't be made: %s", err_text(err));
   a->err = err;
   return err;

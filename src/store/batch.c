@@ -240,8 +240,8 @@ enum err store_batch_delta(struct store_batch *b, const struct store_change *cha
 }
 
 static enum err file_failed(struct store_batch *b, enum err err) {
-  if (errno == ENOSPC || errno == EDQUOT) b->store->db.no_space = true;
-  return poison(b, store_fail(&b->error, err, "a segment file can't be written: %m: check the disk of the state directory"));
+  if (store_is_full(errno)) b->store->db.no_space = true;
+  return poison(b, store_fail_write(&b->error, err, "a segment file"));
 }
 
 static enum err finish_segment(struct store_batch *b, struct file_out *o, uint64_t number) {

@@ -53,8 +53,8 @@ enum err db_fail(struct db *db, int rc, struct store_error *error) {
   switch (rc & 0xff) {
   case SQLITE_FULL:
     db->no_space = true;
-    return store_fail(error, ERR_IO,
-                      "no space left for log.db: changes are refused until there is room on the disk of the state directory");
+    errno = ENOSPC;
+    return store_fail_write(error, ERR_IO, "log.db");
   case SQLITE_NOMEM:
     return store_fail(error, ERR_MEMORY, "out of memory in the log");
   case SQLITE_BUSY:

@@ -22,6 +22,12 @@ enum err store_fail(struct store_error *error, enum err code, const char *format
   return code;
 }
 
+enum err store_fail_write(struct store_error *error, enum err code, const char *what) {
+  if (!store_is_full(errno)) return store_fail(error, code, "%s can't be written: %m: check the disk of the state directory", what);
+  return store_fail(error, code, "no space left for %s: changes are refused until there is room on the disk of the state directory",
+                    what);
+}
+
 /* ---- opening ---- */
 
 static enum err open_directories(struct store *s, const char *dir, struct store_error *error) {

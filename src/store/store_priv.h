@@ -21,12 +21,18 @@
 #include "store/store.h"
 #include "zone/image.h"
 
+#include <errno.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
 /* Fills `error` (NULL is fine) and returns `code`. */
 enum err store_fail(struct store_error *error, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* `what` could not be written; errno says why. */
+enum err store_fail_write(struct store_error *error, enum err code, const char *what);
+static inline bool store_is_full(int error_number) {
+  return error_number == ENOSPC || error_number == EDQUOT;
+}
 
 /* ---- file.c ---- */
 
