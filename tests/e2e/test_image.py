@@ -145,7 +145,7 @@ def test_the_disk_fills_up_while_an_image_is_written(tmp_path, small_disk):
     t.start()
     ballast = fill(segments)
     change(t, 2)
-    wait_until(lambda: "No space left" in t.log(), what="the full disk in the log: " + t.log()[-500:])
+    wait_until(lambda: "no space left for a segment file" in t.log(), what="the full disk in the log: " + t.log()[-500:])
     assert seen(t, "zone-image") == 0
     assert t.status("big.test")["durable"] and is_right(t, 2)
     change(t, 3)
