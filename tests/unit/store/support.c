@@ -356,3 +356,14 @@ __attribute__((constructor)) static void make_vfs(void) {
 }
 
 const struct store_env faulty_env = {&faulty_ops, "faulty", NULL};
+
+struct store *test_open_faulty(const struct test_directory *d) {
+  struct store *s = NULL;
+  struct store_error error = {""};
+  if (store_open_with(d->state, &faulty_env, &s, &error)) fail_msg("open: %s", error.what);
+  return s;
+}
+
+void test_no_faults(void) {
+  faults = (struct faults){0};
+}

@@ -58,6 +58,8 @@ struct faults {
 };
 extern struct faults faults;
 extern const struct store_env faulty_env;
+void test_no_faults(void);
+struct store *test_open_faulty(const struct test_directory *d);
 enum { FAULT_CRASH_EXIT = 77 };
 
 #endif

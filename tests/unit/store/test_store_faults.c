@@ -8,20 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static struct store *open_faulty(const struct test_directory *d) {
-  struct store *s = NULL;
-  struct store_error error = {""};
-  if (store_open_with(d->state, &faulty_env, &s, &error)) fail_msg("open: %s", error.what);
-  return s;
-}
-
-static void no_faults(void) {
-  faults = (struct faults){0};
-}
-
 /* The state all tests begin with: zones 1, 2 and 3. */
 static void prepare(struct test_directory *d) {
-  no_faults();
+  test_no_faults();
   test_directory_make(d);
   struct store *s = test_open(d);
   test_create(s, "a.example.", 1, 2);
@@ -98,9 +87,9 @@ static unsigned learn(batch *run, struct texts *t) {
   struct test_directory d;
   struct store_error error = {""};
   prepare(&d);
-  struct store *s = open_faulty(&d);
+  struct store *s = test_open_faulty(&d);
   test_describe(s, &t->before);
-  no_faults();
+  test_no_faults();
   assert_int_equal(run(s, &error), ERR_OK);
   unsigned calls = faults.count;
   test_describe(s, &t->after);
@@ -134,8 +123,8 @@ static void everything_is_synced_before_it_is_relied_on(void **state) {
   struct test_directory d;
   struct store_error error = {""};
   prepare(&d);
-  struct store *s = open_faulty(&d);
-  no_faults();
+  struct store *s = test_open_faulty(&d);
+  test_no_faults();
   assert_int_equal(run_batch(s, &error), ERR_OK);
   const char *p = faults.trace, *directory = strrchr(p, 'd'), *log = strrchr(p, 'S');
   assert_non_null(directory);
@@ -149,11 +138,11 @@ static void everything_is_synced_before_it_is_relied_on(void **state) {
   assert_int_equal(renamed, 2);
   assert_true(strchr(faults.trace, 'W') > directory); /* the first frame of the transaction */
   assert_true(strrchr(faults.trace, 'W') < log);
-  no_faults();
+  test_no_faults();
   test_delta(s, 2, 3, "one change, one sync");
   assert_int_equal(strspn(faults.trace, "W"), strlen(faults.trace) - 1);
   assert_int_equal(faults.trace[strlen(faults.trace) - 1], 'S');
-  no_faults();
+  test_no_faults();
   store_close(s);
   test_directory_done(&d);
 }
@@ -164,10 +153,10 @@ static void fail_once_at(batch *run, unsigned at, int error_number, bool at_once
   struct test_directory d;
   struct store_error error = {""};
   prepare(&d);
-  struct store *s = open_faulty(&d);
+  struct store *s = test_open_faulty(&d);
   faults = (struct faults){.at = at, .mode = FAULT_ONCE, .error = error_number};
   enum err err = run(s, &error);
-  no_faults();
+  test_no_faults();
   if (err) assert_string_not_equal(error.what, "");
   assert_says(s, t, err ? &t->before : &t->after, at, "in memory");
   if (err && at_once) {
@@ -176,7 +165,7 @@ static void fail_once_at(batch *run, unsigned at, int error_number, bool at_once
     assert_says(s, t, &t->after, at, "done again at once");
   }
   store_close(s);
-  s = open_faulty(&d);
+  s = test_open_faulty(&d);
   assert_says(s, t, err ? &t->before : &t->after, at, "after a restart");
   assert_no_litter(s, at);
   if (err && run(s, &error)) fail_msg("call %u: the batch fails again: %s", at, error.what);
@@ -214,15 +203,15 @@ static void break_at(batch *run, unsigned at, int error_number, struct texts *t)
   struct test_directory d;
   struct store_error error = {""};
   prepare(&d);
-  struct store *s = open_faulty(&d);
+  struct store *s = test_open_faulty(&d);
   faults = (struct faults){.at = at, .mode = FAULT_FROM_THEN_ON, .error = error_number};
   assert_int_equal(run(s, &error), ERR_IO);
   assert_string_not_equal(error.what, "");
   assert_int_not_equal(run(s, &error), ERR_OK);
   if (!s->uncertain) assert_says(s, t, &t->before, at, "on a broken disk");
   store_close(s);
-  no_faults();
-  s = open_faulty(&d);
+  test_no_faults();
+  s = test_open_faulty(&d);
   test_describe(s, &t->now);
   bool old = !strcmp(buf_text(&t->now), buf_text(&t->before)), new = !strcmp(buf_text(&t->now), buf_text(&t->after));
   if (!old && !new) fail_msg("call %u: half of the batch is there:\n%s", at, buf_text(&t->now));
@@ -284,7 +273,7 @@ static void every_crash(batch *run) {
     struct store_error error = {""};
     prepare(&d);
     through = crash_at(&d, run, ++at);
-    struct store *s = open_faulty(&d);
+    struct store *s = test_open_faulty(&d);
     test_describe(s, &t.now);
     bool old = !strcmp(buf_text(&t.now), buf_text(&t.before)), new = !strcmp(buf_text(&t.now), buf_text(&t.after));
     if (!old && !new) fail_msg("call %u: half of the batch is there:\n%s", at, buf_text(&t.now));
@@ -320,7 +309,7 @@ static enum err run_nothing(struct store *s, struct store_error *error) {
 
 static void a_crash_while_a_store_is_made(void **state) {
   unsigned at = 0;
-  no_faults();
+  test_no_faults();
   for (bool through = false; !through;) {
     struct test_directory d;
     test_directory_make(&d);
@@ -393,13 +382,13 @@ static void a_read_that_fails_ends_the_batch(void **state) {
   test_delta(s, 1, 3, body);
   test_delta(s, 1, 4, "y");
   store_close(s);
-  s = open_faulty(&d); /* has read little of it */
+  s = test_open_faulty(&d); /* has read little of it */
   struct store_change one = test_change(2, 2, "one"), two = test_change(3, 2, "two");
   assert_int_equal(store_batch_begin(s, &b), ERR_OK);
   assert_int_equal(store_batch_delta(b, &one), ERR_OK);
   faults = (struct faults){.unreadable = true};
   assert_int_equal(store_each_change(s, 1, store_head(s, 1), 2, ignore_change, NULL, &error), ERR_IO);
-  no_faults();
+  test_no_faults();
   assert_int_equal(store_batch_delta(b, &two), ERR_IO);
   assert_int_equal(store_batch_commit(b, &error), ERR_IO);
   assert_non_null(strstr(error.what, "taken back"));
@@ -426,13 +415,13 @@ static void a_failing_flush_of_timers(void **state) {
   struct store_timer old = {1, 100, 10, 0}, new = {1, 200, 20, 0}, got;
   prepare(&d);
   for (unsigned at = 1; at <= 5; at++) {
-    struct store *s = open_faulty(&d);
+    struct store *s = test_open_faulty(&d);
     assert_int_equal(store_timer_put(s, &old), ERR_OK);
     assert_int_equal(store_timers_flush(s, &error), ERR_OK);
     assert_int_equal(store_timer_put(s, &new), ERR_OK);
     faults = (struct faults){.at = at, .mode = FAULT_ONCE, .error = ENOSPC};
     assert_int_equal(store_timers_flush(s, &error), ERR_IO);
-    no_faults();
+    test_no_faults();
     assert_int_equal(store_timers_flush(s, &error), ERR_OK);
     store_close(s);
     s = test_open(&d);
@@ -449,7 +438,7 @@ static void a_full_disk_is_told_in_words(void **state) {
   struct store_error error = {""};
   struct texts t = {0};
   prepare(&d);
-  struct store *s = open_faulty(&d);
+  struct store *s = test_open_faulty(&d);
   test_describe(s, &t.before);
   faults = (struct faults){.at = 1, .mode = FAULT_FROM_THEN_ON, .error = ENOSPC};
   for (int i = 0; i < 3; i++) {
@@ -457,7 +446,7 @@ static void a_full_disk_is_told_in_words(void **state) {
     assert_non_null(strstr(error.what, "no space left"));
     assert_says(s, &t, &t.before, 0, "on a full disk");
   }
-  no_faults();
+  test_no_faults();
   if (run_deltas(s, &error)) fail_msg("%s", error.what);
   store_close(s);
   texts_done(&t);

@@ -10,21 +10,10 @@
 
 enum { FRAME_BYTES = 24 + 4096, BODY_BYTES = 250 << 10, COPY_PAGES = 1000 };
 
-static struct store *open_faulty(const struct test_directory *d) {
-  struct store *s = NULL;
-  struct store_error error = {""};
-  if (store_open_with(d->state, &faulty_env, &s, &error)) fail_msg("open: %s", error.what);
-  return s;
-}
-
-static void no_faults(void) {
-  faults = (struct faults){0};
-}
-
 static struct store *prepare(struct test_directory *d) {
-  no_faults();
+  test_no_faults();
   test_directory_make(d);
-  struct store *s = open_faulty(d);
+  struct store *s = test_open_faulty(d);
   test_create(s, "a.example.", 1, 2);
   return s;
 }
@@ -57,7 +46,7 @@ static void commits_do_not_make_the_file_longer(void **state) {
   store_tend(s);
   assert_false(store_tend_is_due(s));
   uint64_t version = 1, before = wal_bytes(&d);
-  no_faults();
+  test_no_faults();
   for (int i = 0; i < 20; i++)
     test_delta(s, 1, ++version, "small");
   assert_int_equal(wal_bytes(&d), before);
@@ -117,7 +106,7 @@ static void fail_at(unsigned pages, unsigned at, enum fault_mode mode, int error
     faults = (struct faults){.at = at, .mode = mode, .error = error_number};
     store_tend(s);
     if (child == 0) _exit(0);
-    no_faults();
+    test_no_faults();
     test_describe(s, &now);
     assert_string_equal(buf_text(&now), buf_text(&before));
     test_delta(s, 1, ++version, "after it");
@@ -126,7 +115,7 @@ static void fail_at(unsigned pages, unsigned at, enum fault_mode mode, int error
     assert_int_equal(waitpid(child, NULL, 0), child);
   }
   store_close(s);
-  s = open_faulty(&d);
+  s = test_open_faulty(&d);
   test_describe(s, &now);
   assert_string_equal(buf_text(&now), buf_text(&before));
   test_delta(s, 1, ++version, "after a restart");
@@ -140,7 +129,7 @@ static unsigned calls_of_tending(unsigned pages) {
   struct test_directory d;
   struct store *s = prepare(&d);
   write_pages(s, 1, pages);
-  no_faults();
+  test_no_faults();
   store_tend(s);
   unsigned calls = faults.count;
   store_close(s);
