@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { FIRST_BYTES = 256 };
+
 void buf_done(struct buf *b) {
   free(b->data);
   *b = (struct buf){0};
@@ -21,7 +23,7 @@ uint8_t *buf_reserve(struct buf *b, size_t n) {
   if (n >= SIZE_MAX / 2 - b->size) goto fail;
   size_t want = b->size + n + 1;
   if (want > b->capacity) {
-    size_t capacity = b->capacity ? b->capacity : 64;
+    size_t capacity = b->capacity ? b->capacity : FIRST_BYTES;
     while (capacity < want)
       capacity *= 2;
     uint8_t *data = realloc(b->data, capacity);

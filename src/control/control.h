@@ -40,6 +40,7 @@ struct control_events {
   void (*image_join)(void *arg); /* returns when that thread has ended, which it does soon now; with `image` */
   /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
   void (*updated)(void *arg, struct control_update *u, const uint8_t *bytes, size_t n);
+  void (*updates_told)(void *arg); /* no other answer comes soon: those kept back to be sent together go now */
 };
 
 /* Takes over the store; `config` stays the caller's until control_free or a reload replaces it. */

@@ -41,6 +41,10 @@ static void reply(struct control *c, struct control_update *u) {
   give_back(c, u, room, u->job.result.size);
 }
 
+static void told(struct control *c) {
+  c->events.updates_told(c->events.arg);
+}
+
 static void set_outcome(struct control_update *u, unsigned rcode, int ede, const char *ede_text) {
   u->rcode = rcode;
   u->ede = ede;
@@ -54,6 +58,7 @@ void control_update(struct control *c, struct control_update *u, struct instant 
   if (c->frozen) {
     set_outcome(u, RCODE_SERVFAIL, EDE_NOT_READY, "the server is being replaced");
     reply(c, u);
+    told(c);
     return;
   }
   if (c->updates.last) c->updates.last->next = u;
@@ -223,6 +228,7 @@ void updates_commit(struct control *c) {
     c->figures.updates_failed += err && u->changed;
     reply(c, u);
   }
+  told(c);
 }
 
 /* ---- forwarding ---- */
@@ -230,6 +236,7 @@ void updates_commit(struct control *c) {
 /* The primary's answer as it is, with its own signature, to whom it is meant for. */
 static void on_answered(void *arg, void *request, const uint8_t *bytes, size_t n) {
   give_back(arg, request, bytes, n);
+  told(arg);
 }
 
 static void on_failed(void *arg, void *request, const char *what) {
@@ -241,6 +248,7 @@ static void on_failed(void *arg, void *request, const char *what) {
   log_event(EV_UPDATE_FAILED, LOG_TEXT("zone", name_text(&u->job.request.qname, name)), LOG_TEXT("author", author_text(u, author)),
             LOG_TEXT("what", what));
   reply(c, u);
+  told(c);
 }
 
 void updates_events(struct control *c, struct forwarder_events *out) {

@@ -98,34 +98,16 @@ void udp_packet_return(const struct udp_packet *p, struct udp_return *out) {
   memcpy(out->control, asked->msg_control, out->control_size);
 }
 
-bool udp_return_send(const struct udp_return *r, const uint8_t *bytes, size_t n) {
-  struct udp_return to = *r; /* the headers want what they may change */
-  struct iovec iov = {(uint8_t *)(uintptr_t)bytes, n};
-  struct msghdr h = {.msg_name = &to.from, .msg_iov = &iov, .msg_iovlen = 1};
-  h.msg_namelen = to.from.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof to.from;
-  if (to.control_size) {
-    h.msg_control = to.control;
-    h.msg_controllen = to.control_size;
-    answer_from_asked(&h);
-  }
-  for (int i = 0; i < SEND_TRIES; i++) {
-    if (sendmsg(to.fd, &h, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return true;
-    if (errno != EINTR && errno != EAGAIN && errno != ENOBUFS) break;
-    struct pollfd p = {to.fd, POLLOUT, 0};
-    poll(&p, 1, SEND_WAIT_MS);
-  }
-  return false;
-}
-
-/* Sends out[0..n). A response that can't be sent is lost, as datagrams are; the next ones go on. */
-static void send_all(struct udp_worker *w, int fd, unsigned n) {
-  unsigned at = 0, tries = 0;
+/* Sends list[0..n) and returns how many the system took. A response that can't be sent is lost, as datagrams are; the next ones go
+ * on. */
+static unsigned send_all(int fd, struct mmsghdr *list, unsigned n) {
+  unsigned at = 0, sent = 0, tries = 0;
   while (at < n) {
-    int r = sendmmsg(fd, w->out + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int r = sendmmsg(fd, list + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (r > 0) {
       at += (unsigned)r;
+      sent += (unsigned)r;
       tries = 0;
-      count(&w->sent, (uint64_t)r);
       continue;
     }
     if (errno == EINTR) continue;
@@ -134,9 +116,32 @@ static void send_all(struct udp_worker *w, int fd, unsigned n) {
       poll(&p, 1, SEND_WAIT_MS);
       continue;
     }
-    count(&w->send_failed, 1);
     at++;
     tries = 0;
+  }
+  return sent;
+}
+
+void udp_late_send(const struct udp_late *list, size_t n) {
+  struct mmsghdr out[LIMIT_BATCH];
+  struct iovec iov[LIMIT_BATCH];
+  assert(n <= LIMIT_BATCH);
+  for (size_t i = 0; i < n; i++) {
+    struct udp_return *to = list[i].to;
+    iov[i] = (struct iovec){(uint8_t *)(uintptr_t)list[i].bytes, list[i].size};
+    struct msghdr h = {.msg_name = &to->from, .msg_iov = &iov[i], .msg_iovlen = 1};
+    h.msg_namelen = to->from.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof to->from;
+    if (to->control_size) {
+      h.msg_control = to->control;
+      h.msg_controllen = to->control_size;
+      answer_from_asked(&h);
+    }
+    out[i] = (struct mmsghdr){.msg_hdr = h};
+  }
+  for (size_t first = 0, end; first < n; first = end) {
+    for (end = first + 1; end < n && list[end].to->fd == list[first].to->fd;)
+      end++;
+    send_all(list[first].to->fd, out + first, (unsigned)(end - first));
   }
 }
 
@@ -176,7 +181,11 @@ static void serve(struct udp_worker *w, const struct udp_socket *s, unsigned n) 
     h->msg_control = s->wildcard && asked->msg_controllen ? asked->msg_control : NULL;
     h->msg_controllen = h->msg_control ? asked->msg_controllen : 0;
   }
-  if (ready) send_all(w, s->fd, ready);
+  if (ready) {
+    unsigned sent = send_all(s->fd, w->out, ready);
+    count(&w->sent, sent);
+    if (sent < ready) count(&w->send_failed, ready - sent);
+  }
   rearm(w, n);
 }
 

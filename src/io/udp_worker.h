@@ -53,8 +53,14 @@ struct udp_return {
   _Alignas(8) uint8_t control[64];
 };
 void udp_packet_return(const struct udp_packet *p, struct udp_return *out); /* by the handler; of a packet with a socket */
-/* False: the system did not take it, and it is lost, as datagrams are. */
-bool udp_return_send(const struct udp_return *r, const uint8_t *bytes, size_t n);
+/* At most LIMIT_BATCH responses, those of one socket that follow each other in one call. What the system does not take is lost, as
+ * datagrams are. `to` is used up. */
+struct udp_late {
+  struct udp_return *to;
+  const uint8_t *bytes;
+  size_t size;
+};
+void udp_late_send(const struct udp_late *list, size_t n);
 
 /* Counted by the worker, readable by any thread. */
 struct udp_counters {

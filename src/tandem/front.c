@@ -78,6 +78,10 @@ void front_answer_update(struct front *f, struct control_update *u, const uint8_
   update_queue_answer(f->updates, u, f->streams, bytes, n);
 }
 
+void front_send_updates(struct front *f) {
+  update_queue_send(f->updates);
+}
+
 /* ---- sets of listeners ---- */
 
 static void set_close(struct listener_set *s) {

@@ -37,6 +37,7 @@ void front_on_settle(struct front *f, void (*settle)(void *arg), void *arg);
 /* UPDATEs that wait for the control thread, one after the other; NULL: no more. Each is given back with its answer. */
 struct control_update *front_take_update(struct front *f);
 void front_answer_update(struct front *f, struct control_update *u, const uint8_t *bytes, size_t n);
+void front_send_updates(struct front *f); /* answers that were kept back for it */
 
 /* Attaches to the interfaces of server.xdp, for the addresses of what front_open opened. Once, before privileges are dropped and
  * threads start. An interface that can't be served so is logged, and its traffic comes to the sockets as ever. */

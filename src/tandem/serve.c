@@ -96,6 +96,10 @@ static void answer_update(void *arg, struct control_update *u, const uint8_t *by
   front_answer_update(((struct server *)arg)->front, u, bytes, n);
 }
 
+static void send_updates(void *arg) {
+  front_send_updates(((struct server *)arg)->front);
+}
+
 static bool begin_backup(void *arg, struct control_backup *b) {
   struct server *s = arg;
   return backup_thread_start(s->loop, b, &s->backup) == ERR_OK;
@@ -392,8 +396,8 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s,          reconfigure,  stop,        reply,      backlog,      server_status,
-                                  begin_swap, begin_backup, begin_image, join_image, answer_update};
+  struct control_events events = {s,          reconfigure,  stop,        reply,      backlog,       server_status,
+                                  begin_swap, begin_backup, begin_image, join_image, answer_update, send_updates};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));

@@ -11,13 +11,15 @@ struct update_place {
   struct control_update update; /* first: what the control thread knows it by */
   uint64_t ticket;              /* of a stream's message; 0: it came by UDP */
   struct udp_return udp;
-  uint8_t *large; /* the request, if it does not fit `bytes` */
-  uint8_t bytes[LIMIT_UDP_REQUEST_BYTES];
+  uint8_t *large;                         /* the request, if it does not fit `bytes` */
+  uint8_t bytes[LIMIT_UDP_REQUEST_BYTES]; /* the request, then the response */
 };
 
 struct update_queue {
-  struct update_place *places; /* LIMIT_UPDATES; memory that was never used is never touched */
-  struct ring *free, *waiting; /* numbers of places */
+  struct update_place *places;                /* LIMIT_UPDATES; memory that was never used is never touched */
+  struct ring *free, *waiting;                /* numbers of places */
+  struct update_place *answered[LIMIT_BATCH]; /* by UDP, and not sent yet */
+  size_t sizes[LIMIT_BATCH], answered_count;
   atomic_bool closed;
 };
 
@@ -103,12 +105,37 @@ struct control_update *update_queue_take(struct update_queue *q) {
   return ring_take(q->waiting, &number) ? &q->places[number].update : NULL;
 }
 
+static void give_back(struct update_queue *q, struct update_place *p) {
+  uint32_t number = (uint32_t)(p - q->places);
+  free(p->large);
+  ring_put(q->free, &number);
+}
+
+void update_queue_send(struct update_queue *q) {
+  struct udp_late out[LIMIT_BATCH];
+  for (size_t i = 0; i < q->answered_count; i++)
+    out[i] = (struct udp_late){&q->answered[i]->udp, q->answered[i]->bytes, q->sizes[i]};
+  udp_late_send(out, q->answered_count);
+  for (size_t i = 0; i < q->answered_count; i++)
+    give_back(q, q->answered[i]);
+  q->answered_count = 0;
+}
+
+static void keep_back(struct update_queue *q, struct update_place *p, const uint8_t *bytes, size_t n) {
+  memmove(p->bytes, bytes, n);
+  q->answered[q->answered_count] = p;
+  q->sizes[q->answered_count++] = n;
+  if (q->answered_count == LIMIT_BATCH) update_queue_send(q);
+}
+
 void update_queue_answer(struct update_queue *q, struct control_update *u, struct stream_server *streams, const uint8_t *bytes,
                          size_t n) {
   struct update_place *p = (struct update_place *)u;
-  uint32_t number = (uint32_t)(p - q->places);
+  if (!p->ticket && n && n <= sizeof p->bytes) {
+    keep_back(q, p, bytes, n);
+    return;
+  }
   if (p->ticket && streams) stream_answer(streams, p->ticket, bytes, n);
-  else if (!p->ticket && n) udp_return_send(&p->udp, bytes, n);
-  free(p->large);
-  ring_put(q->free, &number);
+  else if (!p->ticket && n) udp_late_send(&(struct udp_late){&p->udp, bytes, n}, 1);
+  give_back(q, p);
 }

@@ -28,8 +28,10 @@ bool update_queue_put_stream(struct update_queue *q, struct answer_job *job, con
 /* From now on nothing is taken. Any thread sees it soon. */
 void update_queue_close(struct update_queue *q);
 struct control_update *update_queue_take(struct update_queue *q); /* NULL: none waits */
-/* Sends the answer (n == 0: none) and frees the place. `streams` is NULL once they have ended. */
+/* Sends the answer (n == 0: none), by UDP with the next update_queue_send at the latest, and then frees the place. `streams` is
+ * NULL once they have ended. */
 void update_queue_answer(struct update_queue *q, struct control_update *u, struct stream_server *streams, const uint8_t *bytes,
                          size_t n);
+void update_queue_send(struct update_queue *q);
 
 #endif

@@ -3,26 +3,22 @@
 
 #include <assert.h>
 
-/* RFC 2136 §3.6, once an update that changes anything. */
+/* RFC 2136 §3.6, once an update that changes anything but not the SOA. */
 static enum err raise_serial(const struct update *u, struct zone_edit *edit, uint32_t serial) {
-  const struct zone_node *apex;
   struct zone_rrset soa;
-  uint8_t old[2 * LIMIT_NAME_BYTES + UPDATE_SOA_FIXED_BYTES], raised[sizeof old];
-  const uint8_t *rdata;
+  uint8_t raised[2 * LIMIT_NAME_BYTES + UPDATE_SOA_FIXED_BYTES];
+  const uint8_t *old;
   uint16_t size;
-  enum err e = zone_edit_find(edit, u->apex, &apex);
-  if (e) return e;
-  bool found = apex && zone_find_rrset(apex, RR_SOA, &soa) && soa.count;
+  bool found = zone_find_rrset(zone_apex_node(u->base), RR_SOA, &soa) && soa.count;
   assert(found);
   (void)found;
   const uint8_t *p = soa.rrs;
-  zone_rr_next(&p, &rdata, &size);
-  assert(size >= UPDATE_SOA_FIXED_BYTES && size <= sizeof old);
-  memcpy(old, rdata, size);
-  memcpy(raised, rdata, size);
+  zone_rr_next(&p, &old, &size);
+  assert(size >= UPDATE_SOA_FIXED_BYTES && size <= sizeof raised);
+  memcpy(raised, old, size);
   put_u32(raised + size - UPDATE_SOA_FIXED_BYTES, serial);
   enum zone_add outcome;
-  e = zone_edit_remove(edit, u->apex, RR_SOA, old, size);
+  enum err e = zone_edit_remove(edit, u->apex, RR_SOA, old, size);
   return e ? e : zone_edit_add(edit, u->apex, RR_SOA, soa.ttl, raised, size, &outcome);
 }
 

@@ -58,6 +58,10 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   update_queue_answer(node->updates, u, (struct stream_server *)node, bytes, n);
 }
 
+static void updates_told(void *arg) {
+  update_queue_send(((struct node *)arg)->updates);
+}
+
 /* ---- images: what a thread does is one event, some time later, and its end another ---- */
 
 enum { IMAGE_MOST_MS = 350 }; /* twice a job, and some of each zone within the time that a change may take */
@@ -219,7 +223,8 @@ static enum err start_control(struct node *n) {
                                   .server_status = server_status,
                                   .image = image,
                                   .image_join = image_join,
-                                  .updated = updated};
+                                  .updated = updated,
+                                  .updates_told = updates_told};
   struct xfr_net net = net_of_node(n);
   enum err e = disk_open_store(n->disk, &store, &error);
   if (e) {

@@ -94,11 +94,13 @@ void udp_packet_return(const struct udp_packet *p, struct udp_return *out) {
   memcpy(&out->from, p->from, sizeof(struct sockaddr_in));
 }
 
-bool udp_return_send(const struct udp_return *r, const uint8_t *bytes, size_t n) {
-  struct addr to, from = party_addr(r->fd);
-  MUST(addr_from_sockaddr((const struct sockaddr *)&r->from, &to));
-  if (!nodes[r->fd].dying) net_datagram(&from, &to, bytes, n);
-  return true;
+void udp_late_send(const struct udp_late *list, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    const struct udp_return *r = list[i].to;
+    struct addr to, from = party_addr(r->fd);
+    MUST(addr_from_sockaddr((const struct sockaddr *)&r->from, &to));
+    if (!nodes[r->fd].dying) net_datagram(&from, &to, list[i].bytes, list[i].size);
+  }
 }
 
 const struct addr *stream_peer(const struct stream_conn *c) {

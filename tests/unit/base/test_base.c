@@ -83,6 +83,8 @@ static void test_addresses(void **state) {
   check_addr("192.0.2.1", ERR_OK, "192.0.2.1@53");
   check_addr("192.0.2.1@5300", ERR_OK, "192.0.2.1@5300");
   check_addr("::1@1", ERR_OK, "::1@1");
+  check_addr("0.10.100.255@65535", ERR_OK, "0.10.100.255@65535");
+  check_addr("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff@65535", ERR_OK, "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff@65535");
   check_addr("::ffff:192.0.2.1", ERR_OK, "192.0.2.1@53");
   check_addr("192.0.2.1@0", ERR_RANGE, NULL);
   check_addr("192.0.2.1@65536", ERR_RANGE, NULL);

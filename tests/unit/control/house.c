@@ -37,6 +37,9 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   if (h->on_updated) h->on_updated(h, u, bytes, n);
 }
 
+static void updates_told(void *arg) {
+}
+
 /* ---- images ---- */
 
 static bool image(void *arg, struct image_job *job) {
@@ -159,8 +162,13 @@ void house_start(struct house *h) {
   if (store_open_with(h->dir.state, &faulty_env, &store, &error)) fail_msg("store: %s", error.what);
   if (config_load(h->config_path, &diags, &config)) fail_msg("%s", diags.count ? diags.list[0].what : "configuration");
   diags_done(&diags);
-  struct control_events events = {
-      .arg = h, .reconfigure = reconfigure, .stop = stop, .reply = reply, .server_status = server_status, .updated = updated};
+  struct control_events events = {.arg = h,
+                                  .reconfigure = reconfigure,
+                                  .stop = stop,
+                                  .reply = reply,
+                                  .server_status = server_status,
+                                  .updated = updated,
+                                  .updates_told = updates_told};
   if (h->aside) {
     events.image = image;
     events.image_join = image_join;

@@ -175,6 +175,58 @@ static void gaps_in_a_batch(void **state) {
   close(fd);
 }
 
+/* A handler that answers nothing and keeps how it could. */
+struct kept {
+  struct udp_return to[6];
+  uint8_t bytes[6];
+  _Atomic size_t count;
+};
+
+static void keep(void *arg, struct udp_packet *packets, size_t count) {
+  struct kept *k = arg;
+  for (size_t i = 0; i < count; i++) {
+    udp_packet_return(&packets[i], &k->to[k->count]);
+    k->bytes[k->count] = packets[i].bytes[0];
+    atomic_fetch_add(&k->count, 1);
+  }
+}
+
+/* Two sockets, one of them a wildcard asked at two addresses, and in the middle one that can't be sent. */
+static void late_responses_go_together(void **state) {
+  static const char *const hosts[] = {"127.0.0.1", "127.0.0.77", "127.0.0.1", "::1", "127.0.0.77", "::1"};
+  static uint8_t too_long[70000];
+  struct addr at4, at6;
+  struct kept k = {.count = 0};
+  struct udp_socket sockets[] = {{test_listen(SOCKET_UDP, "0.0.0.0", &at4), true, 1},
+                                 {test_listen(SOCKET_UDP, "::1", &at6), false, 2}};
+  struct udp_handler handler = {&k, NULL, NULL, keep};
+  struct udp_late out[6];
+  struct udp_worker *w;
+  int clients[6];
+  assert_int_equal(udp_worker_start(sockets, 2, &handler, "test", -1, &w), ERR_OK);
+  for (size_t i = 0; i < 6; i++) {
+    struct addr to = test_addr(hosts[i]);
+    to.port = to.family == 4 ? at4.port : at6.port;
+    clients[i] = test_connect(SOCKET_UDP, &to);
+    test_write(clients[i], &"012345"[i], 1);
+    for (uint64_t end = clock_read().mono_ns + PATIENCE_MS * NS_PER_MS; atomic_load(&k.count) == i;)
+      assert_true(clock_read().mono_ns < end);
+  }
+  for (size_t i = 0; i < 6; i++)
+    out[i] = i == 1 ? (struct udp_late){&k.to[i], too_long, sizeof too_long} : (struct udp_late){&k.to[i], &k.bytes[i], 1};
+  udp_late_send(out, 6);
+  for (size_t i = 0; i < 6; i++) {
+    uint8_t got = 0;
+    if (i != 1) assert_true(test_readable(clients[i], PATIENCE_MS));
+    if (i != 1) assert_int_equal(recv(clients[i], &got, 1, 0), 1);
+    if (i != 1) assert_int_equal(got, "012345"[i]);
+    close(clients[i]);
+  }
+  udp_worker_stop(w, NULL);
+  close(sockets[0].fd);
+  close(sockets[1].fd);
+}
+
 static void stops_when_idle(void **state) {
   for (int round = 0; round < 50; round++) { /* the signal must not get lost, wherever the thread is */
     struct addr at;
@@ -193,6 +245,7 @@ int main(void) {
       cmocka_unit_test(wildcards_answer_from_the_address_asked),
       cmocka_unit_test(what_has_arrived_is_answered_before_the_end),
       cmocka_unit_test(gaps_in_a_batch),
+      cmocka_unit_test(late_responses_go_together),
       cmocka_unit_test(stops_when_idle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
