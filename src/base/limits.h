@@ -54,7 +54,7 @@ enum {
   LIMIT_HTTP_CONNECTION_S = 60,              /* of one that is in no hurry, when another comes */
   LIMIT_HTTP_PAGES = 4,                      /* versions of one page kept for slow readers; then they get the last one */
   LIMIT_WORST_ZONES = 20,                    /* zones shown by metrics.per-zone: worst */
-  LIMIT_NOTIFY_QUEUE = 1024,                 /* NOTIFY on their way from the workers to the control thread; a power of two */
+  LIMIT_NOTIFY_QUEUE = 8192,                 /* NOTIFY on their way from the workers to the control thread; a power of two */
   LIMIT_UPDATES = 1024,                      /* UPDATEs from their arrival to their answer; a power of two */
   LIMIT_UPDATE_WAIT_MS = 1000,               /* one that waits longer to be judged is answered SERVFAIL */
   LIMIT_FORWARDS = 64,                       /* UPDATEs on their way to a primary at once; further ones wait */

@@ -108,18 +108,26 @@ static void port_failed(struct port *p, struct instant now) {
   port_free(p);
 }
 
+static void port_input(struct port *p, size_t n, struct instant now) {
+  struct udp_client *u = p->client;
+  const struct exchange *x = n >= ID_BYTES ? exchange_of(p, get_u16(u->scratch)) : NULL;
+  if (!x && p->count == 1) x = p->exchanges[0]; /* whoever asked says best what is wrong with it */
+  if (x) u->events.input(u->events.arg, x->token, u->scratch, n, now);
+}
+
+/* All that its exchanges wait for: after a pause of the process deadlines have passed of answers that are there. */
 static void port_ready(void *arg, unsigned events, struct instant now) {
   struct port *p = arg;
   struct udp_client *u = p->client;
-  /* One datagram a call: the callback may end the exchange, and the loop comes back if there are more. */
-  ssize_t n = recv(p->watch.fd, u->scratch, sizeof u->scratch, 0);
-  if (n < 0) {
-    if (errno != EAGAIN && errno != EINTR) port_failed(p, now);
-    return;
+  ssize_t n = 0;
+  p->held = true;
+  for (unsigned i = 0; i < PORT_AT_ONCE && p->count && n >= 0; i++) {
+    n = recv(p->watch.fd, u->scratch, sizeof u->scratch, 0);
+    if (n >= 0) port_input(p, (size_t)n, now);
   }
-  const struct exchange *x = n >= ID_BYTES ? exchange_of(p, get_u16(u->scratch)) : NULL;
-  if (!x && p->count == 1) x = p->exchanges[0]; /* whoever asked says best what is wrong with it */
-  if (x) u->events.input(u->events.arg, x->token, u->scratch, (size_t)n, now);
+  p->held = false;
+  if (n < 0 && errno != EAGAIN && errno != EINTR) port_failed(p, now);
+  else if (!p->count) port_free(p);
 }
 
 static enum err port_new(struct udp_client *u, const struct addr *source, const struct addr *to, struct port **out) {

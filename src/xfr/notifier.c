@@ -1,7 +1,7 @@
 /* One notice a zone with a task for every peer that has not answered yet; a task waits for a slot, is sent, rests.
  *
  *   paced --> waiting --slot--> sent --answer--> gone
- *               ^                |silence, unreachable: the peer's next address, or
+ *               ^                |silence, unreachable, SERVFAIL: the peer's next address, or
  *     paced <---+----- resting <-+ when all were tried, until the backoff is over
  *
  * Paced: an address gets LIMIT_NOTIFY_BURST at once, then LIMIT_NOTIFY_SECOND a second; what is told only because we started has a
@@ -443,6 +443,8 @@ bool notifier_udp_input(struct notifier *n, uint64_t token, const uint8_t *bytes
   if (verdict != NOTIFY_STRANGE) t->lane->remote->silent = 0;
   if (verdict == NOTIFY_TAKEN) {
     answered(n, t, now);
+  } else if (verdict == NOTIFY_LATER) {
+    task_failed(n, t, what.text, now);
   } else if (verdict == NOTIFY_REFUSED) {
     task_tell(n, t, &t->known->peer.address[t->address], what.text);
     task_ends(n, t);

@@ -27,7 +27,7 @@ enum notify_verdict notify_judge(struct notify *n, const struct name *apex, cons
   unsigned rcode = message_rcode(&m);
   if (rcode != RCODE_NOERROR) {
     xfr_explain_rcode(&x, &m, rcode, now_s, what);
-    return NOTIFY_REFUSED;
+    return rcode == RCODE_SERVFAIL ? NOTIFY_LATER : NOTIFY_REFUSED;
   }
   return xfr_verify(&x, &m, true, now_s, what) ? NOTIFY_TAKEN : NOTIFY_DOUBTFUL;
 }

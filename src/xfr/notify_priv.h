@@ -25,6 +25,7 @@ void notify_done(struct notify *n);
 
 enum notify_verdict {
   NOTIFY_TAKEN,    /* the peer took note */
+  NOTIFY_LATER,    /* it can't just now: `what` says why */
   NOTIFY_REFUSED,  /* it answered, but will not act: `what` says why */
   NOTIFY_DOUBTFUL, /* perhaps a forgery: wait on; `what` says what is wrong with it */
   NOTIFY_STRANGE,  /* belongs to something else: wait on */

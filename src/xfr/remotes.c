@@ -37,8 +37,12 @@ void lane_leave(struct lanes *l, struct lane_wait *w) {
   place(l, lane);
 }
 
+bool lanes_wanted(const struct lanes *l) {
+  return l->in_flight < l->limit && !list_empty(&l->ring);
+}
+
 struct lane_wait *lanes_next(struct lanes *l, struct lane **out) {
-  if (l->in_flight >= l->limit || list_empty(&l->ring)) return NULL;
+  if (!lanes_wanted(l)) return NULL;
   struct lane *lane = MEMBER_OF(l->ring.next, struct lane, turn);
   struct list *first = list_empty(&lane->urgent) ? lane->normal.next : lane->urgent.next;
   struct lane_wait *w = MEMBER_OF(first, struct lane_wait, link);

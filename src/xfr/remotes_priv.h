@@ -34,6 +34,7 @@ struct lanes {
 void lanes_init(struct lanes *l, uint32_t limit, uint32_t limit_each);
 void lane_wait(struct lanes *l, struct lane *lane, struct lane_wait *w, bool urgent);
 void lane_leave(struct lanes *l, struct lane_wait *w); /* gives up; harmless if it does not wait */
+bool lanes_wanted(const struct lanes *l);              /* somebody may run */
 /* Who may run next, with a slot taken for it on `*lane`; NULL: nobody may now. */
 struct lane_wait *lanes_next(struct lanes *l, struct lane **lane);
 void lane_release(struct lanes *l, struct lane *lane);

@@ -329,7 +329,6 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
     secondary_failed(s, z, what.text, peer, now);
     round_end(s, z, false, now);
   }
-  secondaries_pump(s, now);
 }
 
 static uint16_t target_of(struct secondaries *s, const struct secondary *z, const struct addr *from) {
@@ -474,6 +473,7 @@ void secondaries_run(struct secondaries *s, struct instant now) {
 }
 
 uint64_t secondaries_deadline(const struct secondaries *s) {
+  if (lanes_wanted(&s->streams) || lanes_wanted(&s->datagrams)) return 0; /* since a commit */
   uint64_t zone_ns = timers_next(&s->timers), channel_ns = channels_deadline(&s->channels);
   return zone_ns < channel_ns ? zone_ns : channel_ns;
 }

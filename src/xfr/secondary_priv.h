@@ -8,7 +8,8 @@
  *   outcome.c    what becomes of it: a version, the same once more as a whole, or a failure; what status says of it
  *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
  *
- * Every public call ends with secondaries_pump, the only place where exchanges start; so nothing recurses. */
+ * Every public call ends with secondaries_pump, the only place where exchanges start; so nothing recurses. But secondary_committed:
+ * a commit may have taken seconds since its `now`, and what starts by that would be late before it is sent. */
 #ifndef XFR_SECONDARY_PRIV_H
 #define XFR_SECONDARY_PRIV_H
 

@@ -207,6 +207,24 @@ static void udp_exchanges_share_ports(void **state) {
   close(fd);
 }
 
+static void udp_answers_of_a_port_come_together(void **state) {
+  enum { ASKED = 5 };
+  struct udp_client *u;
+  struct addr at;
+  uint16_t id;
+  int fd = test_listen(SOCKET_UDP, "127.0.0.1", &at);
+  assert_int_equal(udp_client_new(loop, &udp_events, &u), ERR_OK);
+  for (uint16_t i = 1; i <= ASKED; i++) {
+    ask(u, &at, i, i);
+    reply(fd, asked_from(fd, &id), i);
+  }
+  struct instant now;
+  loop_turn(loop, clock_read().mono_ns + PATIENCE_MS * NS_PER_MS, &now);
+  assert_int_equal(seen.inputs, ASKED);
+  udp_client_free(u);
+  close(fd);
+}
+
 static void udp_ports_are_renewed(void **state) {
   struct udp_client *u;
   struct addr at;
@@ -405,6 +423,7 @@ int main(void) {
       TEST(udp_takes_nothing_from_others),
       TEST(udp_unreachable_is_an_error),
       TEST(udp_exchanges_share_ports),
+      TEST(udp_answers_of_a_port_come_together),
       TEST(udp_ports_are_renewed),
       TEST(udp_error_is_for_all_of_a_port),
       TEST(streams_carry_messages),

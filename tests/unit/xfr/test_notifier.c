@@ -245,6 +245,23 @@ static void test_answers_that_end_it(void **state) {
   }
 }
 
+static void test_tried_again_when_it_can(void **state) {
+  struct scene s;
+  begin(&s, 6);
+  s.p1.soa_rcode = RCODE_SERVFAIL;
+  tell(&s, 5, 1);
+  wait_ms(&s, 500);
+  assert_int_equal(s.failed, 1);
+  assert_contains(s.what, "SERVFAIL to our NOTIFY");
+  assert_int_equal(notifier_pending(s.n, 7), 1);
+  s.p1.soa_rcode = 0;
+  wait_ms(&s, 1000);
+  assert_int_equal(s.done, 1);
+  assert_int_equal(s.p1.notifies, 2);
+  assert_int_equal(notifier_pending(s.n, 7), 0);
+  end(&s);
+}
+
 static void test_signed(void **state) {
   struct scene s;
   begin(&s, 6);
@@ -369,6 +386,7 @@ int main(void) {
       cmocka_unit_test(test_loss),
       cmocka_unit_test(test_newer_serials_take_over),
       cmocka_unit_test(test_answers_that_end_it),
+      cmocka_unit_test(test_tried_again_when_it_can),
       cmocka_unit_test(test_signed),
       cmocka_unit_test(test_every_address_of_a_peer),
       cmocka_unit_test(test_peers_change),

@@ -666,6 +666,31 @@ static void test_commit_refused(void **state) {
   stage_done(&s);
 }
 
+/* By its `now` what follows would be late before it is sent. */
+static void test_commit_that_took_long(void **state) {
+  struct stage s;
+  stage_init(&s, 31, 1, 1);
+  stage_first(&s, 1, 3600, 600, 86400);
+  s.o.commit_delay_ns = 3600 * NS_PER_S;
+  secondary_retransfer(s.o.machine, 0, fake_net_now(s.net));
+  struct instant before = fake_net_now(s.net);
+  stage_run_ms(&s, 20000);
+  struct owned_zone *z = &s.o.zones[0];
+  assert_non_null(z->arrived);
+  secondary_retransfer(s.o.machine, 0, before); /* once more */
+  uint64_t asked = s.p1.soa_queries;
+  secondary_committed(s.o.machine, 0, z->arrived, ERR_OK, "", before);
+  zone_snap_unref(z->arrived);
+  z->arrived = NULL;
+  s.o.commit_delay_ns = 0;
+  assert_int_equal(fake_net_counts(s.net).live_exchanges, 0);
+  assert_int_equal(secondaries_deadline(s.o.machine), 0);
+  stage_run_ms(&s, 100);
+  assert_int_equal(s.p1.soa_queries, asked + 1);
+  assert_int_equal(z->transferred, 3);
+  stage_done(&s);
+}
+
 static void test_retransfer_takes_the_same(void **state) {
   struct stage s;
   stage_init(&s, 54, 1, 1);
@@ -720,6 +745,7 @@ int main(void) {
       cmocka_unit_test(test_told_too_early),
       cmocka_unit_test(test_interrupted),
       cmocka_unit_test(test_commit_refused),
+      cmocka_unit_test(test_commit_that_took_long),
       cmocka_unit_test(test_retransfer_takes_the_same),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
