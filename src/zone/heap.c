@@ -23,8 +23,10 @@ enum {
   EXACT_BINS = 128,               /* bin i holds blocks of i + 1 cells */
   BINS = EXACT_BINS + CHUNK_BITS, /* then one for each power of two */
   BIN_WORDS = (BINS + 63) / 64,
-  BIN_TRIES = 8, /* blocks looked at in a bin of mixed sizes */
+  BIN_TRIES = 8,    /* blocks looked at in a bin of mixed sizes */
+  FEW_BYTES = 8192, /* a heap up to this size has one list of free blocks in place of bins */
   FIRST_CHUNK_CELLS = 128,
+  NEXT_CHUNK_CELLS = 32,
   ALIGNED_CHUNK_CELLS = 8192, /* chunks from this size on start at a cache line */
   CACHE_LINE_BYTES = 64,
 };
@@ -74,6 +76,7 @@ void heap_init(struct heap *h) {
   h->table = h->near_table;
   h->chunk_cells = h->near_cells;
   h->capacity = NEAR_CHUNKS;
+  h->few = NO_REF;
 }
 
 void heap_done(struct heap *h) {
@@ -195,19 +198,69 @@ static struct free_block *block_at(struct heap *h, uint32_t ref) {
   return b;
 }
 
-static void bin_put(struct heap *h, uint32_t ref, uint32_t cells) {
-  if (!h->bins) {
-    h->bins = malloc(sizeof *h->bins);
-    if (!h->bins) return; /* the cells are lost until the heap goes, nothing else */
-    memset(h->bins->filled, 0, sizeof h->bins->filled);
-    memset(h->bins->head, 0xff, sizeof h->bins->head); /* NO_REF */
-  }
+static struct free_block block_read(struct heap *h, uint32_t ref) {
+  struct free_block *at = block_at(h, ref), b = *at;
+  ASAN_POISON_MEMORY_REGION(at, sizeof *at);
+  return b;
+}
+
+static void block_write(struct heap *h, uint32_t ref, struct free_block b) {
+  struct free_block *at = block_at(h, ref);
+  *at = b;
+  ASAN_POISON_MEMORY_REGION(at, sizeof *at);
+}
+
+static void bin_add(struct heap *h, uint32_t ref, uint32_t cells) {
   unsigned bin = bin_of(cells);
-  *block_at(h, ref) = (struct free_block){h->bins->head[bin], cells};
-  h->bin_cells += cells;
-  ASAN_POISON_MEMORY_REGION(cell_at(h->table, ref), (size_t)cells * CELL_BYTES);
+  block_write(h, ref, (struct free_block){h->bins->head[bin], cells});
   h->bins->head[bin] = ref;
   h->bins->filled[bin / 64] |= UINT64_C(1) << (bin % 64);
+}
+
+/* The heap has grown: its few blocks go to bins. Out of memory: they stay where they are. */
+static void bins_make(struct heap *h) {
+  h->bins = malloc(sizeof *h->bins);
+  if (!h->bins) return;
+  memset(h->bins->filled, 0, sizeof h->bins->filled);
+  memset(h->bins->head, 0xff, sizeof h->bins->head); /* NO_REF */
+  while (h->few != NO_REF) {
+    uint32_t ref = h->few;
+    struct free_block b = block_read(h, ref);
+    h->few = b.next;
+    bin_add(h, ref, b.cells);
+  }
+}
+
+static void bin_put(struct heap *h, uint32_t ref, uint32_t cells) {
+  if (!h->bins && atomic_load_explicit(&h->bytes, memory_order_relaxed) > FEW_BYTES) bins_make(h);
+  h->bin_cells += cells;
+  ASAN_POISON_MEMORY_REGION(cell_at(h->table, ref), (size_t)cells * CELL_BYTES);
+  if (h->bins) {
+    bin_add(h, ref, cells);
+    return;
+  }
+  block_write(h, ref, (struct free_block){h->few, cells});
+  h->few = ref;
+}
+
+/* Takes the one that fits best out of a small heap's list, of those with at most `most` cells; the rest goes back. */
+static bool few_take(struct heap *h, uint32_t cells, uint32_t most, uint32_t *ref) {
+  uint32_t best = NO_REF, best_before = NO_REF, before = NO_REF;
+  struct free_block found = {0}, b;
+  for (uint32_t at = h->few; at != NO_REF && found.cells != cells; before = at, at = b.next) {
+    b = block_read(h, at);
+    if (b.cells < cells || b.cells > most || (best != NO_REF && b.cells >= found.cells)) continue;
+    found = b;
+    best = at;
+    best_before = before;
+  }
+  if (best == NO_REF) return false;
+  if (best_before == NO_REF) h->few = found.next;
+  else block_write(h, best_before, (struct free_block){found.next, block_read(h, best_before).cells});
+  h->bin_cells -= found.cells;
+  if (found.cells > cells) bin_put(h, best + cells, found.cells - cells);
+  *ref = best;
+  return true;
 }
 
 /* Takes a block of at least `cells` out of a bin; the rest goes back to where it belongs. */
@@ -237,7 +290,7 @@ static bool bin_take(struct heap *h, unsigned bin, uint32_t cells, uint32_t *ref
 
 /* A block out of a bin of larger ones: before a new chunk is made, not before fresh cells are used. */
 static bool bins_split(struct heap *h, uint32_t cells, uint32_t *ref) {
-  if (!h->bins) return false;
+  if (!h->bins) return few_take(h, cells, UINT32_MAX, ref);
   for (unsigned bin = bin_of(cells) + 1; bin < BINS; bin++) {
     uint64_t rest = h->bins->filled[bin / 64] >> (bin % 64);
     if (!rest) {
@@ -262,8 +315,9 @@ static bool fresh_chunk(struct heap *h, uint32_t cells) {
 
 /* New chunks grow with the heap, so that a small zone stays small and a large one has few chunks. */
 static uint32_t next_chunk_cells(const struct heap *h, uint32_t cells) {
-  uint64_t half = atomic_load_explicit(&h->bytes, memory_order_relaxed) / CELL_BYTES / 2;
-  if (half < FIRST_CHUNK_CELLS) half = FIRST_CHUNK_CELLS;
+  uint64_t half = atomic_load_explicit(&h->bytes, memory_order_relaxed) / CELL_BYTES / 2,
+           least = half ? NEXT_CHUNK_CELLS : FIRST_CHUNK_CELLS;
+  if (half < least) half = least;
   if (half < cells) half = cells;
   return half < CHUNK_CELLS ? (uint32_t)half : CHUNK_CELLS;
 }
@@ -279,7 +333,7 @@ void *heap_alloc(struct heap *h, uint32_t cells, uint32_t *ref) {
     return memory;
   }
   unsigned bin = bin_of(cells);
-  bool kept = h->bins && h->bins->head[bin] != NO_REF && bin_take(h, bin, cells, ref);
+  bool kept = h->bins ? h->bins->head[bin] != NO_REF && bin_take(h, bin, cells, ref) : few_take(h, cells, cells, ref);
   if (!kept && (h->fresh_cells >= cells || !bins_split(h, cells, ref))) {
     if (h->fresh_cells < cells && !fresh_chunk(h, next_chunk_cells(h, cells))) return NULL;
     *ref = h->fresh_ref;
@@ -311,7 +365,7 @@ void heap_free(struct heap *h, uint32_t ref, uint32_t cells) {
 }
 
 void heap_trim(struct heap *h) {
-  if (h->chunk_count != 1 || h->image_chunks || h->bins) return;
+  if (h->chunk_count != 1 || h->image_chunks || h->bin_cells) return;
   uint32_t used = h->chunk_cells[0] - h->fresh_cells;
   if (!used || !h->fresh_cells) return;
   ASAN_UNPOISON_MEMORY_REGION(h->table[0], (size_t)h->chunk_cells[0] * CELL_BYTES);

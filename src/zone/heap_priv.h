@@ -6,8 +6,9 @@
  *
  * A chunk is memory or part of a mapped image without a reader knowing. A small zone has one chunk of just its size; an
  * object of more than a chunk takes consecutive numbers over one allocation. Cells are handed out by one writer; freed ones
- * go to bins by size and are used again, so whoever frees knows that no reader is left (reclaim.c). A reader never looks
- * into this struct: a snapshot carries the table's address, and a table that is outgrown lives as long as the heap. */
+ * go to bins by size, in a small heap to one list, and are used again: whoever frees knows that no reader is left (reclaim.c). A
+ * reader never looks into this struct: a snapshot carries the table's address, and a table that is outgrown lives as long as the
+ * heap. */
 #ifndef ZONE_HEAP_PRIV_H
 #define ZONE_HEAP_PRIV_H
 
@@ -56,7 +57,8 @@ struct heap {
   uint32_t image_chunks; /* the first ones, read-only */
   uint32_t fresh_ref;    /* never used rest of the newest chunk */
   uint32_t fresh_cells;
-  struct heap_bins *bins;
+  struct heap_bins *bins;    /* NULL: a small heap's, so far, */
+  uint32_t few;              /* whose free blocks are a list */
   struct heap_table *tables; /* all that were ever allocated */
   struct image_guard *guard; /* of the image in front, NULL: it was proven when it was opened, or there is none */
   _Atomic size_t bytes;      /* of all chunks */

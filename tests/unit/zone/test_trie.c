@@ -236,6 +236,46 @@ static void test_copy_on_write(void **state) {
   heap_done(&h);
 }
 
+/* A small heap keeps its free blocks in a list, and they go to bins when it grows. */
+static void test_small_heap(void **state) {
+  (void)state;
+  enum { BLOCKS = 40, SMALL_ROUNDS = 3000, ROUNDS = 4000, SMALL_BYTES = 8192 };
+  struct {
+    uint32_t ref, cells;
+    uint8_t mark;
+  } blocks[4 * BLOCKS] = {0};
+  struct dice d = {7};
+  struct heap h;
+  heap_init(&h);
+  for (unsigned i = 0; i < ROUNDS; i++) {
+    unsigned at = dice_below(&d, i < SMALL_ROUNDS ? BLOCKS : 4 * BLOCKS);
+    if (blocks[at].cells) {
+      const uint8_t *p = cell_at(h.table, blocks[at].ref);
+      for (size_t b = 0; b < (size_t)blocks[at].cells * CELL_BYTES; b++)
+        assert_int_equal(p[b], blocks[at].mark);
+      heap_free(&h, blocks[at].ref, blocks[at].cells);
+      blocks[at].cells = 0;
+      continue;
+    }
+    uint32_t cells = 1 + dice_below(&d, 20);
+    blocks[at].mark = (uint8_t)dice_next(&d);
+    void *p = heap_alloc(&h, cells, &blocks[at].ref);
+    assert_non_null(p);
+    blocks[at].cells = cells;
+    memset(p, blocks[at].mark, (size_t)cells * CELL_BYTES);
+    if (i == SMALL_ROUNDS - 1) {
+      assert_true(h.bytes <= SMALL_BYTES); /* half of them are taken, 10 cells each: 1,600 octets */
+      assert_null(h.bins);
+    }
+  }
+  assert_non_null(h.bins);
+  assert_int_equal(h.few, UINT32_MAX);
+  for (unsigned i = 0; i < 4 * BLOCKS; i++)
+    if (blocks[i].cells) heap_free(&h, blocks[i].ref, blocks[i].cells);
+  assert_int_equal((h.bin_cells + h.fresh_cells) * CELL_BYTES, h.bytes);
+  heap_done(&h);
+}
+
 /* Blocks of all sizes, also larger than a chunk, do not overlap and are used again. */
 static void test_heap(void **state) {
   (void)state;
@@ -279,6 +319,7 @@ int main(void) {
       cmocka_unit_test(test_put_and_remove),
       cmocka_unit_test(test_layout_is_the_same_trie),
       cmocka_unit_test(test_copy_on_write),
+      cmocka_unit_test(test_small_heap),
       cmocka_unit_test(test_heap),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
