@@ -320,7 +320,7 @@ void updates_commit(struct control *c); /* all that wait, one batch */
 /* Reads and builds the zone's file, with what its options say. `kept`: what zones of one file share; NULL: nothing. Any thread. */
 MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct diags *diags,
                                    struct zone_loaded *out);
-/* Threads begin to read the files of zones that were not read before, and to open images. */
+/* Threads begin to read the files of zones that were not read before or have changed since, and to open images. */
 void preload_start(struct control *c);
 /* What they made of the zone's file, as zone_file_load does. False: it was not theirs. Zones are asked for in the registry's order.
  */

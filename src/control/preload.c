@@ -133,9 +133,14 @@ static void *run(void *arg) {
 
 /* ---- the control thread ---- */
 
-/* Never read before: others are mostly what they were. */
-static bool is_new_file(const struct zone_slot *z) {
-  return !z->started && !slot_is_secondary(z) && !z->config->options->managed && !z->source_size;
+/* Never read before, or not what was read last. */
+static bool is_file(struct control *c, const struct zone_slot *z) {
+  struct buf path = {0};
+  if (slot_is_secondary(z) || z->config->options->managed) return false;
+  if (!z->started) return !z->source_size; /* others are mostly what they were */
+  bool changed = source_compare(z, config_zone_file(z->config, &path), &c->source_memo) == SOURCE_CHANGED;
+  buf_done(&path);
+  return changed;
 }
 
 /* With nothing in the log behind it. */
@@ -143,14 +148,22 @@ static bool is_image(const struct zone_slot *z) {
   return !z->started && z->image.segment && z->image.version == z->version;
 }
 
-static bool has_job(const struct zone_slot *z) {
-  return is_new_file(z) || is_image(z);
-}
-
-static void add_job(struct control *c, struct preload *p, const struct zone_slot *z) {
-  struct job *j = &p->jobs[p->count];
-  *j = (struct job){.zone = z, .is_image = !is_new_file(z)};
-  if (!j->is_image || !store_find_image(c->store, &z->image, &j->found, NULL)) p->count++;
+/* False: out of memory; then it is read when its turn comes. */
+static bool add_job(struct control *c, struct preload *p, size_t *capacity, const struct zone_slot *z) {
+  struct job j = {.zone = z, .is_image = !is_file(c, z)};
+  if (j.is_image && (!is_image(z) || store_find_image(c->store, &z->image, &j.found, NULL))) return true;
+  if (p->count == *capacity) {
+    size_t more = *capacity ? 2 * *capacity : 64;
+    struct job *jobs = realloc(p->jobs, more * sizeof *jobs);
+    if (!jobs) {
+      store_found_done(&j.found);
+      return false;
+    }
+    p->jobs = jobs;
+    *capacity = more;
+  }
+  p->jobs[p->count++] = j;
+  return true;
 }
 
 static void start_threads(struct preload *p) {
@@ -167,18 +180,16 @@ static void start_threads(struct preload *p) {
 
 void preload_start(struct control *c) {
   struct zone_slot *z;
-  size_t count = 0;
-  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
-    count += has_job(z);
-  struct preload *p = count > 1 ? calloc(1, sizeof *p) : NULL;
-  struct job *jobs = p ? calloc(count, sizeof *jobs) : NULL;
-  if (!jobs) { /* then each is read when its turn comes */
+  size_t capacity = 0;
+  struct preload *p = calloc(1, sizeof *p);
+  for (size_t i = 0; p && (z = registry_next(&c->registry, &i));)
+    if (!add_job(c, p, &capacity, z)) break;
+  if (!p || p->count < 2) { /* not worth a thread */
+    if (p && p->count) store_found_done(&p->jobs[0].found);
+    if (p) free(p->jobs);
     free(p);
     return;
   }
-  p->jobs = jobs;
-  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
-    if (has_job(z)) add_job(c, p, z);
   pthread_mutex_init(&p->lock, NULL);
   pthread_cond_init(&p->done, NULL);
   pthread_cond_init(&p->room, NULL);

@@ -42,3 +42,27 @@ def test_templates_lists_and_includes_together(lab):
     t.start()
     for zone in ("one", "two", "three", "four"):
         assert t.ask(f"www.{zone}.example").answer, zone
+
+
+def test_many_files_that_changed_are_read_anew(lab):
+    """By several threads: zones of one file, zones with files of their own, one of them wrong and one as it was."""
+    text = "$TTL 300\n@ IN SOA ns1 hostmaster %d 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN A 192.0.2.%d\n"
+    t = lab.tandem("t", {"templates": {"shared": {"role": "primary", "file": "shared.zone"}, "own": {"role": "primary", "file": "%s.zone"}},
+                         "zone-lists": [{"file": "names.txt", "template": "shared"}, {"file": "own.txt", "template": "own"}]})
+    t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(500)))
+    t.file("own.txt", "".join(f"own{i}.example\n" for i in range(20)))
+    t.file("shared.zone", text % (1, 80))
+    for i in range(20):
+        t.file(f"own{i}.example.zone", text % (1, i))
+    t.start()
+    t.file("shared.zone", text % (2, 81))
+    for i in range(19):
+        t.file(f"own{i}.example.zone", text % (2, 100 + i) if i != 7 else "www IN A nonsense\n")
+    t.reload(check=None)
+    for i in range(0, 500, 7):
+        assert t.ask(f"www.zone{i}.example").answer[0][0].address == "192.0.2.81"
+    for i in range(20):
+        expected = i if i in (7, 19) else 100 + i
+        assert t.ask(f"www.own{i}.example").answer[0][0].address == f"192.0.2.{expected}"
+        assert t.ask(f"own{i}.example", "SOA").answer[0][0].serial == (1 if i in (7, 19) else 2)
+    assert "own7.example.zone" in t.run("status own7.example").stdout
