@@ -9,6 +9,8 @@
  * So what a change costs here depends on the changes of other zones at most, and not on how many zones there are. */
 #include "store/store_priv.h"
 
+#include "base/mutation.h"
+
 #include <stdlib.h>
 
 enum {
@@ -89,7 +91,7 @@ static bool goes(struct store *s, const struct look *l, int64_t now_s) {
   struct zone_row *row = zones_find(s, l->zone);
   if (!row) return true; /* of a zone that is forgotten */
   if (l->version != row->first_version) return false;
-  bool needed = l->version >= row->image.version || l->version + keep->least > row->version;
+  bool needed = (l->version >= row->image.version && !MUTATION(RETAIN_ANCHOR)) || l->version + keep->least > row->version;
   bool fits = row->history_bytes <= most_bytes(s, row) - keep->zone_bytes / SLACK;
   if (needed || fits) retain_settled(s, row);
   if (needed || (fits && !is_old(s, l, now_s))) return false;
