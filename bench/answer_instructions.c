@@ -49,6 +49,8 @@ static const struct kind {
     {"NSEC3, absent name", ZONES_NSEC3, "none%u", RR_A, WITH_DO, RCODE_NXDOMAIN},
     {"NSEC3, absent type", ZONES_NSEC3, "host%u", RR_AAAA, WITH_DO, RCODE_NOERROR},
     {"NSEC3, referral", ZONES_NSEC3, "www%u.sub", RR_A, WITH_DO, RCODE_NOERROR},
+    {"NSEC3, many insecure", ZONES_NSEC3, MANY_CUTS, RR_A, WITH_DO, RCODE_NOERROR},
+    {"opt-out, many", ZONES_OPT_OUT, MANY_CUTS, RR_A, WITH_DO, RCODE_NOERROR},
 };
 enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
 
@@ -76,7 +78,7 @@ static struct zone_snap *make_signed(const struct kind *kind, unsigned hosts) {
   memcpy(text, common_records, used);
   for (unsigned i = 0; i < hosts; i++)
     used += (size_t)snprintf(text + used, sizeof text - used, line, i, i / 256, i % 256);
-  return kind->chain == ZONES_NSEC3 ? zones_build_nsec3("bench.example.", text, false, 0)
+  return kind->chain >= ZONES_NSEC3 ? zones_build_nsec3("bench.example.", text, kind->chain == ZONES_OPT_OUT, 0)
                                     : zones_build("bench.example.", text, kind->chain);
 }
 

@@ -91,23 +91,38 @@ static void hash_of(const struct zone_snap *snap, const struct name *name, unsig
   nsec3_hash(wire, (size_t)(to - wire) + size, p.salt, p.salt_size, p.iterations, hash);
 }
 
-/* The NSEC3 matching or covering it. */
-static const struct zone_node *nsec3_of(const struct denied *d, unsigned labels, bool wildcard, bool *match) {
-  uint8_t hash[NSEC3_HASH_BYTES];
-  hash_of(d->lookup->snap, d->name, labels, wildcard, hash);
-  return zone_nsec3_find(d->lookup->snap, hash, match);
+/* An ancestor of the name, the name itself, or the wildcard below it. */
+struct hashed {
+  unsigned labels; /* of the ancestor */
+  bool wildcard;
+  const struct zone_node *node; /* its record, where its hash mostly is; NULL: not at hand */
+};
+
+static const uint8_t *hash_of_one(const struct denied *d, struct hashed h, uint8_t own[NSEC3_HASH_BYTES]) {
+  const uint8_t *kept = h.node ? zone_nsec3_hash(d->lookup->snap, h.node) : NULL;
+  if (!kept) hash_of(d->lookup->snap, d->name, h.labels, h.wildcard, own);
+  return kept ? kept : own;
 }
 
-/* From `labels` upwards to the first ancestor that has an NSEC3, RFC 5155 §7.2.1. */
-static struct encloser *provable_encloser(const struct denied *d, unsigned labels, size_t key_size, struct encloser *own) {
+/* The NSEC3 matching or covering it. */
+static const struct zone_node *nsec3_of(const struct denied *d, struct hashed h, bool *match) {
+  uint8_t own[NSEC3_HASH_BYTES];
+  return zone_nsec3_find(d->lookup->snap, hash_of_one(d, h, own), match);
+}
+
+/* From `labels`, where `node` (NULL: none known) is, upwards to the first ancestor that has an NSEC3, RFC 5155 §7.2.1. */
+static struct encloser *provable_encloser(const struct denied *d, unsigned labels, const struct zone_node *node, size_t key_size,
+                                          struct encloser *own) {
   struct encloser *e = encloser_of(d, key_size, own);
   if (e->has_node) return e;
   unsigned apex = zone_apex(e->snap)->labels;
   for (e->labels = labels;; e->labels--) {
     bool match = false;
-    const struct zone_node *node = nsec3_of(d, e->labels, false, &match);
-    if (match) e->node = node;
+    if (e->labels <= apex) node = zone_apex_node(e->snap);
+    const struct zone_node *found = nsec3_of(d, (struct hashed){e->labels, false, node}, &match);
+    if (match) e->node = found;
     if (match || e->labels <= apex) break;
+    node = NULL;
   }
   e->has_node = true;
   return e;
@@ -115,13 +130,13 @@ static struct encloser *provable_encloser(const struct denied *d, unsigned label
 
 static struct encloser *found_encloser(const struct denied *d, struct encloser *own) {
   const struct zone_answer *f = &d->lookup->found;
-  return provable_encloser(d, f->encloser_labels, f->encloser_key_size, own);
+  return provable_encloser(d, f->encloser_labels, f->encloser, f->encloser_key_size, own);
 }
 
 /* The next closer name has no NSEC3 of its own. */
 static void push_next_closer(struct reply *r, const struct denied *d, unsigned encloser_labels) {
   bool match;
-  if (encloser_labels < d->name->labels) push(r, nsec3_of(d, encloser_labels + 1, false, &match), RR_NSEC3);
+  if (encloser_labels < d->name->labels) push(r, nsec3_of(d, (struct hashed){.labels = encloser_labels + 1}, &match), RR_NSEC3);
 }
 
 /* The closest (provable) encloser proof, and what proves that there is no wildcard, or what it has not (RFC 5155 §7.2.1, §7.2.2,
@@ -130,8 +145,10 @@ static void push_encloser_and_wildcard(struct reply *r) {
   struct denied d = denied_of(r, r->qname);
   struct encloser own, *e = found_encloser(&d, &own);
   const struct zone_cover *cover = prepared(r);
+  const struct zone_answer *f = &r->lookup->found;
   bool match;
-  if (!e->has_wildcard) e->wildcard = nsec3_of(&d, e->labels, true, &match);
+  struct hashed wildcard = {e->labels, true, e->labels == f->encloser_labels ? f->wildcard : NULL};
+  if (!e->has_wildcard) e->wildcard = nsec3_of(&d, wildcard, &match);
   e->has_wildcard = true;
   push(r, e->node, RR_NSEC3);
   push(r, e->wildcard, RR_NSEC3);
@@ -140,20 +157,23 @@ static void push_encloser_and_wildcard(struct reply *r) {
   else push_next_closer(r, &d, e->labels);
 }
 
-/* A name that exists; without an NSEC3 of its own it lies in an opt-out span (RFC 5155 §7.2.4, §7.2.7). */
-static void push_existing(struct reply *r, const struct name *name, const struct zone_cover *cover) {
-  struct denied d = denied_of(r, name);
+/* A name that exists, the name in hand or a cut above it; without an NSEC3 of its own it lies in an opt-out span (RFC 5155 §7.2.4,
+ * §7.2.7). `owner`: its record, or NULL. */
+static void push_existing(struct reply *r, unsigned labels, const struct zone_node *owner) {
+  struct denied d = denied_of(r, r->qname);
+  const struct zone_cover *cover = prepared(r);
   bool match = cover && cover->match;
-  const struct zone_node *node = cover ? cover->node : nsec3_of(&d, name->labels, false, &match);
+  const struct zone_node *node = cover ? cover->node : nsec3_of(&d, (struct hashed){labels, false, owner}, &match);
   if (node && match) {
     push(r, node, RR_NSEC3);
     return;
   }
-  if (name->labels <= zone_apex(r->lookup->snap)->labels) return;
-  unsigned above = name->labels - 1u;
-  struct encloser own, *e = provable_encloser(&d, above, resolve_key_prefix(r->lookup->key, above), &own);
+  if (labels <= zone_apex(r->lookup->snap)->labels) return;
+  unsigned above = labels - 1;
+  struct encloser own, *e = provable_encloser(&d, above, NULL, resolve_key_prefix(r->lookup->key, above), &own);
   push(r, e->node, RR_NSEC3);
-  push_next_closer(r, &d, e->labels);
+  if (e->labels == above) push(r, node, RR_NSEC3);
+  else push_next_closer(r, &d, e->labels);
 }
 
 /* ---- ahead of the answers ---- */
@@ -164,35 +184,41 @@ static bool has_answer(const struct zone_node *node, uint16_t qtype) {
   return qtype == RR_ANY || qtype == RR_RRSIG || zone_find_rrset(node, qtype, &set) || zone_find_rrset(node, RR_CNAME, &set);
 }
 
-/* The NSEC3 of the name, if it is there, else that of the next closer name. */
+/* The NSEC3 of the name, or of the cut above it, if it is there, else that of the next closer name. */
 static bool prepare_nsec3(const struct server *s, struct query *q) {
+  const struct zone_snap *snap = q->lookup.snap;
   const struct zone_answer *f = &q->lookup.found;
   const struct request *req = &q->job->request;
+  const struct zone_node *owner = f->cut ? f->cut : f->node;
   struct denied d = {s, q, &q->lookup, &req->qname};
   struct encloser own;
-  if (nsec3_affordable(q->lookup.snap) || (f->node && has_answer(f->node, req->qtype)) || f->wildcard) return false;
-  unsigned labels = f->exists ? req->qname.labels : found_encloser(&d, &own)->labels + 1;
-  hash_of(q->lookup.snap, &req->qname, labels, false, q->hash);
-  q->cover = (struct zone_cover){.snap = q->lookup.snap, .hash = q->hash};
+  if (nsec3_affordable(snap) || (owner && has_answer(owner, f->cut ? RR_DS : req->qtype)) || f->wildcard) return false;
+  unsigned labels = owner       ? zone_node_label_count(snap, owner)
+                    : f->exists ? req->qname.labels
+                                : found_encloser(&d, &own)->labels + 1;
+  q->cover = (struct zone_cover){.snap = snap, .hash = hash_of_one(&d, (struct hashed){labels, false, owner}, q->hash)};
   return true;
 }
 
 /* The NSEC that covers a name without records. */
 static bool prepare_nsec(struct query *q) {
-  if (q->lookup.found.node) return false;
+  if (q->lookup.found.node || q->lookup.found.cut) return false;
   q->cover = (struct zone_cover){.snap = q->lookup.snap, .key = q->key, .key_size = q->lookup.key_size};
   return true;
 }
 
 void denial_prepare(const struct server *s, struct query *const *queries, size_t count) {
   struct zone_cover *covers[LIMIT_BATCH];
+  const struct zone_node *cut = NULL; /* of the question before: another referral to it is the same (piece.c) */
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     struct query *q = queries[i];
     const struct zone_snap *snap = q->lookup.snap;
     const struct zone_answer *f = &q->lookup.found;
     q->cover.snap = NULL;
-    if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->cut || f->dname) continue;
+    if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->dname) continue;
+    if (f->cut && f->cut == cut) continue;
+    cut = f->cut;
     if (zone_has_nsec3(snap) ? prepare_nsec3(s, q) : prepare_nsec(q)) covers[n++] = &q->cover;
   }
   if (n) zone_cover_batch(covers, n);
@@ -222,7 +248,7 @@ enum err denial_type(struct reply *r) {
     return ERR_OK;
   }
   enum err e = nsec3_affordable(r->lookup->snap);
-  if (!e) push_existing(r, r->qname, prepared(r));
+  if (!e) push_existing(r, r->qname->labels, r->lookup->found.node);
   return e;
 }
 
@@ -248,9 +274,6 @@ enum err denial_delegation(struct reply *r, const struct zone_node *cut) {
     return ERR_OK;
   }
   enum err e = nsec3_affordable(r->lookup->snap);
-  if (e) return e;
-  struct name owner;
-  zone_node_owner(r->lookup->snap, cut, &owner);
-  push_existing(r, &owner, NULL);
-  return ERR_OK;
+  if (!e) push_existing(r, zone_node_label_count(r->lookup->snap, cut), cut);
+  return e;
 }

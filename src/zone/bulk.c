@@ -148,17 +148,16 @@ static enum err sort(struct bulk *rows) {
 
 /* ---- laying out ---- */
 
-/* The layout's objects go into the heap; records are made in `scratch` first. */
+/* The layout's objects go into the heap; records are made by the draft first. */
 struct bulk_build {
   struct heap *heap;
+  struct hashing *const *hashing;
   struct name apex; /* lower case */
   struct bulk open; /* rows of the last owner: more may come */
   struct arena open_rows;
   struct bulk late; /* in the order they came in */
   struct bulk_result result;
   struct draft draft;
-  uint64_t *scratch;
-  uint32_t scratch_cells;
   const void *stays; /* a record that is in the heap already, at `stays_ref` */
   uint32_t stays_ref;
   struct layout layout; /* large: left as it is until it is started */
@@ -173,11 +172,12 @@ static enum err emit_to_heap(void *arg, const void *bytes, uint32_t cells, uint3
   return layout_to_heap(b->heap, bytes, cells, ref);
 }
 
-enum err bulk_build_new(struct heap *heap, const struct name *apex, struct bulk_build **out) {
+enum err bulk_build_new(struct heap *heap, const struct name *apex, struct hashing *const *hashing, struct bulk_build **out) {
   struct bulk_build *b = malloc(sizeof *b);
   if (!b) return ERR_MEMORY;
   memset(b, 0, offsetof(struct bulk_build, layout)); /* to clear the layout would be most of the work for a small zone */
   b->heap = heap;
+  b->hashing = hashing;
   b->apex = *apex;
   name_lower(&b->apex);
   layout_start(&b->layout, emit_to_heap, b);
@@ -192,7 +192,6 @@ void bulk_build_free(struct bulk_build *b) {
   bulk_done(&b->open);
   bulk_done(&b->late);
   arena_done(&b->open_rows);
-  free(b->scratch);
   free(b);
 }
 
@@ -205,25 +204,15 @@ static enum err append_rows(struct bulk_build *b, const struct bulk_item *rows, 
   return e;
 }
 
-/* The record of what is in the draft goes into the scratch. */
-static enum err write_record(struct bulk_build *b, const uint8_t *key, unsigned key_size, unsigned labels,
-                             const uint8_t *case_bits) {
-  uint32_t cells;
+/* The record of what is in the draft. */
+static enum err make_record(struct bulk_build *b, struct draft_owner owner, const struct zone_node **out) {
+  uint8_t hash[NSEC3_HASH_BYTES];
   draft_settle(&b->draft);
-  enum err e = draft_measure(&b->draft, key_size, case_bits, &cells);
-  if (e != ERR_OK) return e;
-  if (cells > b->scratch_cells) {
-    uint64_t *scratch = realloc(b->scratch, (size_t)cells * CELL_BYTES);
-    if (!scratch) return ERR_MEMORY;
-    b->scratch = scratch;
-    b->scratch_cells = cells;
-  }
-  draft_write(&b->draft, key, key_size, labels, case_bits, cells, b->scratch);
-  return ERR_OK;
+  if (b->hashing) owner.hash = draft_hash(&b->draft, *b->hashing, &b->apex, &owner, hash);
+  return draft_make(&b->draft, &owner, out);
 }
 
-static enum err put_record(struct bulk_build *b) {
-  const struct zone_node *record = (const struct zone_node *)b->scratch;
+static enum err put_record(struct bulk_build *b, const struct zone_node *record) {
   b->result.record_count += b->draft.count;
   b->result.name_count++;
   content_add(&b->result.content, record, &b->apex);
@@ -233,10 +222,12 @@ static enum err put_record(struct bulk_build *b) {
 /* The rows of one owner. */
 static enum err put_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
   struct bulk_row *first = rows[0].row;
+  const struct zone_node *record;
   draft_clear(&b->draft);
   enum err e = append_rows(b, rows, n);
-  if (e == ERR_OK) e = write_record(b, first->data, first->key_size, first->labels, row_case(first));
-  return e == ERR_OK ? put_record(b) : e;
+  if (e == ERR_OK)
+    e = make_record(b, (struct draft_owner){first->data, first->key_size, first->labels, row_case(first), NULL}, &record);
+  return e == ERR_OK ? put_record(b, record) : e;
 }
 
 /* End of the rows of the owner that begins at i. */
@@ -313,18 +304,16 @@ static enum err put_again(struct bulk_build *b, const struct zone_node *record, 
 /* One that was laid out, and rows of the same owner that came later. */
 static enum err put_joined(struct bulk_build *b, const struct zone_node *record, const struct trie_node *leaf,
                            const struct bulk_item *rows, size_t n) {
-  unsigned size = record_key_size(record);
+  const struct zone_node *joined;
   draft_clear(&b->draft);
   enum err e = draft_load(&b->draft, record);
   if (e == ERR_OK) e = append_rows(b, rows, n);
-  if (e == ERR_OK)
-    e = write_record(b, record_key(record), size, record_labels(record),
-                     record_has_case(record) ? record_key(record) + size : NULL);
+  if (e == ERR_OK) e = make_record(b, record_owner(record), &joined);
   if (e != ERR_OK) return e;
   b->result.record_count -= record_rr_count(record);
   b->result.name_count--;
   content_take(&b->result.content, record, &b->apex);
-  e = put_record(b);
+  e = put_record(b, joined);
   if (e == ERR_OK) heap_free(b->heap, leaf->ref, record->cells);
   return e;
 }

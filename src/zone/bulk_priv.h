@@ -41,7 +41,9 @@ MUST_CHECK enum err bulk_add(struct bulk *b, struct arena *arena, const struct o
 void bulk_done(struct bulk *b);
 
 struct bulk_build; /* one trie on its way into the heap */
-MUST_CHECK enum err bulk_build_new(struct heap *heap, const struct name *apex, struct bulk_build **out);
+/* `hashing`: where it says, from some part on, with what owners are hashed; NULL: they are not. */
+MUST_CHECK enum err bulk_build_new(struct heap *heap, const struct name *apex, struct hashing *const *hashing,
+                                   struct bulk_build **out);
 /* Lays the rows out, sorting them for it. `*kept`: the rows' memory is still of use, and stays so until bulk_finish. */
 MUST_CHECK enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept);
 MUST_CHECK enum err bulk_finish(struct bulk_build *b, struct bulk_result *out);

@@ -18,6 +18,7 @@ void draft_clear(struct draft *d) {
 
 void draft_done(struct draft *d) {
   free(d->items);
+  free(d->made);
   *d = (struct draft){0};
 }
 
@@ -188,8 +189,18 @@ static size_t first_signature(const struct draft *d, size_t i, size_t end) {
   return i;
 }
 
-enum err draft_measure(const struct draft *d, unsigned key_size, bool has_case, uint32_t *cells) {
-  uint64_t bytes = record_sets_at(key_size, has_case);
+const uint8_t *draft_hash(const struct draft *d, const struct hashing *h, const struct name *apex, const struct draft_owner *o,
+                          uint8_t out[NSEC3_HASH_BYTES]) {
+  bool wanted = false;
+  for (size_t i = 0; h && i < d->count && !wanted; i++)
+    wanted = d->items[i].signature || d->items[i].type == RR_NS;
+  if (!wanted || o->hash) return wanted ? o->hash : NULL;
+  hashing_key(h, apex, o->key, o->key_size, out);
+  return out;
+}
+
+enum err draft_measure(const struct draft *d, const struct draft_owner *o, uint32_t *cells) {
+  uint64_t bytes = record_sets_at(o->key_size, o->case_bits) + (o->hash ? NSEC3_HASH_BYTES : 0);
   unsigned sets = 0;
   for (size_t i = 0, end; i < d->count; i = end) {
     end = type_end(d, i);
@@ -222,21 +233,24 @@ static unsigned count_types(const struct draft *d) {
   return n;
 }
 
-void draft_write(const struct draft *d, const uint8_t *key, unsigned key_size, unsigned labels, const uint8_t *case_bits,
-                 uint32_t cells, void *out) {
+void draft_write(const struct draft *d, const struct draft_owner *o, uint32_t cells, void *out) {
   uint8_t *base = out;
   memset((uint64_t *)out + (cells - 1), 0, CELL_BYTES); /* padding at the end */
-  uint32_t sets_at = record_sets_at(key_size, case_bits);
+  uint32_t sets_at = record_sets_at(o->key_size, o->case_bits);
   memset(base + sets_at - 4, 0, 4); /* and between key and sets */
   struct zone_node *r = out;
   unsigned types = count_types(d);
   r->cells = cells;
-  r->shape = (uint16_t)(labels << 9 | key_size);
-  r->sets = (uint16_t)((case_bits ? RECORD_CASE : 0) << 12 | types);
-  if (key_size) memcpy(r->data, key, key_size);
-  if (case_bits) memcpy(r->data + key_size, case_bits, record_case_bytes(key_size));
+  r->shape = (uint16_t)(o->labels << 9 | o->key_size);
+  r->sets = (uint16_t)(((o->case_bits ? RECORD_CASE : 0) | (o->hash ? RECORD_HASH : 0)) << 12 | types);
+  if (o->key_size) memcpy(r->data, o->key, o->key_size);
+  if (o->case_bits) memcpy(r->data + o->key_size, o->case_bits, record_case_bytes(o->key_size));
   struct record_set *set = (struct record_set *)(base + sets_at);
   uint8_t *at = (uint8_t *)(set + types);
+  if (o->hash) {
+    memcpy(at, o->hash, NSEC3_HASH_BYTES);
+    at += NSEC3_HASH_BYTES;
+  }
   for (size_t i = 0, end; i < d->count; i = end, set++) {
     end = type_end(d, i);
     size_t signatures = first_signature(d, i, end);
@@ -251,4 +265,19 @@ void draft_write(const struct draft *d, const uint8_t *key, unsigned key_size, u
     memcpy(head, &s, sizeof s);
     at = write_rrs(d->items + signatures, d->items + end, at);
   }
+}
+
+enum err draft_make(struct draft *d, const struct draft_owner *o, const struct zone_node **out) {
+  uint32_t cells;
+  enum err e = draft_measure(d, o, &cells);
+  if (e != ERR_OK) return e;
+  if (cells > d->made_cells) {
+    uint64_t *made = realloc(d->made, (size_t)cells * CELL_BYTES);
+    if (!made) return ERR_MEMORY;
+    d->made = made;
+    d->made_cells = cells;
+  }
+  draft_write(d, o, cells, d->made);
+  *out = (const struct zone_node *)d->made;
+  return ERR_OK;
 }

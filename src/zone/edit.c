@@ -40,6 +40,7 @@ struct zone_edit {
   struct bulk names, nsec3;
   struct part part;
   struct laying laying;
+  struct hashing *hashing;  /* of the first NSEC3PARAM, on its way to the line */
   struct digest128 content; /* of what was gathered */
   struct snap_parts parts;
   struct trie_edit tries;
@@ -49,8 +50,8 @@ struct zone_edit {
   bool in_draft;    /* the draft is about `owner` */
   bool draft_nsec3; /* in the trie of NSEC3 owners */
   bool draft_changed;
-  bool draft_stored; /* the owner has a record */
-  struct step step;  /* what was done, if it is to be kept */
+  const struct zone_node *draft_stored; /* the owner's record; NULL: it has none */
+  struct step step;                     /* what was done, if it is to be kept */
   struct draft draft;
   uint16_t apex_key_size;
   uint8_t apex_key[NAME_KEY_BYTES];
@@ -73,6 +74,7 @@ static void edit_free(struct zone_edit *e) {
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
   step_done(&e->step);
+  hashing_free(e->hashing);
   free(e);
 }
 
@@ -135,14 +137,24 @@ static struct trie_node *draft_root(struct zone_edit *e) {
   return e->draft_nsec3 ? &e->parts.nsec3 : &e->parts.names;
 }
 
+static struct draft_owner describe_owner(const struct zone_edit *e, uint8_t hash[NSEC3_HASH_BYTES]) {
+  const struct owner_key *o = &e->owner;
+  const uint8_t *stored = e->draft_stored ? record_hash(e->draft_stored) : NULL;
+  struct draft_owner owner = {o->key, o->size, o->labels, o->has_case ? o->case_bits : NULL, stored};
+  owner.hash = draft_hash(&e->draft, e->draft_nsec3 ? NULL : e->line->hashing, e->line->apex, &owner, hash);
+  return owner;
+}
+
 static enum err store_draft(struct zone_edit *e) {
   const struct owner_key *o = &e->owner;
+  uint8_t hash[NSEC3_HASH_BYTES];
+  struct draft_owner owner = describe_owner(e, hash);
   uint32_t cells, ref;
-  enum err r = draft_measure(&e->draft, o->size, o->has_case, &cells);
+  enum err r = draft_measure(&e->draft, &owner, &cells);
   if (r != ERR_OK) return r;
   void *at = heap_alloc(e->tries.heap, cells, &ref);
   if (!at) return ERR_MEMORY;
-  draft_write(&e->draft, o->key, o->size, o->labels, o->has_case ? o->case_bits : NULL, cells, at);
+  draft_write(&e->draft, &owner, cells, at);
   r = trie_put(&e->tries, draft_root(e), o->key, o->size, record_leaf_flags(at), ref);
   if (r != ERR_OK) heap_free(e->tries.heap, ref, cells);
   return r;
@@ -160,7 +172,7 @@ static enum err write_back(struct zone_edit *e) {
     e->failed = r;
     return r;
   }
-  e->parts.name_count += (uint64_t)(e->draft.count > 0) - (uint64_t)e->draft_stored;
+  e->parts.name_count += (uint64_t)(e->draft.count > 0) - (uint64_t)(e->draft_stored != NULL);
   return ERR_OK;
 }
 
@@ -171,13 +183,12 @@ static enum err load_draft(struct zone_edit *e, bool nsec3) {
   draft_clear(&e->draft);
   if (e->arena.used_bytes > DRAFT_ARENA_BYTES) arena_done(&e->arena);
   const struct trie_node *leaf = trie_find(e->tries.heap->table, draft_root(e), e->owner.key, e->owner.size);
-  e->draft_stored = leaf != NULL;
-  if (leaf) {
-    const struct zone_node *record = node_record(e->tries.heap->table, leaf);
+  const struct zone_node *record = e->draft_stored = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
+  if (record) {
     enum err r = draft_load(&e->draft, record);
     if (r != ERR_OK) return r;
     e->owner.has_case = record_has_case(record);
-    if (e->owner.has_case) memcpy(e->owner.case_bits, record_key(record) + e->owner.size, record_case_bytes(e->owner.size));
+    if (e->owner.has_case) memcpy(e->owner.case_bits, record_case(record), record_case_bytes(e->owner.size));
   }
   e->in_draft = true;
   return ERR_OK;
@@ -189,6 +200,9 @@ static void cut_part(struct zone_edit *e) {
   e->part = (struct part){e->names, e->nsec3, e->arena};
   e->names = e->nsec3 = (struct bulk){0};
   e->arena = (struct arena){0};
+  if (e->line->hashing) return;
+  e->line->hashing = e->hashing;
+  e->hashing = NULL;
 }
 
 bool zone_edit_part(struct zone_edit *e, size_t least) {
@@ -198,16 +212,17 @@ bool zone_edit_part(struct zone_edit *e, size_t least) {
   return true;
 }
 
-static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct bulk *rows, bool *kept) {
-  enum err r = *build || !rows->count ? ERR_OK : bulk_build_new(&e->line->heap, e->line->apex, build);
+static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct hashing *const *hashing, struct bulk *rows,
+                         bool *kept) {
+  enum err r = *build || !rows->count ? ERR_OK : bulk_build_new(&e->line->heap, e->line->apex, hashing, build);
   return r == ERR_OK && *build ? bulk_take(*build, rows, kept) : r;
 }
 
 enum err zone_edit_lay(struct zone_edit *e) {
   struct laying *l = &e->laying;
   bool kept = false;
-  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->names, &e->part.names, &kept);
-  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->nsec3, &e->part.nsec3, &kept);
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->names, &e->line->hashing, &e->part.names, &kept);
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->nsec3, NULL, &e->part.nsec3, &kept);
   if (kept) arena_join(&l->late, &e->part.rows);
   part_done(&e->part);
   return l->failed;
@@ -262,6 +277,13 @@ static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t 
   return r == ERR_OK ? load_draft(e, *nsec3) : r;
 }
 
+/* Owners laid out from the next part on get hashes of this chain; which one the zone has is known at the end (snap_new). */
+static enum err note_chain(struct zone_edit *e, const uint8_t *rdata, uint16_t size) {
+  struct zone_nsec3 p;
+  if (e->hashing || e->owner.size || !nsec3param_read(rdata, size, &p) || !hashing_is_for(&p)) return ERR_OK;
+  return hashing_new(&p, &e->hashing);
+}
+
 enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                        uint16_t size, enum zone_add *outcome) {
   struct draft_item item;
@@ -271,7 +293,8 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   if (r == ERR_OK) r = turn_to(e, owner, item.type, &nsec3);
   if (r != ERR_OK) return r;
   if (e->gathering) {
-    r = bulk_add(nsec3 ? &e->nsec3 : &e->names, &e->arena, &e->owner, &item);
+    if (type == RR_NSEC3PARAM) r = note_chain(e, rdata, size);
+    if (r == ERR_OK) r = bulk_add(nsec3 ? &e->nsec3 : &e->names, &e->arena, &e->owner, &item);
     if (r == ERR_OK) *outcome = ZONE_ADD_NEW;
     return r;
   }

@@ -1,4 +1,5 @@
 #include "base/hash.h"
+#include "zone/draft_priv.h"
 #include "zone/image_priv.h"
 #include "zone/layout_priv.h"
 #include "zone/snap_priv.h"
@@ -30,6 +31,8 @@ struct writer {
   uint64_t cells;
   uint64_t *sums; /* the directory */
   uint64_t blocks, sums_room;
+  struct hashing *hashing; /* of the snapshot's chain; NULL: no hashes are kept */
+  struct draft draft;      /* for a record that has not the hash it should have */
   struct layout layout;
 };
 
@@ -84,14 +87,31 @@ static enum err emit_to_image(void *arg, const void *bytes, uint32_t cells, uint
   return ERR_OK;
 }
 
+/* The record as a fresh zone of this content has it: with the hash of the chain that there is, if any. */
+static enum err settle_hash(struct writer *w, const struct zone_snap *s, const struct zone_node **record) {
+  const struct zone_node *r = *record;
+  bool good = record_has_hash(r) ? snap_hash(s, r) && record_wants_hash(r) : !w->hashing || !record_wants_hash(r);
+  if (good) return ERR_OK;
+  uint8_t hash[NSEC3_HASH_BYTES];
+  struct draft_owner owner = record_owner(r);
+  owner.hash = NULL;
+  draft_clear(&w->draft);
+  enum err e = draft_load(&w->draft, r);
+  owner.hash = draft_hash(&w->draft, w->hashing, s->line->apex, &owner, hash);
+  return e == ERR_OK ? draft_make(&w->draft, &owner, record) : e;
+}
+
 static enum err write_trie(struct writer *w, const struct zone_snap *s, const struct trie_node *root, struct trie_node *new_root) {
   struct trie_iter it;
   const struct trie_node *leaf;
   trie_iter_start(&it, s->table, root);
   layout_start(&w->layout, emit_to_image, w);
   enum err e = ERR_OK;
-  while (e == ERR_OK && (leaf = trie_iter_leaf(&it)))
-    e = layout_leaf(&w->layout, node_record(s->table, leaf), node_word(leaf));
+  while (e == ERR_OK && (leaf = trie_iter_leaf(&it))) {
+    const struct zone_node *record = node_record(s->table, leaf);
+    if (root == &s->names) e = settle_hash(w, s, &record);
+    if (e == ERR_OK) e = layout_leaf(&w->layout, record, node_word(leaf));
+  }
   if (e == ERR_OK) e = layout_finish(&w->layout, new_root);
   layout_done(&w->layout);
   return e;
@@ -143,9 +163,14 @@ enum err zone_image_write(const struct zone_snap *s, image_sink *sink, void *arg
   w->block_room = 0;
   w->sums = NULL;
   w->blocks = w->sums_room = 0;
+  w->hashing = NULL;
+  w->draft = (struct draft){0};
   struct image_header h;
   header_start(&h, s);
-  enum err e = write_both(w, s, &h);
+  enum err e = zone_has_nsec3(s) && hashing_is_for(&s->nsec3_parameters) ? hashing_new(&s->nsec3_parameters, &w->hashing) : ERR_OK;
+  if (e == ERR_OK) e = write_both(w, s, &h);
+  hashing_free(w->hashing);
+  draft_done(&w->draft);
   free(w->block);
   free(w->sums);
   free(w);

@@ -13,7 +13,7 @@
 
 #include "zone/zone.h"
 
-enum { IMAGE_FORMAT = 2 }; /* 1 had no directory: it is proven whole when it is opened */
+enum { IMAGE_FORMAT = 3 }; /* 1 had no directory: it is proven whole when it is opened; 1 and 2 had no hashes */
 
 /* Receives the image in pieces, in order; false stops (ERR_IO). Before the first piece it gets some of no octets, and may stop
  * there. */

@@ -23,7 +23,7 @@ static bool sets_sound(const struct zone_node *r, uint32_t bytes, uint64_t *rr_c
   const uint8_t *base = (const uint8_t *)r, *end = base + bytes;
   unsigned count = record_set_count(r);
   uint32_t sets_at = record_sets_at(record_key_size(r), record_has_case(r));
-  uint64_t data_at = (uint64_t)sets_at + (uint64_t)count * sizeof(struct record_set);
+  uint64_t data_at = sets_at + (uint64_t)count * sizeof(struct record_set) + (record_has_hash(r) ? NSEC3_HASH_BYTES : 0);
   if (!count || data_at > bytes) return false;
   const struct record_set *set = (const struct record_set *)(base + sets_at);
   const uint8_t *at = base + data_at;
@@ -65,7 +65,8 @@ static bool key_sound(const struct zone_node *r, const struct name *apex) {
 bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count) {
   if (cells_left < 1 || r->cells < 1 || r->cells > cells_left || r->cells > UINT32_MAX / CELL_BYTES) return false;
   uint32_t bytes = r->cells * CELL_BYTES;
-  if (record_sets_at(record_key_size(r), record_has_case(r)) > bytes || r->sets >> 12 & ~RECORD_CASE) return false;
+  if (record_sets_at(record_key_size(r), record_has_case(r)) > bytes) return false;
+  if (r->sets >> 12 & ~(RECORD_CASE | RECORD_HASH)) return false;
   return key_sound(r, apex) && sets_sound(r, bytes, rr_count);
 }
 

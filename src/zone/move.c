@@ -34,8 +34,6 @@ struct zone_mover {
   struct draft draft;
   uint8_t *rdata; /* room for what the draft points at */
   size_t rdata_room;
-  uint64_t *scratch;
-  uint32_t scratch_cells;
   struct layout layout;
 };
 
@@ -95,7 +93,7 @@ static enum err look_at_owner(struct zone_mover *m, struct moving_owner *o) {
   enum err e = draft_load(&m->draft, o->record);
   for (size_t i = 0; e == ERR_OK && i < m->draft.count; i++)
     e = look_at_rr(m, o, &m->draft.items[i]);
-  if (o->count) o->count = m->rr_count - o->first;
+  if (o->count || record_has_hash(o->record)) o->count = m->rr_count - o->first;
   else m->rr_count = o->first;
   return e;
 }
@@ -135,7 +133,6 @@ void zone_mover_free(struct zone_mover *m) {
   free(m->rrs);
   free(m->staying);
   free(m->rdata);
-  free(m->scratch);
   free(m);
 }
 
@@ -195,25 +192,16 @@ static enum err fill_draft(struct zone_mover *m, const struct moving_owner *o, c
   return ERR_OK;
 }
 
-/* Made in `scratch` first, as bulk.c does. */
+/* A hash is of the old name and left away: what has one is signed, which does not hold under another name. */
 static enum err move_owner(struct zone_mover *m, const struct moving_owner *o, const struct name *apex) {
   const struct zone_node *r = o->record;
   if (!o->count) return layout_leaf(&m->layout, r, record_leaf_flags(r));
-  unsigned key_size = record_key_size(r);
-  uint32_t cells;
+  struct draft_owner owner = record_owner(r);
+  const struct zone_node *made;
+  owner.hash = NULL;
   enum err e = fill_draft(m, o, apex);
-  if (e == ERR_OK) e = draft_measure(&m->draft, key_size, record_has_case(r), &cells);
-  if (e != ERR_OK) return e;
-  if (cells > m->scratch_cells) {
-    uint64_t *scratch = realloc(m->scratch, (size_t)cells * CELL_BYTES);
-    if (!scratch) return ERR_MEMORY;
-    m->scratch = scratch;
-    m->scratch_cells = cells;
-  }
-  const uint8_t *key = record_key(r), *case_bits = record_has_case(r) ? key + key_size : NULL;
-  draft_write(&m->draft, key, key_size, record_labels(r), case_bits, cells, m->scratch);
-  const struct zone_node *made = (const struct zone_node *)m->scratch;
-  return layout_leaf(&m->layout, made, record_leaf_flags(made));
+  if (e == ERR_OK) e = draft_make(&m->draft, &owner, &made);
+  return e == ERR_OK ? layout_leaf(&m->layout, made, record_leaf_flags(made)) : e;
 }
 
 static enum err move_trie(struct zone_mover *m, const struct name *apex, struct heap *heap, size_t from, size_t to,

@@ -32,6 +32,7 @@ void line_free(struct zone_line *line) {
   guard_free(line->guard);
   if (line->backing) line->backing->release(line->backing);
   free(line->own_apex);
+  hashing_free(line->hashing);
   free(line);
 }
 

@@ -65,6 +65,13 @@ uint64_t record_leaf_flags(const struct zone_node *r) {
   return flags;
 }
 
+bool record_wants_hash(const struct zone_node *r) {
+  const struct record_set *set = record_sets(r);
+  for (unsigned i = 0; i < record_set_count(r); i++)
+    if (set[i].type == RR_NS || set[i].at & RECORD_SET_SIGNED) return true;
+  return false;
+}
+
 uint64_t record_rr_count(const struct zone_node *r) {
   uint64_t count = 0;
   for (unsigned i = 0; i < record_set_count(r); i++) {

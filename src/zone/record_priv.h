@@ -3,20 +3,24 @@
  *
  *   u32 cells | u16 labels:7 key size:9 | u16 flags:4 sets:12 | key | case bitmap? | pad to 4
  *   then for each type, in order:  u16 type | u16 count | u32 TTL | u32 at, bit 31: signed
+ *   then the NSEC3 hash, if there is one, 20 octets
  *   then the data:                 at -> [if signed: u32 TTL, u32 at of the signatures, u16 count, u16 0] RRs  signatures
  *
  * RRs are as zone.h shows them. Signatures stand with the type they cover; RRSIG is never a set of its own. The key is the
  * order key less the apex's part; bit i of the case bitmap (LSB first) says that octet i of the owner's wire form was loaded
- * in upper case. Integers are in the machine's order, padding is zero. */
+ * in upper case. The hash is the owner's with the parameters of its line (hashing_priv.h). Integers are in the machine's order,
+ * padding is zero. */
 #ifndef ZONE_RECORD_PRIV_H
 #define ZONE_RECORD_PRIV_H
 
+#include "crypto/digest.h"
 #include "zone/zone.h"
 
 enum {
   KEY_BYTES_MAX = 511,
   RECORD_SETS_MAX = 4095,
-  RECORD_CASE = 1, /* flag: there is a case bitmap */
+  RECORD_CASE = 1, /* flags: there is a case bitmap, a hash */
+  RECORD_HASH = 2,
 };
 
 struct zone_node {
@@ -74,8 +78,17 @@ static inline bool record_has_case(const struct zone_node *r) {
   return r->sets >> 12 & RECORD_CASE;
 }
 
+static inline bool record_has_hash(const struct zone_node *r) {
+  return r->sets >> 12 & RECORD_HASH;
+}
+
 static inline uint32_t record_case_bytes(unsigned key_size) {
   return (key_size + 7) / 8;
+}
+
+/* NULL: none. */
+static inline const uint8_t *record_case(const struct zone_node *r) {
+  return record_has_case(r) ? r->data + record_key_size(r) : NULL;
 }
 
 /* Offset of the sets from the record's start. */
@@ -87,7 +100,13 @@ static inline const struct record_set *record_sets(const struct zone_node *r) {
   return (const struct record_set *)((const uint8_t *)r + record_sets_at(record_key_size(r), record_has_case(r)));
 }
 
+static inline const uint8_t *record_hash(const struct zone_node *r) {
+  return record_has_hash(r) ? (const uint8_t *)(record_sets(r) + record_set_count(r)) : NULL;
+}
+
 uint64_t record_leaf_flags(const struct zone_node *r);
+/* Names that an NSEC3 chain may have are worth a hash: they have a signature, or are a cut. Glue is not. */
+bool record_wants_hash(const struct zone_node *r);
 /* RRs and signatures of all types. */
 uint64_t record_rr_count(const struct zone_node *r);
 

@@ -82,6 +82,14 @@ size_t zone_node_key_size(const struct zone_snap *s, const struct zone_node *n) 
   return (size_t)s->apex_key_size + record_key_size(n);
 }
 
+const uint8_t *zone_nsec3_hash(const struct zone_snap *s, const struct zone_node *n) {
+  return snap_hash(s, n);
+}
+
+unsigned zone_node_label_count(const struct zone_snap *s, const struct zone_node *n) {
+  return s->apex_labels + record_labels(n);
+}
+
 bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out) {
   if (!zone_has_nsec3(s)) return false;
   *out = s->nsec3_parameters;
@@ -89,8 +97,7 @@ bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out) {
 }
 
 void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out) {
-  unsigned size = record_key_size(n);
-  owner_key_name(record_key(n), size, record_has_case(n) ? record_key(n) + size : NULL, s->line->apex, out);
+  owner_key_name(record_key(n), record_key_size(n), record_case(n), s->line->apex, out);
 }
 
 /* The fixed part of NSEC3 and NSEC3PARAM (RFC 5155 §3.2, §4.2): algorithm, flags, iterations, salt. */
@@ -102,6 +109,10 @@ static bool nsec3_read(const uint8_t *rdata, uint16_t size, struct zone_nsec3 *o
     return false;
   *out = p;
   return true;
+}
+
+bool nsec3param_read(const uint8_t *rdata, uint16_t size, struct zone_nsec3 *out) {
+  return nsec3_read(rdata, size, out) && out->algorithm == NSEC3_SHA1 && !out->flags;
 }
 
 bool nsec3_in_chain(const struct zone_node *r, const struct zone_nsec3 *p) {
@@ -140,12 +151,22 @@ static void find_chain(struct zone_snap *s) {
     uint16_t size;
     struct zone_nsec3 p;
     zone_rr_next(&at, &rdata, &size);
-    if (!nsec3_read(rdata, size, &p) || p.algorithm != NSEC3_SHA1 || p.flags) continue;
+    if (!nsec3param_read(rdata, size, &p)) continue;
     if (!chain_exists(s->table, &s->nsec3, &p)) continue;
     s->nsec3_parameters = p;
     s->flags |= SNAP_NSEC3;
     return;
   }
+}
+
+/* Whether the line's hashes are of use; one that has none yet begins to keep them. */
+static enum err find_hashing(struct zone_snap *s) {
+  struct hashing **hashing = &s->line->hashing;
+  const struct zone_nsec3 *p = &s->nsec3_parameters;
+  if (!zone_has_nsec3(s) || !hashing_is_for(p)) return ERR_OK;
+  enum err e = *hashing ? ERR_OK : hashing_new(p, hashing);
+  if (e == ERR_OK && hashing_is_of(*hashing, p)) s->flags |= SNAP_HASHED;
+  return e;
 }
 
 /* What answers ask of the apex, found once. */
@@ -163,7 +184,7 @@ static enum err read_apex(struct zone_snap *s) {
   if (soa.sig_count && zone_find_rrset(s->apex_node, RR_DNSKEY, &keys) && keys.count) s->flags |= SNAP_SIGNED;
   if (node_word(leaf) & LEAF_NSEC) s->flags |= SNAP_NSEC;
   find_chain(s);
-  return ERR_OK;
+  return find_hashing(s);
 }
 
 enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out) {

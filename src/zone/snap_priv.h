@@ -18,6 +18,7 @@
 
 #include "base/hash.h"
 #include "zone/grace_priv.h"
+#include "zone/hashing_priv.h"
 #include "zone/image.h"
 #include "zone/trie_priv.h"
 
@@ -27,13 +28,14 @@ struct zone_line {
   struct image_guard *guard;     /* of that image, if it was not proven when it was opened */
   const struct name *apex;       /* in the image or own_apex */
   struct name *own_apex;
+  struct hashing *hashing; /* of its records; does not change once it is there. The writer's */
   bool editing;
   struct zone_snap *oldest, *newest; /* by creation */
   struct span_list *free_spans;      /* what reclaim.c gave back: free_count lists */
   size_t free_count, free_capacity;
 };
 
-enum { SNAP_SIGNED = 1, SNAP_NSEC = 2 /* at the apex */, SNAP_NSEC3 = 4 };
+enum { SNAP_SIGNED = 1, SNAP_NSEC = 2 /* at the apex */, SNAP_NSEC3 = 4, SNAP_HASHED = 8 /* the line's hashes are its chain's */ };
 
 struct zone_snap {
   /* what a lookup reads, in one cache line */
@@ -82,6 +84,12 @@ struct snap_parts {
 MUST_CHECK enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out);
 /* Frees one that is in no line. */
 void snap_free(struct zone_snap *s);
+/* The hash of an owner that is kept; NULL: none, or of another chain. */
+static inline const uint8_t *snap_hash(const struct zone_snap *s, const struct zone_node *n) {
+  return s->flags & SNAP_HASHED ? record_hash(n) : NULL;
+}
+/* Parameters of a chain that answers may use, in RDATA of NSEC3PARAM. */
+bool nsec3param_read(const uint8_t *rdata, uint16_t size, struct zone_nsec3 *out);
 /* Whether an NSEC3 record belongs to the chain of these parameters. */
 bool nsec3_in_chain(const struct zone_node *r, const struct zone_nsec3 *p);
 

@@ -74,8 +74,9 @@ unsigned zone_rrset_count(const struct zone_node *n);
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
 /* Owner name with its case as loaded. */
 void zone_node_owner(const struct zone_snap *s, const struct zone_node *n, struct name *out);
-/* Octets of the owner's order key, the apex's included. */
+/* Octets of the owner's order key, the apex's included; its labels. */
 size_t zone_node_key_size(const struct zone_snap *s, const struct zone_node *n);
+unsigned zone_node_label_count(const struct zone_snap *s, const struct zone_node *n);
 /* The owner as labels in front of what it shares with a name of the zone whose order key is `key`: writes them in wire form to
  * `out`, LIMIT_NAME_BYTES, says their size, and how many octets of the key are shared, the apex's included. False: it has upper
  * case or octets that keys escape, and zone_node_owner has to be asked. */
@@ -122,6 +123,8 @@ struct zone_nsec3 {
   const uint8_t *salt;
 };
 bool zone_nsec3_parameters(const struct zone_snap *s, struct zone_nsec3 *out);
+/* The hash of an owner with those parameters, 20 octets, as it is kept with the owner. NULL: it is not. */
+const uint8_t *zone_nsec3_hash(const struct zone_snap *s, const struct zone_node *n);
 /* The NSEC3 owner equal to `hash` (*match = true) or the one before it, with wrap-around, of the chain with those parameters;
  * NULL: none. */
 const struct zone_node *zone_nsec3_find(const struct zone_snap *s, const uint8_t hash[20], bool *match);

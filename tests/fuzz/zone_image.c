@@ -64,6 +64,13 @@ static void read_rrs(const uint8_t *at, unsigned count) {
   }
 }
 
+/* It may be any, but is all there. */
+static void read_hash(const struct zone_snap *s, const struct zone_node *n) {
+  const uint8_t *hash = zone_nsec3_hash(s, n);
+  bool match;
+  if (hash) (void)zone_nsec3_find(s, hash, &match);
+}
+
 static void read_node(const struct zone_snap *s, const struct zone_node *n, bool in_names) {
   struct name owner;
   uint8_t key[NAME_KEY_BYTES];
@@ -75,6 +82,7 @@ static void read_node(const struct zone_snap *s, const struct zone_node *n, bool
   const struct zone_node *cover = zone_nsec_cover(s, key, q.key_size);
   struct zone_rrset set;
   assert(!cover || (zone_find_rrset(cover, RR_NSEC, &set) && set.count));
+  read_hash(s, n);
   for (unsigned i = 0; i < zone_rrset_count(n); i++) {
     struct zone_rrset same;
     zone_rrset_at(n, i, &set);
@@ -127,6 +135,7 @@ static void look_around(const struct zone_snap *s) {
     struct zone_lookup q = {.snap = s, .key = key, .key_size = (uint16_t)name_key(&owner, key)};
     zone_lookup(&q);
     (void)zone_nsec_cover(s, key, q.key_size);
+    read_hash(s, n);
     for (unsigned j = 0; j < zone_rrset_count(n); j++) {
       zone_rrset_at(n, j, &set);
       read_rrs(set.rrs, set.count);

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -332,23 +333,23 @@ static void assert_as_alone(struct asker *a, const struct question *questions, u
   }
 }
 
+static const char *const names[] = {
+    "ml.example.",   "ns1.example.", "w.example.",    "y.w.example.",   "a.c.x.w.example.", "b.z.w.example.", "x.y.w.example.",
+    "mc.b.example.", "b.example.",   "a.example.",    "mc.c.example.",  "c.example.",       "er.example.",    "no.er.example.",
+    "example.",      "zz.example.",  "q.xx.example.", "ns1.b.example.", "x.y.b.example.",   "s.example.",     "a.s.example."};
+static const uint16_t types[] = {RR_A, RR_MX, RR_DS, RR_ANY};
+enum { NAMES = sizeof names / sizeof names[0], TYPES = sizeof types / sizeof types[0], QUESTIONS = NAMES * TYPES };
+static const char more[] = "b 3600 NS ns1.b\nns1.b 3600 A 192.0.2.7\nc 3600 NS ns1.c\ndeep.er 3600 NS ns.elsewhere.\n" SERVER("1")
+    SERVER("2") SERVER("3") SERVER("4") SERVER("5") SERVER("6") SERVER("7") SERVER("8");
+
 /* What the questions of a batch share, and what is found for them in lockstep, changes no answer. */
 static void test_batch_as_alone(void **state) {
-  static const char *const names[] = {
-      "ml.example.",   "ns1.example.", "w.example.",    "y.w.example.",   "a.c.x.w.example.", "b.z.w.example.", "x.y.w.example.",
-      "mc.b.example.", "b.example.",   "a.example.",    "mc.c.example.",  "c.example.",       "er.example.",    "no.er.example.",
-      "example.",      "zz.example.",  "q.xx.example.", "ns1.b.example.", "x.y.b.example.",   "s.example.",     "a.s.example."};
-  static const uint16_t types[] = {RR_A, RR_MX, RR_DS, RR_ANY};
-  enum { NAMES = sizeof names / sizeof names[0], TYPES = sizeof types / sizeof types[0], QUESTIONS = NAMES * TYPES };
   static const enum zones_chain chains[] = {ZONES_NSEC, ZONES_NSEC3, ZONES_OPT_OUT};
   /* without EDNS there is no room for all addresses of s */
   static const struct question sizes[] = {
       {"www.s.example.", RR_A, ASK_PLAIN}, {"w.s.example.", RR_A, ASK_EDNS}, {"www.s.example.", RR_A, ASK_PLAIN}};
   for (unsigned c = 0; c < sizeof chains / sizeof chains[0]; c++) {
-    struct asker *a =
-        with_zone("b 3600 NS ns1.b\nns1.b 3600 A 192.0.2.7\nc 3600 NS ns1.c\ndeep.er 3600 NS ns.elsewhere.\n" SERVER("1")
-                      SERVER("2") SERVER("3") SERVER("4") SERVER("5") SERVER("6") SERVER("7") SERVER("8"),
-                  chains[c]);
+    struct asker *a = with_zone(more, chains[c]);
     for (unsigned first = 0; first < QUESTIONS; first++) {
       struct question questions[LIMIT_BATCH];
       for (unsigned i = 0; i < LIMIT_BATCH; i++) {
@@ -362,6 +363,56 @@ static void test_batch_as_alone(void **state) {
   }
 }
 
+/* Answers to all questions, as they are given alone. */
+static char *answers_of(struct zone_snap *snap) {
+  struct asker *a = asker_new();
+  struct name apex = zones_name("example.");
+  struct buf text = {0};
+  assert_int_equal(zone_set_put(a->zones, &apex, zones_entry(0, zone_snap_ref(snap), NULL)), ERR_OK);
+  a->edns_bytes = 4096;
+  for (unsigned i = 0; i < QUESTIONS; i++)
+    buf_printf(&text, "%s %u\n%s", names[i % NAMES], types[i / NAMES], ask(a, names[i % NAMES], types[i / NAMES], ASK_DO));
+  asker_free(a);
+  char *copy = strdup(buf_text(&text));
+  assert_non_null(copy);
+  buf_done(&text);
+  return copy;
+}
+
+static void assert_same_answers(struct zone_snap *snap, const char *expected, bool hashed) {
+  char *answers = answers_of(snap);
+  assert_string_equal(answers, expected);
+  assert_int_equal(zone_nsec3_hash(snap, zone_apex_node(snap)) != NULL, hashed);
+  free(answers);
+}
+
+/* Hashes that are kept with the names change no answer: not in the zone as it was made, not after the chain gave way to another
+ * one, for which there are none, and not when it came back. */
+static void test_nsec3_kept_hashes(void **state) {
+  for (unsigned opt_out = 0; opt_out < 2; opt_out++) {
+    enum { MANY = 100 }; /* iterations for which none are kept */
+    struct buf text = {0};
+    buf_printf(&text, "%s%s", common, more);
+    struct zone_snap *one = zones_build_nsec3("example.", buf_text(&text), opt_out, 1);
+    struct zone_snap *two = zones_build_nsec3("example.", buf_text(&text), opt_out, 2);
+    struct zone_snap *none = zones_build_nsec3("example.", buf_text(&text), opt_out, MANY);
+    struct zone_snap *one_hashed_anew = zones_turn(two, one), *two_back = zones_turn(one_hashed_anew, two);
+    struct zone_snap *none_before = zones_turn(none, two);
+    char *of_one = answers_of(one), *of_two = answers_of(two);
+    assert_string_not_equal(of_one, of_two);
+    assert_same_answers(one, of_one, true);
+    assert_same_answers(one_hashed_anew, of_one, false);
+    assert_same_answers(two_back, of_two, true);
+    assert_same_answers(none_before, of_two, false);
+    free(of_one);
+    free(of_two);
+    struct zone_snap *const all[] = {one, two, none, one_hashed_anew, two_back, none_before};
+    for (unsigned i = 0; i < sizeof all / sizeof all[0]; i++)
+      zone_snap_unref(all[i]);
+    buf_done(&text);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_nsec_examples),    cmocka_unit_test(test_nsec_more),
@@ -370,7 +421,7 @@ int main(void) {
       cmocka_unit_test(test_chains),           cmocka_unit_test(test_nsec3_examples),
       cmocka_unit_test(test_nsec3_more),       cmocka_unit_test(test_nsec3_opted_out_non_terminal),
       cmocka_unit_test(test_nsec3_iterations), cmocka_unit_test(test_longest_name),
-      cmocka_unit_test(test_batch_as_alone),
+      cmocka_unit_test(test_batch_as_alone),   cmocka_unit_test(test_nsec3_kept_hashes),
   };
   zone_reader_register();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

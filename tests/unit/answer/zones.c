@@ -343,6 +343,26 @@ struct zone_snap *zones_build(const char *origin, const char *text, enum zones_c
   return finish(d);
 }
 
+static bool on_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  MUST(zone_edit_remove(arg, owner, type, rdata, size) == ERR_OK);
+  return true;
+}
+
+static bool on_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  enum zone_add outcome;
+  MUST(zone_edit_add(arg, owner, type, ttl, rdata, size, &outcome) == ERR_OK);
+  return true;
+}
+
+struct zone_snap *zones_turn(const struct zone_snap *from, const struct zone_snap *to) {
+  struct zone_edit *edit;
+  struct zone_snap *snap;
+  MUST(zone_edit_begin(from, NULL, &edit) == ERR_OK);
+  MUST(zone_diff(from, to, &(struct zone_diff){on_removed, on_added, edit}) == ERR_OK);
+  MUST(zone_edit_finish(edit, &snap) == ERR_OK);
+  return snap;
+}
+
 struct zone_entry *zones_entry(uint32_t id, struct zone_snap *snap, const struct zone_policy *policy) {
   static const struct zone_policy open_policy;
   struct zone_entry *e = calloc(1, sizeof *e);

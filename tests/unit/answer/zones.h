@@ -12,6 +12,8 @@ enum zones_chain { ZONES_UNSIGNED, ZONES_NSEC, ZONES_NSEC3, ZONES_OPT_OUT };
  * as in RFC 5155 appendix A. */
 struct zone_snap *zones_build(const char *origin, const char *text, enum zones_chain chain);
 struct zone_snap *zones_build_nsec3(const char *origin, const char *text, bool opt_out, uint16_t iterations);
+/* What becomes of `from` by the changes that make it `to`. */
+struct zone_snap *zones_turn(const struct zone_snap *from, const struct zone_snap *to);
 /* A ready entry with this policy (NULL: open to questions, nothing else), taking over the reference. */
 struct zone_entry *zones_entry(uint32_t id, struct zone_snap *snap, const struct zone_policy *policy);
 void zones_put(struct zone_set *set, const char *origin, const char *text, enum zones_chain chain,

@@ -202,6 +202,9 @@ static void read_all(const struct zone_snap *s) {
     struct zone_lookup l = {.snap = s, .key = key, .key_size = (uint16_t)name_key(&owner, key)};
     zone_lookup(&l);
     (void)zone_nsec_cover(s, key, l.key_size);
+    const uint8_t *hash = zone_nsec3_hash(s, n);
+    bool match;
+    if (hash) (void)zone_nsec3_find(s, hash, &match);
     for (unsigned i = 0; i < zone_rrset_count(n); i++) {
       struct zone_rrset set;
       zone_rrset_at(n, i, &set);
