@@ -56,10 +56,36 @@ static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
   return true;
 }
 
+/* The most of names: no escapes, and nothing wrong. A label's length stands where the dot before it was. */
+static bool read_plain(const char *text, size_t n, const struct name *origin, struct name *out) {
+  bool absolute = text[n - 1] == '.';
+  const struct name *behind = absolute ? &name_root : origin;
+  size_t own = n + !absolute;
+  struct name name; /* `out` is written on success only */
+  if (!behind || own + behind->size > LIMIT_NAME_BYTES || memchr(text, '\\', n)) return false;
+  unsigned labels = behind->labels;
+  uint8_t *to = name.octets;
+  for (const char *p = text, *end = text + own - 1; p <= end; labels++) {
+    const char *dot = memchr(p, '.', (size_t)(end - p));
+    size_t length = (size_t)((dot ? dot : end) - p);
+    if (length == 0 || length > LIMIT_LABEL_BYTES) return false;
+    *to++ = (uint8_t)length;
+    memcpy(to, p, length);
+    to += length;
+    p += length + 1;
+  }
+  memcpy(to, behind->octets, behind->size);
+  name.size = (uint8_t)(own + behind->size);
+  name.labels = (uint8_t)labels;
+  name_copy(out, &name);
+  return true;
+}
+
 enum err name_from_text(const char *text, size_t n, const struct name *origin, struct name *out, size_t *bad, const char **why) {
   struct scanner s = {text, n, 0, "an empty name"};
   if (n == 0) return fail(&s, bad, why);
   bool is_origin = n == 1 && text[0] == '@';
+  if (!is_origin && read_plain(text, n, origin, out)) return ERR_OK;
   if (n == 1 && text[0] == '.') {
     name_copy(out, &name_root);
     return ERR_OK;

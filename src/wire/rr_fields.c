@@ -21,18 +21,29 @@ bool rr_parse_number(const char *text, size_t n, uint64_t max, uint64_t *out) {
   return true;
 }
 
+/* A number of one to three digits without zeros in front; 0: it is none. */
+static inline unsigned octet_digits(const char *p, uint8_t *value) {
+  unsigned a = (unsigned)p[0] - '0', b = (unsigned)p[1] - '0', c = (unsigned)p[2] - '0';
+  if (a > 9) return 0;
+  *value = (uint8_t)a;
+  if (b > 9) return 1;
+  *value = (uint8_t)(10 * a + b);
+  if (c > 9) return a ? 2 : 0;
+  *value = (uint8_t)(100 * a + 10 * b + c);
+  return a && 100 * a + 10 * b + c <= 255 ? 3 : 0;
+}
+
 bool rr_parse_ipv4(const char *text, size_t n, uint8_t out[4]) {
-  size_t i = 0;
-  for (unsigned part = 0; part < 4; part++) {
-    unsigned value = 0;
-    size_t start = i;
-    for (; i < n && text[i] >= '0' && text[i] <= '9' && i - start < 3; i++)
-      value = value * 10 + (unsigned)(text[i] - '0');
-    if (i == start || value > 255 || (text[start] == '0' && i - start > 1)) return false;
-    out[part] = (uint8_t)value;
-    if (part < 3 && (i == n || text[i++] != '.')) return false;
+  char copy[INET_ADDRSTRLEN + 2] = {0}; /* three octets may be looked at from each on */
+  if (n >= INET_ADDRSTRLEN) return false;
+  memcpy(copy, text, n);
+  const char *p = copy;
+  for (unsigned part = 0; part < 4; part++, p++) {
+    unsigned digits = octet_digits(p, &out[part]);
+    p += digits;
+    if (!digits || *p != (part < 3 ? '.' : 0)) return false;
   }
-  return i == n;
+  return p == copy + n + 1;
 }
 
 bool rr_parse_ipv6(const char *text, size_t n, uint8_t out[16]) {

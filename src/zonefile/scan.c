@@ -104,7 +104,7 @@ static struct scan *scan_new(const struct zonefile_options *o, struct diags *dia
   s->o = o;
   s->diags = diags;
   s->origin = o->origin;
-  s->word_end = word_end_of(o->narrow ? WORD_PORTABLE : WORD_BEST);
+  s->words_find = words_find_of(o->narrow ? WORD_PORTABLE : WORD_BEST);
   return s;
 }
 

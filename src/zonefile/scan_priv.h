@@ -5,7 +5,7 @@
  *   entry.c      tokens -> owner, TTL, class, type, RDATA
  *   directive.c  $ORIGIN $TTL $INCLUDE
  *   generate.c   $GENERATE
- *   word.c       where a word ends, many octets at once
+ *   word.c       words and the blanks between them, many octets at once
  *   source.c     opening and reading files, and what may be included
  *
  * Every function that returns false has reported why; the entry it was at is given up. */
@@ -24,10 +24,18 @@ enum mistake {
  * once. */
 enum { SCAN_PAD_BYTES = 32 };
 
-/* From an octet of a word to the first one that is none. */
-typedef const uint8_t *word_end(const uint8_t *p);
+struct words { /* tokens of one line, put behind those that are in the list */
+  struct rr_token *list;
+  size_t count, room;
+  const uint8_t *line_start;
+  uint32_t line;
+};
+
+/* The words from `p` on that have nothing but blanks between them, and where it goes on: at what is neither word nor blank, or at a
+ * word with an escape or octets outside ASCII. */
+typedef const uint8_t *words_find(const uint8_t *p, struct words *w);
 enum word_width { WORD_PORTABLE, WORD_SSE2, WORD_AVX2, WORD_BEST = WORD_AVX2 };
-word_end *word_end_of(enum word_width width); /* or the next narrower one that the processor has */
+words_find *words_find_of(enum word_width width); /* or the next narrower one that the processor has */
 
 /* One file, padded. */
 struct source {
@@ -58,7 +66,7 @@ struct scan {
   uint64_t files_bytes; /* read so far, for LIMIT_ZONE_FILE_BYTES */
   unsigned files_count;
   enum err stop; /* not ERR_OK: end the scan with it */
-  word_end *word_end;
+  words_find *words_find;
 
   struct cursor cur;
   struct rr_token *tokens; /* of the current entry */

@@ -82,12 +82,14 @@ static const uint8_t *skip_escape(struct scan *s, const uint8_t *p) {
   return next + 1;
 }
 
+/* One that may have escapes or octets outside ASCII. */
 static void take_word(struct scan *s) {
   struct cursor *c = &s->cur;
   const uint8_t *p = c->at;
   for (;;) {
-    p = s->word_end(p);
-    if (class_of[*p] == C_HIGH) {
+    if (class_of[*p] == C_WORD) {
+      p++;
+    } else if (class_of[*p] == C_HIGH) {
       s->high = true;
       p++;
     } else if (class_of[*p] == C_BACKSLASH) {
@@ -107,6 +109,17 @@ static void take_word(struct scan *s) {
   }
   add(s, c->at, p, false);
   c->at = p;
+}
+
+static void take_words(struct scan *s) {
+  struct cursor *c = &s->cur;
+  struct words w = {s->tokens, s->count, s->bad ? s->count : s->capacity, c->line_start, c->line};
+  const uint8_t *rest = s->words_find(c->at, &w);
+  size_t first = s->count;
+  while (s->count < w.count && w.list[s->count].size <= LIMIT_TOKEN_BYTES)
+    s->count++;
+  c->at = s->count < w.count ? (const uint8_t *)w.list[s->count].text : rest;
+  if (s->count < w.count || w.count == first) take_word(s); /* no room, an escape, too long */
 }
 
 static void take_quoted(struct scan *s) {
@@ -217,6 +230,8 @@ enum gathered gather_entry(struct scan *s) {
   for (;;) {
     switch ((enum byte_class)class_of[*c->at]) {
     case C_WORD:
+      take_words(s);
+      break;
     case C_HIGH:
     case C_BACKSLASH:
       take_word(s);

@@ -207,26 +207,62 @@ static void places(void **state) {
   diags_done(&d);
 }
 
-/* All widths end a word at the same octet, whatever that is and wherever it stands. */
+static const uint8_t *words_in(enum word_width width, const uint8_t *text, struct rr_token list[8], size_t *count) {
+  struct words w = {list, 0, 8, text, 7};
+  const uint8_t *rest = words_find_of(width)(text, &w);
+  *count = w.count;
+  return rest;
+}
+
+/* All widths find the same words, whatever octet stands anywhere among them. */
 static void words_of_all_widths(void **state) {
-  uint8_t text[80 + SCAN_PAD_BYTES];
+  uint8_t text[110 + SCAN_PAD_BYTES];
   for (unsigned octet = 0; octet < 256; octet++) {
-    for (size_t at = 0; at < 79; at++) {
+    for (size_t at = 0; at < 109; at++) {
+      struct rr_token narrow[8], wide[8];
+      size_t count, wide_count;
       memset(text, 'w', sizeof text);
-      text[79] = 0;
+      memset(text + 109, 0, sizeof text - 109);
+      text[31] = text[64] = ' ';
       text[at] = (uint8_t)octet;
-      const uint8_t *end = word_end_of(WORD_PORTABLE)(text);
-      for (enum word_width w = WORD_SSE2; w <= WORD_AVX2; w++)
-        assert_ptr_equal(word_end_of(w)(text), end);
-      assert_true(end == text + at || end == text + 79);
+      const uint8_t *rest = words_in(WORD_PORTABLE, text, narrow, &count);
+      for (enum word_width w = WORD_SSE2; w <= WORD_AVX2; w++) {
+        assert_ptr_equal(words_in(w, text, wide, &wide_count), rest);
+        assert_int_equal(wide_count, count);
+        for (size_t i = 0; i < count; i++) {
+          assert_ptr_equal(wide[i].text, narrow[i].text);
+          assert_int_equal(wide[i].size, narrow[i].size);
+          assert_int_equal(wide[i].column, narrow[i].text - (const char *)text + 1);
+          assert_int_equal(wide[i].line, 7);
+        }
+      }
     }
+  }
+}
+
+/* Up to as many as there is room for; the rest is found from there on. */
+static void words_beyond_the_room(void **state) {
+  uint8_t text[64 + SCAN_PAD_BYTES] = "a b c d e f g h i j";
+  for (enum word_width width = WORD_PORTABLE; width <= WORD_AVX2; width++) {
+    struct rr_token list[8];
+    size_t count;
+    const uint8_t *rest = words_in(width, text, list, &count);
+    assert_int_equal(count, 8);
+    words_in(width, rest, list, &count);
+    assert_int_equal(count, 2);
+    assert_memory_equal(list[0].text, "i", 1);
   }
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(good_texts),     cmocka_unit_test(odd_origins), cmocka_unit_test(long_texts),
-      cmocka_unit_test(callback_stops), cmocka_unit_test(places),      cmocka_unit_test(words_of_all_widths),
+      cmocka_unit_test(good_texts),
+      cmocka_unit_test(odd_origins),
+      cmocka_unit_test(long_texts),
+      cmocka_unit_test(callback_stops),
+      cmocka_unit_test(places),
+      cmocka_unit_test(words_of_all_widths),
+      cmocka_unit_test(words_beyond_the_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
