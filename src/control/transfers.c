@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "control/serial.h"
+#include "zone/check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,16 +177,6 @@ void transfers_notify_all(struct control *c) {
 /* ---- arrivals ---- */
 
 /* Names with a CNAME and other data beside it: a transfer is taken with them, and the CNAME answers (RFC 2181 §10.1). */
-static bool has_cname_conflict(const struct zone_node *n) {
-  struct zone_rrset set;
-  if (!zone_find_rrset(n, RR_CNAME, &set) || set.count == 0) return false;
-  for (unsigned i = 0; i < zone_rrset_count(n); i++) {
-    zone_rrset_at(n, i, &set);
-    if (set.type != RR_CNAME && set.type != RR_NSEC && set.count > 0) return true;
-  }
-  return false;
-}
-
 struct conflicts {
   const struct zone_snap *snap;
   struct name last; /* looked at */
@@ -199,35 +190,22 @@ static bool look_at_added(void *arg, const struct name *owner, uint16_t type, ui
   name_copy(&c->last, owner);
   struct zone_lookup q = {.snap = c->snap, .key = key, .key_size = (uint16_t)name_key(owner, key)};
   zone_lookup(&q);
-  c->found += q.found.node && has_cname_conflict(q.found.node);
+  c->found += q.found.node && zone_cname_conflict(q.found.node);
   return true;
-}
-
-static void look_at_step(struct conflicts *c, const uint8_t *body, size_t n) {
-  struct delta_cursor cursor;
-  struct delta_record r;
-  enum err err = zone_delta_open(body, n, &cursor);
-  while (!err && !(err = zone_delta_next(&cursor, &r)))
-    if (r.added) look_at_added(c, &r.owner, r.type, r.ttl, r.rdata, r.size);
 }
 
 /* `before`: only what was added since it is looked at, so that a small change costs little. NULL: all names are. */
 uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_snap *snap) {
   struct conflicts c = {.snap = snap};
   struct zone_cursor cursor;
-  const uint8_t *body;
-  size_t size;
-  if (zone_step(before, snap, &body, &size)) {
-    look_at_step(&c, body, size);
-    return c.found;
-  }
+  if (zone_step_conflicts(before, snap, &c.found)) return c.found;
   if (before && zone_shares_memory(before, snap)) {
     enum err err = zone_diff(before, snap, &(struct zone_diff){NULL, look_at_added, &c});
     return err ? 0 : c.found;
   }
   if (zone_cursor_open(snap, &cursor)) return 0;
   for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
-    c.found += has_cname_conflict(n);
+    c.found += zone_cname_conflict(n);
   zone_cursor_close(&cursor);
   return c.found;
 }

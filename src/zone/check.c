@@ -46,6 +46,16 @@ static bool fits_cname(uint16_t type) {
   return type == RR_CNAME || type == RR_NSEC || type == RR_RRSIG;
 }
 
+bool zone_cname_conflict(const struct zone_node *n) {
+  struct zone_rrset set;
+  if (!zone_find_rrset(n, RR_CNAME, &set) || set.count == 0) return false;
+  for (unsigned i = 0; i < zone_rrset_count(n); i++) {
+    zone_rrset_at(n, i, &set);
+    if (set.count && !fits_cname(set.type)) return true;
+  }
+  return false;
+}
+
 static void check_cname(struct check_walk *w, const struct zone_rrset *set) {
   if (set->count > 1) report(w, ZONE_CHECK_CNAME_SEVERAL, RR_CNAME, "has more than one CNAME");
   unsigned n = zone_rrset_count(w->node);

@@ -50,4 +50,7 @@ struct zone_check_totals {
 MUST_CHECK enum err zone_check(const struct zone_snap *s, const struct zone_check_options *o, zone_finding_sink *sink, void *arg,
                                struct zone_check_totals *totals);
 
+/* Whether a CNAME has other data beside it. */
+bool zone_cname_conflict(const struct zone_node *n);
+
 #endif

@@ -1,22 +1,25 @@
-/* Editing a zone. From nothing, records are gathered for bulk.c. On top of a snapshot, the records of one owner at a time are
- * taken apart in a draft and written back when the edit turns to another owner:
+/* Editing a zone. From nothing, records are gathered for bulk.c. On top of a snapshot, each owner is taken apart in a draft at its
+ * first change, and stays so (owners_priv.h):
  *
- *   add / remove / set_ttl -> turn_to(owner): write_back() of the one before, load its record -> change the draft
- *   finish                 -> write_back(), seal what was allocated, put the new snapshot into the line
+ *   add / remove / set_ttl -> turn_to(owner): load its record, unless it is open -> change the draft
+ *   finish                 -> write_all(), seal what was allocated, put the new snapshot into the line
  *
  * NSEC3 records whose owner is a hash right below the apex, with the signatures that cover them, live in a trie of their own:
  * such a name does not exist for lookups (RFC 5155 §7.2.8). */
 #include "zone/bulk_priv.h"
 #include "zone/content.h"
 #include "zone/content_priv.h"
+#include "zone/owners_priv.h"
 #include "zone/step_priv.h"
+#include "zone/walk_priv.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
-  NSEC3_KEY_BYTES = 33,                /* 20 octets in base32hex, and 00 */
-  DRAFT_ARENA_BYTES = 4 * 1024 * 1024, /* RDATA kept before it is let go at the next turn */
+  NSEC3_KEY_BYTES = 33,               /* 20 octets in base32hex, and 00 */
+  OPEN_MOST = 8192,                   /* owners, */
+  OPEN_ARENA_BYTES = 4 * 1024 * 1024, /* their keys and what was added: then all are written back */
 };
 
 struct part { /* rows that were cut off, to be laid out */
@@ -36,7 +39,7 @@ struct zone_edit {
   struct zone_snap *base; /* NULL: from nothing */
   bool gathering;         /* from nothing, and nothing laid out yet */
   enum err failed;        /* an error that leaves no way on */
-  struct arena arena;     /* rows that are gathered, or RDATA added to the draft */
+  struct arena arena;     /* rows that are gathered, or keys of what is open and RDATA that was added */
   struct bulk names, nsec3;
   struct part part;
   struct laying laying;
@@ -47,12 +50,9 @@ struct zone_edit {
   struct name owner_name; /* whose key `owner` is, as last given */
   struct owner_key owner;
   bool has_owner;
-  bool in_draft;    /* the draft is about `owner` */
-  bool draft_nsec3; /* in the trie of NSEC3 owners */
-  bool draft_changed;
-  const struct zone_node *draft_stored; /* the owner's record; NULL: it has none */
-  struct step step;                     /* what was done, if it is to be kept */
-  struct draft draft;
+  struct open_owner *open; /* `owner`, in one of the tries; NULL: not looked for yet */
+  struct owners owners;
+  struct step step; /* what was done, if it is to be kept */
   uint16_t apex_key_size;
   uint8_t apex_key[NAME_KEY_BYTES];
 };
@@ -70,7 +70,7 @@ static void edit_free(struct zone_edit *e) {
   bulk_build_free(e->laying.names);
   bulk_build_free(e->laying.nsec3);
   arena_done(&e->laying.late);
-  draft_done(&e->draft);
+  owners_done(&e->owners);
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
   step_done(&e->step);
@@ -133,64 +133,86 @@ static bool is_nsec3_owner(const struct owner_key *o, uint16_t type) {
   return true;
 }
 
-static struct trie_node *draft_root(struct zone_edit *e) {
-  return e->draft_nsec3 ? &e->parts.nsec3 : &e->parts.names;
+static struct trie_node *root_of(struct zone_edit *e, const struct open_owner *o) {
+  return o->nsec3 ? &e->parts.nsec3 : &e->parts.names;
 }
 
-static struct draft_owner describe_owner(const struct zone_edit *e, uint8_t hash[NSEC3_HASH_BYTES]) {
-  const struct owner_key *o = &e->owner;
-  const uint8_t *stored = e->draft_stored ? record_hash(e->draft_stored) : NULL;
-  struct draft_owner owner = {o->key, o->size, o->labels, o->has_case ? o->case_bits : NULL, stored};
-  owner.hash = draft_hash(&e->draft, e->draft_nsec3 ? NULL : e->line->hashing, e->line->apex, &owner, hash);
+static struct draft_owner describe_owner(const struct zone_edit *e, const struct open_owner *o, uint8_t hash[NSEC3_HASH_BYTES]) {
+  const uint8_t *stored = o->stored ? record_hash(o->stored) : NULL;
+  struct draft_owner owner = {o->key, o->size, o->labels, o->has_case ? o->key + o->size : NULL, stored};
+  owner.hash = draft_hash(&o->draft, o->nsec3 ? NULL : e->line->hashing, e->line->apex, &owner, hash);
   return owner;
 }
 
-static enum err store_draft(struct zone_edit *e) {
-  const struct owner_key *o = &e->owner;
+static enum err store_draft(struct zone_edit *e, const struct open_owner *o) {
   uint8_t hash[NSEC3_HASH_BYTES];
-  struct draft_owner owner = describe_owner(e, hash);
+  struct draft_owner owner = describe_owner(e, o, hash);
   uint32_t cells, ref;
-  enum err r = draft_measure(&e->draft, &owner, &cells);
+  enum err r = draft_measure(&o->draft, &owner, &cells);
   if (r != ERR_OK) return r;
   void *at = heap_alloc(e->tries.heap, cells, &ref);
   if (!at) return ERR_MEMORY;
-  draft_write(&e->draft, &owner, cells, at);
-  r = trie_put(&e->tries, draft_root(e), o->key, o->size, record_leaf_flags(at), ref);
+  draft_write(&o->draft, &owner, cells, at);
+  if (e->step.kept && o->gained) step_looked_at(&e->step, at);
+  r = trie_put(&e->tries, root_of(e, o), o->key, o->size, record_leaf_flags(at), ref);
   if (r != ERR_OK) heap_free(e->tries.heap, ref, cells);
   return r;
 }
 
 /* The draft becomes its owner's record, or its end. */
-static enum err write_back(struct zone_edit *e) {
-  if (!e->in_draft) return ERR_OK;
-  e->in_draft = false;
-  if (!e->draft_changed) return ERR_OK;
+static enum err write_back(struct zone_edit *e, struct open_owner *o) {
+  bool changed = o->loaded && o->changed;
+  o->loaded = false; /* what it points to may be gone */
+  if (!changed) return ERR_OK;
   enum err r = ERR_OK;
-  if (e->draft.count) r = store_draft(e);
-  else if (e->draft_stored) r = trie_remove(&e->tries, draft_root(e), e->owner.key, e->owner.size);
+  if (o->draft.count) r = store_draft(e, o);
+  else if (o->stored) r = trie_remove(&e->tries, root_of(e, o), o->key, o->size);
   if (r != ERR_OK) {
     e->failed = r;
     return r;
   }
-  e->parts.name_count += (uint64_t)(e->draft.count > 0) - (uint64_t)(e->draft_stored != NULL);
+  e->parts.name_count += (uint64_t)(o->draft.count > 0) - (uint64_t)(o->stored != NULL);
   return ERR_OK;
 }
 
-/* Loads what the owner has; its case stays as first loaded. */
-static enum err load_draft(struct zone_edit *e, bool nsec3) {
-  e->draft_nsec3 = nsec3;
-  e->draft_changed = false;
-  draft_clear(&e->draft);
-  if (e->arena.used_bytes > DRAFT_ARENA_BYTES) arena_done(&e->arena);
-  const struct trie_node *leaf = trie_find(e->tries.heap->table, draft_root(e), e->owner.key, e->owner.size);
-  const struct zone_node *record = e->draft_stored = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
-  if (record) {
-    enum err r = draft_load(&e->draft, record);
-    if (r != ERR_OK) return r;
-    e->owner.has_case = record_has_case(record);
-    if (e->owner.has_case) memcpy(e->owner.case_bits, record_case(record), record_case_bytes(e->owner.size));
+/* So that the misses of many overlap. */
+static void fetch_ways(struct zone_edit *e, uint32_t first, uint32_t end) {
+  struct walk walks[LIMIT_BATCH];
+  size_t n = 0;
+  for (uint32_t i = first; i < end; i++) {
+    const struct open_owner *o = e->owners.list + i;
+    if (o->loaded && o->changed && !node_is_empty(root_of(e, o)))
+      walk_start(walks + n++, e->tries.heap->table, root_of(e, o), o->key, o->size);
   }
-  e->in_draft = true;
+  walk_all(walks, n);
+}
+
+static enum err write_all(struct zone_edit *e) {
+  enum err r = ERR_OK;
+  for (uint32_t i = 0; r == ERR_OK && i < e->owners.count; i++) {
+    if (i % LIMIT_BATCH == 0 && e->owners.count > 1)
+      fetch_ways(e, i, e->owners.count - i < LIMIT_BATCH ? e->owners.count : i + LIMIT_BATCH);
+    r = write_back(e, e->owners.list + i);
+  }
+  owners_clear(&e->owners);
+  arena_done(&e->arena);
+  e->open = NULL;
+  return r;
+}
+
+/* Loads what the owner has, with the case of its name. */
+static enum err load(struct zone_edit *e, struct open_owner *o) {
+  draft_clear(&o->draft);
+  o->changed = o->gained = false;
+  const struct trie_node *leaf = trie_find(e->tries.heap->table, root_of(e, o), o->key, o->size);
+  const struct zone_node *record = o->stored = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
+  if (record) {
+    enum err r = draft_load(&o->draft, record);
+    if (r != ERR_OK) return r;
+    o->has_case = record_has_case(record);
+    if (o->has_case) memcpy(o->key + o->size, record_case(record), record_case_bytes(o->size));
+  }
+  o->loaded = true;
   return ERR_OK;
 }
 
@@ -256,25 +278,32 @@ static enum err settle_gathered(struct zone_edit *e) {
 
 /* ---- owners ---- */
 
+static enum err open_owner(struct zone_edit *e, bool nsec3) {
+  struct open_owner *o = owners_find(&e->owners, &e->owner, nsec3);
+  if (!o && (e->owners.count == OPEN_MOST || e->arena.used_bytes > OPEN_ARENA_BYTES)) {
+    step_forget_looks(&e->step); /* who is written twice would be counted twice */
+    enum err r = write_all(e);
+    if (r != ERR_OK) return r;
+  }
+  if (!o) o = owners_open(&e->owners, &e->arena, &e->owner, nsec3);
+  e->open = o;
+  if (!o) return ERR_MEMORY;
+  return o->loaded ? ERR_OK : load(e, o);
+}
+
 /* Makes `owner` the one the edit is about. `type`: of the record, or what a signature covers. */
 static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t type, bool *nsec3) {
   if (!e->has_owner || !name_identical(&e->owner_name, owner)) {
-    struct owner_key key;
-    enum err r = owner_key_make(owner, e->line->apex, e->apex_key, e->apex_key_size, &key);
+    e->has_owner = false;
+    e->open = NULL;
+    enum err r = owner_key_make(owner, e->line->apex, e->apex_key, e->apex_key_size, &e->owner);
     if (r != ERR_OK) return r;
-    bool same = e->has_owner && key.size == e->owner.size && memcmp(key.key, e->owner.key, key.size) == 0;
-    if (!same || e->gathering) { /* with other case only: the same owner, whose case stays */
-      r = write_back(e);
-      if (r != ERR_OK) return r;
-      e->owner = key;
-    }
     memcpy(&e->owner_name, owner, offsetof(struct name, octets) + owner->size);
     e->has_owner = true;
   }
   *nsec3 = is_nsec3_owner(&e->owner, type);
-  if (e->gathering || (e->in_draft && e->draft_nsec3 == *nsec3)) return ERR_OK;
-  enum err r = write_back(e);
-  return r == ERR_OK ? load_draft(e, *nsec3) : r;
+  if (e->gathering || (e->open && e->open->nsec3 == *nsec3 && e->open->loaded)) return ERR_OK;
+  return open_owner(e, *nsec3);
 }
 
 /* Owners laid out from the next part on get hashes of this chain; which one the zone has is known at the end (snap_new). */
@@ -298,15 +327,17 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
     if (r == ERR_OK) *outcome = ZONE_ADD_NEW;
     return r;
   }
+  struct open_owner *o = e->open;
   item.rdata = arena_copy(&e->arena, rdata, size);
   if (!item.rdata) return ERR_MEMORY;
-  size_t before = e->draft.count;
+  size_t before = o->draft.count;
   enum zone_add result;
-  r = draft_add(&e->draft, &item, &result);
+  r = draft_add(&o->draft, &item, &result);
   if (r != ERR_OK) return r;
-  e->parts.record_count += e->draft.count - before;
+  if (!before) open_owner_case(o, &e->owner); /* had nothing: its name is as the first record has it */
+  e->parts.record_count += o->draft.count - before;
   if (result != ZONE_ADD_DUPLICATE) {
-    e->draft_changed = true;
+    o->changed = o->gained = true;
     if (e->step.kept) step_added(&e->step, &(struct delta_record){true, *owner, type, size, ttl, rdata}, result);
   }
   *outcome = result;
@@ -325,19 +356,19 @@ enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_
   struct draft_item item;
   enum err r = draft_item_make(type, 0, rdata, size, &item);
   if (r == ERR_OK) r = turn_to_change(e, owner, item.type);
-  if (r == ERR_OK) r = draft_remove(&e->draft, &item);
+  if (r == ERR_OK) r = draft_remove(&e->open->draft, &item);
   if (r != ERR_OK) return r;
   e->parts.record_count--;
-  e->draft_changed = true;
+  e->open->changed = true;
   if (e->step.kept) step_removed(&e->step, &(struct delta_record){false, *owner, type, item.size, item.ttl, item.rdata});
   return ERR_OK;
 }
 
 static enum err set_ttl_in(struct zone_edit *e, const struct name *owner, uint16_t beside, uint16_t type, uint32_t ttl) {
   enum err r = turn_to_change(e, owner, beside);
-  if (r == ERR_OK) r = draft_set_ttl(&e->draft, type, ttl);
+  if (r == ERR_OK) r = draft_set_ttl(&e->open->draft, type, ttl);
   if (r == ERR_OK) {
-    e->draft_changed = true;
+    e->open->changed = true;
     step_done(&e->step);
   }
   return r;
@@ -352,7 +383,8 @@ enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16
 
 enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out) {
   enum err r = turn_to_change(e, owner, 0); /* no type: not in the trie of NSEC3 owners */
-  if (r == ERR_OK) r = write_back(e);
+  step_forget_looks(&e->step);
+  if (r == ERR_OK) r = write_back(e, e->open);
   if (r != ERR_OK) return r;
   const struct trie_node *leaf = trie_find(e->tries.heap->table, &e->parts.names, e->owner.key, e->owner.size);
   *out = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
@@ -363,7 +395,7 @@ enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const str
 static enum err complete(struct zone_edit *e, struct zone_snap **out, struct span_list *born) {
   enum err r = e->failed;
   bool as_gathered = e->gathering;
-  if (r == ERR_OK) r = e->gathering ? settle_gathered(e) : write_back(e);
+  if (r == ERR_OK) r = e->gathering ? settle_gathered(e) : write_all(e);
   if (r != ERR_OK) return r;
   if (e->base && zone_is_damaged(e->base)) return ERR_CORRUPT; /* nobody knows what was read of it */
   if (!span_list_reserve(born, e->tries.owned)) return ERR_MEMORY;

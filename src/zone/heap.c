@@ -274,6 +274,7 @@ static bool bin_take(struct heap *h, unsigned bin, uint32_t cells, uint32_t *ref
     if (found.cells >= cells) {
       *link = found.next;
       h->bin_cells -= found.cells;
+      if (found.next != NO_REF) __builtin_prefetch(cell_at(h->table, found.next), 1); /* the next one of this size */
       if (before) ASAN_POISON_MEMORY_REGION(before, sizeof *before);
       if (h->bins->head[bin] == NO_REF) h->bins->filled[bin / 64] &= ~(UINT64_C(1) << (bin % 64));
       if (found.cells > cells) bin_put(h, at + cells, found.cells - cells);

@@ -62,6 +62,8 @@ struct zone_snap {
     size_t size;
     uint64_t from; /* number of the one before */
     uint64_t removed, added;
+    uint64_t conflicts; /* if looked_at */
+    bool looked_at;
   } step;
 
   /* reclaim.c's, under its lock */

@@ -1,6 +1,7 @@
 /* The step of an edit: its records one behind the other are a changeset's body, as long as none comes and goes in it. So what was
  * removed has to come before what was added, but for the SOA, which an update changes last. Anything else (several sequences of an
  * IXFR, a TTL of what stays) ends it, and the two snapshots are compared, as without. */
+#include "zone/check.h"
 #include "zone/step_priv.h"
 
 #include <stdlib.h>
@@ -35,6 +36,14 @@ void step_added(struct step *s, const struct delta_record *r, enum zone_add outc
   put(s, r);
 }
 
+void step_looked_at(struct step *s, const struct zone_node *record) {
+  s->conflicts += zone_cname_conflict(record);
+}
+
+void step_forget_looks(struct step *s) {
+  s->forgotten = true;
+}
+
 void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to) {
   if (!s->kept || s->body.failed || !s->body.size) return;
   to->step.bytes = s->body.data;
@@ -42,6 +51,8 @@ void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to
   to->step.from = from->number;
   to->step.removed = s->size.removed;
   to->step.added = s->size.added;
+  to->step.conflicts = s->conflicts;
+  to->step.looked_at = !s->forgotten;
   s->body = (struct buf){0};
 }
 
@@ -49,6 +60,12 @@ bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const u
   if (!from || !to->step.bytes || to->step.from != from->number) return false;
   *body = to->step.bytes;
   *n = to->step.size;
+  return true;
+}
+
+bool zone_step_conflicts(const struct zone_snap *from, const struct zone_snap *to, uint64_t *n) {
+  if (!from || !to->step.bytes || to->step.from != from->number || !to->step.looked_at) return false;
+  *n = to->step.conflicts;
   return true;
 }
 

@@ -8,12 +8,18 @@
 struct step { /* zero-initialised: nothing is kept */
   struct buf body;
   struct delta_size size;
+  uint64_t conflicts; /* owners that gained a record and have a CNAME beside other data */
+  bool forgotten;     /* the above */
   bool kept, has_added, has_soa;
 };
 
 /* While it is kept. */
 void step_removed(struct step *s, const struct delta_record *r);
 void step_added(struct step *s, const struct delta_record *r, enum zone_add outcome);
+/* What an owner that gained a record has now; each is looked at once. */
+void step_looked_at(struct step *s, const struct zone_node *record);
+/* Some may be looked at again. */
+void step_forget_looks(struct step *s);
 /* It is not kept any further. */
 void step_done(struct step *s);
 /* The edit is through: `to` is what it made of `from`. */

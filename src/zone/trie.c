@@ -272,8 +272,11 @@ void trie_seal(struct trie_edit *t, struct trie_node *n, struct span_list *born)
   uint32_t cells;
   if (word & TRIE_BRANCH) {
     struct trie_node *twigs = cell_at(t->heap->table, n->ref);
-    for (unsigned i = 0; i < word_twigs(word); i++)
-      trie_seal(t, twigs + i, born);
+    unsigned count = word_twigs(word);
+    for (unsigned i = 0; i < count; i++)
+      if (node_word(twigs + i) & TRIE_OWNED) __builtin_prefetch(cell_at(t->heap->table, twigs[i].ref));
+    for (unsigned i = 0; i < count; i++)
+      if (node_word(twigs + i) & TRIE_OWNED) trie_seal(t, twigs + i, born);
     cells = twigs_cells(word_twigs(word));
   } else {
     cells = node_record(t->heap->table, n)->cells;

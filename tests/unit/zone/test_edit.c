@@ -1,6 +1,7 @@
 /* Edits against the model: what each snapshot shows never changes, whatever is built on it, dropped or given back. */
 #include "model.h"
 
+#include "zone/delta.h"
 #include "zone/snap_priv.h"
 #include "zone/zone_set.h"
 
@@ -160,7 +161,7 @@ static void test_dropped_builds(void **state) {
       zone_snap_unref(stack[round % 2 ? i : 3 - i]);
     model_done(&tip);
     zone_grace_barrier();
-    if (round == 20) bytes = zone_memory_bytes(base);
+    if (round == 75) bytes = zone_memory_bytes(base);
   }
   check_content(base, &m);
   assert_true(zone_memory_bytes(base) <= 2 * bytes);
@@ -396,6 +397,80 @@ static void test_find(void **state) {
   }
 }
 
+/* As an IXFR goes: all its owners lose records before any gains one; more owners than are kept open. */
+static void test_many_open(void **state) {
+  (void)state;
+  enum { OWNERS = 20000 };
+  struct name apex = name_of("test.");
+  struct model_record soa = record_soa(&apex, 1);
+  struct zone_edit *e[2];
+  struct zone_snap *s, *changed, *want;
+  assert_int_equal(zone_edit_begin(NULL, &apex, &e[0]), ERR_OK);
+  assert_int_equal(zone_edit_begin(NULL, &apex, &e[1]), ERR_OK);
+  edit_add(e[0], &soa);
+  edit_add(e[1], &soa);
+  for (unsigned change = 0; change < 2; change++) {
+    for (unsigned step = 0; step < 1 + change; step++) {
+      for (unsigned i = 0; i < OWNERS; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "h%u.test.", i * 7919 % OWNERS);
+        struct name owner = name_of(text);
+        struct model_record old = record_a(&owner, i), new = record_a(&owner, i + 1);
+        if (!change) edit_add(e[0], &old);
+        if (!change && i % 3) edit_add(e[1], &new);
+        if (change && !step) edit_remove(e[0], &old);
+        if (change && step && i % 3) edit_add(e[0], &new);
+      }
+    }
+    assert_int_equal(zone_edit_finish(e[0], change ? &changed : &s), ERR_OK);
+    if (!change) assert_int_equal(zone_edit_begin(s, NULL, &e[0]), ERR_OK);
+  }
+  assert_int_equal(zone_edit_finish(e[1], &want), ERR_OK);
+  assert_true(zone_equal(changed, want));
+  assert_int_equal(zone_name_count(changed), zone_name_count(want));
+  assert_int_equal(zone_record_count(changed), zone_record_count(want));
+  zone_snap_unref(s);
+  zone_snap_unref(changed);
+  zone_snap_unref(want);
+}
+
+static uint64_t conflicts_of(const struct zone_snap *s, const struct model_record *gained, bool *known, bool find) {
+  struct zone_edit *e;
+  struct zone_snap *next;
+  const struct zone_node *n;
+  uint64_t count = 0;
+  assert_int_equal(zone_edit_begin(s, NULL, &e), ERR_OK);
+  zone_edit_keep_step(e);
+  edit_add(e, gained);
+  if (find) assert_int_equal(zone_edit_find(e, &gained->owner, &n), ERR_OK);
+  assert_int_equal(zone_edit_finish(e, &next), ERR_OK);
+  *known = zone_step_conflicts(s, next, &count);
+  zone_snap_unref(next);
+  return count;
+}
+
+/* An edit that keeps its step knows of a CNAME beside other data without a look. */
+static void test_conflicts(void **state) {
+  (void)state;
+  struct name apex = name_of("test."), alias = name_of("alias.test."), www = name_of("www.test.");
+  struct model_record soa = record_soa(&apex, 1), cname = record_target(&alias, RR_CNAME, "www.test.");
+  struct model_record beside = record_a(&alias, 1), other = record_a(&www, 1);
+  struct zone_edit *e;
+  struct zone_snap *s;
+  bool known;
+  assert_int_equal(zone_edit_begin(NULL, &apex, &e), ERR_OK);
+  edit_add(e, &soa);
+  edit_add(e, &cname);
+  assert_int_equal(zone_edit_finish(e, &s), ERR_OK);
+  assert_int_equal(conflicts_of(s, &other, &known, false), 0);
+  assert_true(known);
+  assert_int_equal(conflicts_of(s, &beside, &known, false), 1);
+  assert_true(known);
+  (void)conflicts_of(s, &beside, &known, true); /* written twice, it would count twice */
+  assert_false(known);
+  zone_snap_unref(s);
+}
+
 /* Many records at one name by single adds and removes: the RRset stays sorted, and there is a limit. */
 static void test_full_rrset(void **state) {
   (void)state;
@@ -469,8 +544,9 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_versions),       cmocka_unit_test(test_dropped_builds), cmocka_unit_test(test_recycling),
       cmocka_unit_test(test_pinned_version), cmocka_unit_test(test_needs_one_soa),  cmocka_unit_test(test_one_writer),
-      cmocka_unit_test(test_from_nothing),   cmocka_unit_test(test_case),           cmocka_unit_test(test_full_rrset),
-      cmocka_unit_test(test_find),           cmocka_unit_test(test_sort),
+      cmocka_unit_test(test_from_nothing),   cmocka_unit_test(test_case),           cmocka_unit_test(test_many_open),
+      cmocka_unit_test(test_conflicts),      cmocka_unit_test(test_full_rrset),     cmocka_unit_test(test_find),
+      cmocka_unit_test(test_sort),
   };
   return cmocka_run_group_tests(tests, NULL, finish);
 }
