@@ -72,7 +72,7 @@ enum err alike_load(struct alike *a, const struct zone_slot *z, struct diags *di
       a->mover && a->options == z->config->options && strcmp(config_zone_file(z->config, &scratch), a->first.files[0].path) == 0;
   buf_done(&scratch);
   if (same && a->proven && move(a, z, out)) return ERR_OK;
-  enum err err = zone_file_load(z, &a->kept, diags, out);
+  enum err err = zone_file_load(z, &a->kept, NULL, diags, out);
   bool clean = !err && !diags->count;
   if (!same) take_first(a, z, clean, out);
   else if (!a->proven && !a->unfit) prove(a, z, clean, out);

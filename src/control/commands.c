@@ -2,6 +2,7 @@
  * thing it started is done. */
 #include "base/log.h"
 #include "control/commands_priv.h"
+#include "control/whole.h"
 #include "xfr/barrier.h"
 
 #include <stdio.h>
@@ -81,6 +82,7 @@ void waiters_recovered(struct control *c, uint32_t zone_id, const char *peer) {
 
 void control_command_gone(struct control *c, uint64_t token) {
   jobs_gone(c, token);
+  whole_gone(c, token);
   barrier_forget(c->barrier, token);
   for (struct waiter **at = &c->waiters; *at;) {
     struct waiter *w = *at;
@@ -144,56 +146,70 @@ static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
   reply_json(c, token, object);
 }
 
-static void reload_everything(struct control *c, uint64_t token, bool force) {
-  struct reload_report r = {0};
-  enum err err = reload_all(c, force, &r);
-  if (!err && !r.config_refused && !r.refused)
-    buf_printf(&r.text, "reloaded: %zu zones changed, %zu added, %zu removed\n", r.changed, r.added, r.removed);
-  const char *error = r.config_refused    ? "the configuration has mistakes and was not put in force"
-                      : r.refused         ? "a zone file was refused; the old version serves on"
-                      : err == ERR_MEMORY ? "out of memory"
-                                          : "the store could not keep the changes; what was served before is served on";
-  json_t *o = json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", !err && !r.config_refused && !r.refused, "text", buf_text(&r.text),
-                        "changed", (json_int_t)r.changed, "added", (json_int_t)r.added, "removed", (json_int_t)r.removed, "refused",
-                        (json_int_t)r.refused);
-  if (err || r.config_refused || r.refused) json_object_set_new(o, "error", json_string(error));
-  reply_json(c, token, o);
-  buf_done(&r.text);
+static void answer_all(struct control *c, struct reload *r) {
+  struct reload_report *report = &r->report;
+  bool ok = !r->err && !report->config_refused && !report->refused;
+  if (ok)
+    buf_printf(&report->text, "reloaded: %zu zones changed, %zu added, %zu removed\n", report->changed, report->added,
+               report->removed);
+  const char *error = report->config_refused ? "the configuration has mistakes and was not put in force"
+                      : report->refused      ? "a zone file was refused; the old version serves on"
+                      : r->err == ERR_MEMORY ? "out of memory"
+                                             : "the store could not keep the changes; what was served before is served on";
+  json_t *o =
+      json_pack("{s:b,s:s,s:I,s:I,s:I,s:I}", "ok", ok, "text", buf_text(&report->text), "changed", (json_int_t)report->changed,
+                "added", (json_int_t)report->added, "removed", (json_int_t)report->removed, "refused", (json_int_t)report->refused);
+  if (!ok) json_object_set_new(o, "error", json_string(error));
+  reply_json(c, r->token, o);
 }
 
-static void reload_one_file(struct control *c, uint64_t token, struct zone_slot *z, bool force) {
+static void answer_one(struct control *c, struct reload *r) {
+  struct buf *text = &r->report.text;
+  struct zone_slot *z = registry_find(&c->registry, r->zone.octets, r->zone.size);
+  char name[NAME_TEXT_BYTES] = "";
+  if (z) slot_name_text(z, name);
+  if (!z || !z->snap || r->err || r->report.refused) {
+    if (r->err) buf_printf(text, "%s: %s\n", name, r->why.what[0] ? r->why.what : err_text(r->err));
+    reply_error(c, r->token, buf_text(text), "the old version, if there is one, serves on");
+    return;
+  }
+  if (r->report.changed) buf_printf(text, "%s: serial %u is served\n", name, zone_serial(z->snap));
+  else buf_printf(text, "%s: nothing changed\n", name);
+  reply_ok(c, r->token, buf_text(text));
+}
+
+void reload_answer(struct control *c, struct reload *r) {
+  if (r->has_zone) answer_one(c, r);
+  else answer_all(c, r);
+}
+
+static enum err reload_one_file(struct control *c, struct reload *r, struct zone_slot *z, bool force) {
   struct pipeline *p = NULL;
-  struct buf note = {0};
-  struct store_error why = {""};
   bool refused = false;
-  size_t changed = 0;
-  char name[NAME_TEXT_BYTES];
+  r->has_zone = true;
+  slot_name(z, &r->zone);
   source_forget(&c->source_memo);
   enum err err = pipeline_begin(c, &p);
-  if (!err) err = zone_reload_file(c, p, z, force, &refused, &note);
-  if (err) pipeline_abort(p);
-  else err = pipeline_commit(p, c->now, &changed, &why);
-  if (!err && !refused) {
-    if (changed) buf_printf(&note, "%s: serial %u is served\n", slot_name_text(z, name), zone_serial(z->snap));
-    else buf_printf(&note, "%s: nothing changed\n", slot_name_text(z, name));
-    reply_ok(c, token, buf_text(&note));
-  } else {
-    if (err) buf_printf(&note, "%s: %s\n", slot_name_text(z, name), why.what[0] ? why.what : err_text(err));
-    reply_error(c, token, buf_text(&note), "the old version, if there is one, serves on");
-  }
-  buf_done(&note);
+  if (!err) err = zone_reload_file(c, p, z, force, &refused, &r->report.text);
+  r->report.refused += refused;
+  if (!err) return pipeline_commit(p, c->now, &r->report.changed, &r->why);
+  pipeline_abort(p);
+  return err;
 }
 
 static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
-  bool force = json_is_true(json_object_get(args, "force"));
-  if (!json_object_get(args, "zone")) {
-    reload_everything(c, token, force);
-    return;
-  }
-  struct zone_slot *z = command_zone(c, token, args);
-  if (!z) return;
-  if (!slot_is_secondary(z)) {
-    reload_one_file(c, token, z, force);
+  bool force = json_is_true(json_object_get(args, "force")), one = json_object_get(args, "zone");
+  struct zone_slot *z = one ? command_zone(c, token, args) : NULL;
+  struct reload *r;
+  if (one && !z) return;
+  if (!z || !slot_is_secondary(z)) {
+    if (reload_begin(c, &r)) {
+      reply_error(c, token, "out of memory", "");
+      return;
+    }
+    r->token = token;
+    r->has_client = true;
+    reload_begun(c, r, z ? reload_one_file(c, r, z, force) : reload_all(c, force, r));
     return;
   }
   wait_for(c, token, z->id, WAIT_REFRESH);
@@ -325,10 +341,7 @@ static const struct {
     {"swap", cmd_swap, true},
 };
 
-void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now) {
-  c->now = now;
-  json_error_t error;
-  json_t *args = json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
+static void run_command(struct control *c, uint64_t token, const char *author, const json_t *args) {
   const char *name = json_string_value(json_object_get(args, "command"));
   const char *zone = json_string_value(json_object_get(args, "zone"));
   size_t i = 0, count = sizeof commands / sizeof commands[0];
@@ -346,5 +359,67 @@ void control_command(struct control *c, uint64_t token, const char *author, cons
     commands[i].run(c, token, args);
     c->author = c->comment = NULL;
   }
+}
+
+static json_t *parse(const char *json, size_t n) {
+  json_error_t error;
+  return json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
+}
+
+/* ---- commands that bring much: another thread takes them apart ---- */
+
+enum { LONG_BYTES = 256 << 10 };
+
+struct long_command {
+  struct whole whole;
+  char *json;
+  size_t size;
+  json_t *args;
+};
+
+static enum err long_work(struct whole *w) {
+  struct long_command *l = (struct long_command *)w;
+  l->args = parse(l->json, l->size);
+  return ERR_OK;
+}
+
+static void long_done(struct control *c, struct whole *w, struct zone_slot *z, const struct ready *ready) {
+  run_command(c, w->token, w->author, ((struct long_command *)w)->args);
+}
+
+static void long_refused(struct control *c, struct whole *w, const char *why, const char *hint) {
+  reply_error(c, w->token, why, hint);
+}
+
+static void long_free(struct whole *w) {
+  struct long_command *l = (struct long_command *)w;
+  json_decref(l->args);
+  free(l->json);
+  free(l);
+}
+
+static const struct whole_use long_use = {
+    .begin = NULL, .work = long_work, .done = long_done, .refused = long_refused, .free = long_free, .what = "command"};
+
+/* False: it is to be run at once. */
+static bool parse_aside(struct control *c, uint64_t token, const char *author, const char *json, size_t n) {
+  struct long_command *l = n > LONG_BYTES && !c->frozen ? calloc(1, sizeof *l) : NULL;
+  if (!l) return false;
+  c->author = author;
+  whole_init(c, &l->whole, &long_use, NULL, token);
+  c->author = NULL;
+  l->json = malloc(n);
+  if (l->json) memcpy(l->json, json, n);
+  l->size = n;
+  if (l->json && l->whole.author && whole_start_aside(c, &l->whole)) return true;
+  whole_free(&l->whole);
+  return false;
+}
+
+void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now) {
+  c->now = now;
+  if (parse_aside(c, token, author, json, n)) return;
+  json_t *args = parse(json, n);
+  run_command(c, token, author, args);
   json_decref(args);
 }

@@ -1,13 +1,13 @@
 /* `import`, which `edit` uses as well: a command brings the whole content of a zone. It is checked like a file, becomes a version
  * by the one pipeline, and with "dry-run" only what it would change is told. */
 #include "control/commands_priv.h"
-#include "control/serial.h"
+#include "control/whole.h"
 #include "control/zone_export.h"
 #include "control/zone_load.h"
 #include "zonefile/zonefile.h"
 
 #include <inttypes.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool command_may_write(struct control *c, uint64_t token, const struct zone_slot *z) {
@@ -21,154 +21,237 @@ bool command_may_write(struct control *c, uint64_t token, const struct zone_slot
   return false;
 }
 
-/* ---- the plan ---- */
-
-enum { PIECE_BYTES = 1 << 16 };
-
-struct plan {
-  struct control *control;
-  uint64_t token;
-  struct buf text;
+struct import {
+  struct whole whole;
+  json_t *content; /* a text */
+  char *file;
+  bool has_version; /* what the client has seen of the zone */
+  uint64_t version;
+  struct digest128 digest; /* of the text */
+  bool is_read;
+  struct diags diags;
+  struct zone_loaded loaded;
+  /* what would change */
+  struct buf plan;
   uint64_t removed, added;
 };
 
-static void send_piece(struct plan *p) {
-  if (p->text.size) reply_json(p->control, p->token, json_pack("{s:s%}", "data", buf_text(&p->text), p->text.size));
-  buf_clear(&p->text);
-}
+/* ---- the plan ---- */
 
-static void plan_line(struct plan *p, char sign, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+static void plan_line(struct import *i, char sign, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                       uint16_t size) {
-  buf_printf(&p->text, "%c ", sign);
-  zonefile_print_record(owner, ttl, type, rdata, size, &p->text);
-  if (p->text.size >= PIECE_BYTES) send_piece(p);
+  buf_printf(&i->plan, "%c ", sign);
+  zonefile_print_record(owner, ttl, type, rdata, size, &i->plan);
 }
 
 static bool plan_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
-  struct plan *p = arg;
-  p->removed++;
-  plan_line(p, '-', owner, type, ttl, rdata, size);
-  return true;
+  struct import *i = arg;
+  i->removed++;
+  plan_line(i, '-', owner, type, ttl, rdata, size);
+  return !i->plan.failed;
 }
 
 static bool plan_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
-  struct plan *p = arg;
-  p->added++;
-  plan_line(p, '+', owner, type, ttl, rdata, size);
-  return true;
+  struct import *i = arg;
+  i->added++;
+  plan_line(i, '+', owner, type, ttl, rdata, size);
+  return !i->plan.failed;
 }
 
 /* Everything is new where there was nothing. */
-static enum err plan_all(struct plan *p, const struct zone_snap *to) {
+static enum err plan_all(struct import *i, const struct zone_snap *to) {
   struct buf text = {0};
   enum err err = zone_export_buf(to, &text);
   const char *at = buf_text(&text);
-  for (const char *end; !err && (end = strchr(at, '\n')); at = end + 1, p->added++) {
-    buf_printf(&p->text, "+ %.*s\n", (int)(end - at), at);
-    if (p->text.size >= PIECE_BYTES) send_piece(p);
-  }
+  for (const char *end; !err && (end = strchr(at, '\n')); at = end + 1, i->added++)
+    buf_printf(&i->plan, "+ %.*s\n", (int)(end - at), at);
   buf_done(&text);
   return err;
 }
 
-static enum err plan_changes(struct plan *p, const struct zone_snap *from, const struct zone_snap *to) {
-  struct zone_diff d = {plan_removed, plan_added, p};
-  return from ? zone_diff(from, to, &d) : plan_all(p, to);
+static enum err make_plan(struct import *i) {
+  const struct whole *w = &i->whole;
+  struct zone_diff d = {plan_removed, plan_added, i};
+  buf_clear(&i->plan);
+  i->removed = i->added = 0;
+  if (w->same) return ERR_OK;
+  enum err err = w->base ? zone_diff(w->base, w->next, &d) : plan_all(i, w->next);
+  return i->plan.failed ? ERR_MEMORY : err;
 }
 
-/* What would be done, and nothing is. Takes the snapshot over. */
-static void answer_plan(struct control *c, uint64_t token, struct zone_slot *z, const struct zone_snap *snap) {
-  struct plan p = {.control = c, .token = token};
-  struct buf note = {0}, text = {0};
-  bool same;
+/* ---- the work ---- */
+
+static size_t size_of(const struct import *i) {
+  return json_string_length(i->content);
+}
+
+/* The content the command brings; ERR_FORMAT: it has mistakes. */
+static enum err read_content(struct import *i) {
+  struct whole *w = &i->whole;
+  struct zone_load_options o = {.progress = whole_count, .progress_arg = w};
+  struct name apex;
+  slot_name(&w->zone, &apex);
+  i->digest = hash128(json_string_value(i->content), size_of(i));
+  enum err err =
+      zone_load_bytes(i->file, (const uint8_t *)json_string_value(i->content), size_of(i), &apex, &o, &i->diags, &i->loaded);
+  if (!err && i->diags.warnings && w->config.options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
+  return err;
+}
+
+static enum err import_work(struct whole *w) {
+  struct import *i = (struct import *)w;
+  enum err err = i->is_read ? ERR_OK : read_content(i);
+  i->is_read = true;
+  if (!err && !w->next) err = whole_settle(w, zone_snap_ref(i->loaded.snap));
+  if (!err && w->only_shown) err = make_plan(i);
+  return err;
+}
+
+/* ---- what came of it ---- */
+
+static void say_mistakes(struct control *c, const struct import *i, enum err err) {
+  struct buf found = {0};
+  diags_print(&i->diags, &found);
+  reply_json(c, i->whole.token,
+             json_pack("{s:b,s:s,s:s,s:s}", "ok", 0, "text", buf_text(&found), "error",
+                       i->diags.count ? "the content has mistakes" : err_text(err), "hint", "nothing was changed"));
+  buf_done(&found);
+}
+
+static void say_warnings(struct control *c, const struct import *i) {
+  struct buf found = {0};
+  diags_print(&i->diags, &found);
+  if (found.size) reply_json(c, i->whole.token, json_pack("{s:s%}", "warnings", buf_text(&found), found.size));
+  buf_done(&found);
+}
+
+static void say_plan(struct control *c, struct import *i, const struct zone_slot *z) {
+  struct whole *w = &i->whole;
+  struct buf text = {0};
   char name[NAME_TEXT_BYTES];
-  enum err err = serial_refresh(z, z->snap, &snap, c->now, &same, &note);
-  if (!err && !same) err = plan_changes(&p, z->snap, snap);
-  if (!err) send_piece(&p);
-  buf_printf(&text, "%s%s: ", buf_text(&note), slot_name_text(z, name));
-  if (same) buf_printf(&text, "nothing would change\n");
-  else buf_printf(&text, "%" PRIu64 " records would go and %" PRIu64 " come, serial %u\n", p.removed, p.added, zone_serial(snap));
-  if (err) reply_error(c, token, err_text(err), "");
+  buf_printf(&text, "%s%s: ", buf_text(&w->note), slot_name_text(z, name));
+  if (w->same) buf_printf(&text, "nothing would change\n");
   else
-    reply_json(c, token,
-               json_pack("{s:b,s:s,s:I,s:I,s:I,s:b}", "ok", 1, "text", buf_text(&text), "version", (json_int_t)z->version,
-                         "removed", (json_int_t)p.removed, "added", (json_int_t)p.added, "same", same));
-  zone_snap_unref(snap);
-  buf_done(&p.text);
-  buf_done(&note);
+    buf_printf(&text, "%" PRIu64 " records would go and %" PRIu64 " come, serial %u\n", i->removed, i->added, zone_serial(w->next));
+  job_tell(c, w->token, &i->plan,
+           json_pack("{s:b,s:s,s:I,s:I,s:I,s:b}", "ok", 1, "text", buf_text(&text), "version", (json_int_t)z->version, "removed",
+                     (json_int_t)i->removed, "added", (json_int_t)i->added, "same", w->same));
   buf_done(&text);
 }
 
-/* ---- doing it ---- */
-
-static void commit(struct control *c, uint64_t token, struct zone_slot *z, const struct zone_snap *snap, const char *comment) {
+static void commit(struct control *c, struct import *i, struct zone_slot *z, const struct ready *ready) {
+  struct whole *w = &i->whole;
   struct pipeline *p;
   struct store_error why = {""};
   struct buf note = {0};
-  struct change_info info = {.door = DOOR_COMMAND, .author = c->author, .comment = comment, .fresh_serial = true};
+  struct change_info info = {
+      .door = DOOR_COMMAND, .author = w->author, .comment = w->comment, .fresh_serial = true, .ready = ready};
   size_t changed = 0;
   char name[NAME_TEXT_BYTES];
+  buf_add(&note, w->note.data, w->note.size);
   enum err err = pipeline_begin(c, &p);
-  if (err) zone_snap_unref(snap);
-  else if ((err = pipeline_add(p, z, snap, &info, c->now, &note))) pipeline_abort(p);
-  else err = pipeline_commit(p, c->now, &changed, &why);
+  if (!err && (err = pipeline_add(p, z, zone_snap_ref(w->next), &info, c->now, &note))) pipeline_abort(p);
+  else if (!err) err = pipeline_commit(p, c->now, &changed, &why);
   buf_printf(&note, "%s: ", slot_name_text(z, name));
   if (err) {
     buf_add_text(&note, why.what[0] ? why.what : err_text(err));
-    reply_error(c, token, buf_text(&note), "nothing was changed");
+    reply_error(c, w->token, buf_text(&note), "nothing was changed");
   } else {
     if (changed) buf_printf(&note, "serial %u is served\n", zone_serial(z->snap));
     else buf_add_text(&note, "nothing changed\n");
-    reply_json(c, token,
+    reply_json(c, w->token,
                json_pack("{s:b,s:s,s:I,s:I}", "ok", 1, "text", buf_text(&note), "version", (json_int_t)z->version, "serial",
                          (json_int_t)zone_serial(z->snap)));
   }
   buf_done(&note);
 }
 
-/* The content the command brings; NULL: it has mistakes, and that was answered. */
-static struct zone_snap *read_content(struct control *c, uint64_t token, const struct zone_slot *z, const char *text, size_t size,
-                                      const char *file) {
-  struct zone_load_options o = {0};
-  struct diags diags = {0};
-  struct zone_loaded loaded = {0};
-  struct name apex;
-  struct zone_snap *snap = NULL;
-  slot_name(z, &apex);
-  enum err err = zone_load_bytes(file, (const uint8_t *)text, size, &apex, &o, &diags, &loaded);
-  if (!err && diags.warnings && z->config->options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
-  struct buf found = {0};
-  diags_print(&diags, &found);
-  if (err) {
-    json_t *answer = json_pack("{s:b,s:s,s:s,s:s}", "ok", 0, "text", buf_text(&found), "error",
-                               diags.count ? "the content has mistakes" : err_text(err), "hint", "nothing was changed");
-    reply_json(c, token, answer);
-  } else {
-    if (found.size) reply_json(c, token, json_pack("{s:s%}", "warnings", buf_text(&found), found.size));
-    snap = zone_loaded_take(&loaded);
+static void import_done(struct control *c, struct whole *w, struct zone_slot *z, const struct ready *ready) {
+  struct import *i = (struct import *)w;
+  w->keep = false;
+  if (w->err) {
+    say_mistakes(c, i, w->err);
+    return;
   }
-  buf_done(&found);
-  diags_done(&diags);
-  zone_loaded_done(&loaded);
-  return snap;
+  say_warnings(c, i);
+  if (!w->only_shown) {
+    commit(c, i, z, ready);
+    return;
+  }
+  w->keep = !w->same && whole_is_large(c, z, size_of(i));
+  say_plan(c, i, z);
+}
+
+static bool import_begin(struct control *c, struct whole *w, struct zone_slot *z) {
+  const struct import *i = (const struct import *)w;
+  if (!command_may_write(c, w->token, z)) return false;
+  if (!i->has_version || i->version == z->version) return true;
+  reply_error(c, w->token, "the zone has changed meanwhile, and nothing was done", "begin with what it is now");
+  return false;
+}
+
+static void import_refused(struct control *c, struct whole *w, const char *why, const char *hint) {
+  reply_error(c, w->token, why, hint);
+}
+
+static void import_free(struct whole *w) {
+  struct import *i = (struct import *)w;
+  diags_done(&i->diags);
+  zone_loaded_done(&i->loaded);
+  buf_done(&i->plan);
+  json_decref(i->content);
+  free(i->file);
+  free(i);
+}
+
+static const struct whole_use import_use = {.begin = import_begin,
+                                            .work = import_work,
+                                            .done = import_done,
+                                            .refused = import_refused,
+                                            .free = import_free,
+                                            .what = "import"};
+
+/* ---- the command ---- */
+
+static bool same_text(const struct import *i, const json_t *content, const char *file) {
+  struct digest128 digest = hash128(json_string_value(content), json_string_length(content));
+  return i->digest.low == digest.low && i->digest.high == digest.high && strcmp(i->file, file) == 0;
+}
+
+/* What was shown is not read again for being done, as long as the zone is what it was. NULL: out of memory. */
+static struct import *new_import(struct control *c, const struct zone_slot *z, json_t *content, const char *file) {
+  struct whole *shown = whole_take_kept(c, z, &import_use);
+  if (shown && same_text((struct import *)shown, content, file)) return (struct import *)shown;
+  whole_free(shown);
+  struct import *i = calloc(1, sizeof *i);
+  if (!i) return NULL;
+  i->file = strdup(file);
+  if (!i->file) {
+    free(i);
+    return NULL;
+  }
+  i->content = json_incref(content);
+  return i;
 }
 
 void command_import(struct control *c, uint64_t token, const json_t *args) {
   struct zone_slot *z = command_zone(c, token, args);
-  const json_t *text = json_object_get(args, "text"), *base = json_object_get(args, "base");
+  json_t *text = json_object_get(args, "text");
+  const json_t *base = json_object_get(args, "base");
   const char *file = command_text(args, "file");
   if (!z || !command_may_write(c, token, z)) return;
   if (!json_is_string(text)) {
     reply_error(c, token, "no content: \"text\" is missing", "");
     return;
   }
-  if (json_is_integer(base) && (uint64_t)json_integer_value(base) != z->version) {
-    reply_error(c, token, "the zone has changed meanwhile, and nothing was done", "begin with what it is now");
+  struct import *i = new_import(c, z, text, file ? file : "the command's content");
+  if (!i) {
+    reply_error(c, token, "out of memory", "");
     return;
   }
-  struct zone_snap *snap =
-      read_content(c, token, z, json_string_value(text), json_string_length(text), file ? file : "the command's content");
-  if (!snap) return;
-  if (json_is_true(json_object_get(args, "dry-run"))) answer_plan(c, token, z, snap);
-  else commit(c, token, z, snap, c->comment);
+  i->has_version = json_is_integer(base);
+  i->version = (uint64_t)json_integer_value(base);
+  whole_init(c, &i->whole, &import_use, z, token);
+  i->whole.only_shown = json_is_true(json_object_get(args, "dry-run"));
+  whole_start(c, &i->whole, whole_is_large(c, z, size_of(i)));
 }

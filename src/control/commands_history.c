@@ -16,6 +16,7 @@
 
 enum {
   STEP_BYTES = 256 << 10,  /* of text printed in one step */
+  TELL_BYTES = 64 << 10,   /* of text that was printed before */
   STEP_TURNS = 4096,       /* of a comparison */
   BACKLOG_BYTES = 1 << 20, /* what a client has yet to take, before its job waits */
   BACKLOG_MS = 5,          /* looked at again */
@@ -49,6 +50,8 @@ struct job {
   struct zone_exporter *exporter;
   struct zone_differ *differ;
   struct buf text;
+  size_t told;  /* of it, by job_tell */
+  json_t *last; /* behind that */
   json_t *removed, *added;
   char *author, *comment;
 };
@@ -65,6 +68,7 @@ static void job_free(struct job *j) {
   zone_exporter_free(j->exporter);
   zone_differ_free(j->differ);
   buf_done(&j->text);
+  json_decref(j->last);
   json_decref(j->removed);
   json_decref(j->added);
   free(j->author);
@@ -220,6 +224,39 @@ static enum err done(struct control *c, struct job *j) {
   reply_ok(c, j->token, "");
   j->step = NULL;
   return ERR_OK;
+}
+
+static enum err step_tell(struct control *c, struct job *j) {
+  const char *at = (const char *)j->text.data + j->told;
+  size_t left = j->text.size - j->told, n = left;
+  if (n > TELL_BYTES) { /* up to the end of a line */
+    const char *end = memchr(at + TELL_BYTES, '\n', left - TELL_BYTES);
+    n = end ? (size_t)(end - at) + 1 : left;
+  }
+  if (n) reply_json(c, j->token, json_pack("{s:s%}", "data", at, n));
+  j->told += n;
+  if (j->told < j->text.size) return ERR_OK;
+  reply_json(c, j->token, json_incref(j->last));
+  j->step = NULL;
+  return ERR_OK;
+}
+
+void job_tell(struct control *c, uint64_t token, struct buf *text, json_t *last) {
+  struct job *j = calloc(1, sizeof *j);
+  if (!j) {
+    json_decref(last);
+    reply_error(c, token, "out of memory", "");
+    return;
+  }
+  *j = (struct job){.token = token, .step = step_tell, .text = *text, .last = last};
+  *text = (struct buf){0};
+  if (j->text.size > TELL_BYTES) {
+    job_start(c, j, step_tell);
+    return;
+  }
+  enum err err = step_tell(c, j);
+  (void)err;
+  job_free(j);
 }
 
 /* ---- history ---- */

@@ -23,6 +23,9 @@ bool command_may_write(struct control *c, uint64_t token, const struct zone_slot
 command_run command_import;                        /* commands_content.c */
 command_run command_zone_add, command_zone_delete; /* run_time.c */
 
+/* A text of any length, taken over, and then the object that ends the answer: as the client takes it. */
+void job_tell(struct control *c, uint64_t token, struct buf *text, json_t *last);
+
 command_run cmd_history, cmd_diff, cmd_export, cmd_rollback; /* commands_history.c */
 command_run cmd_wait;                                        /* commands_wait.c */
 

@@ -3,6 +3,7 @@
 #include "base/mutation.h"
 #include "control/pipeline_priv.h"
 #include "control/serial.h"
+#include "control/whole.h"
 #include "zone/content.h"
 
 #include <stdio.h>
@@ -229,6 +230,9 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
   } else if (z->config->options->managed) {
     e->ede = EDE_NOT_READY;
     e->ede_text = "no content yet";
+  } else if (whole_progress(c, z->id, NULL)) {
+    e->ede = EDE_NOT_READY;
+    e->ede_text = "zone file is being read";
   } else {
     e->ede = EDE_INVALID_DATA;
     e->ede_text = "zone file not usable";

@@ -1,7 +1,7 @@
 #include "control/control.h"
 
 #include "base/log.h"
-#include "control/control_priv.h"
+#include "control/whole.h"
 #include "xfr/barrier.h"
 #include "xfr/forward.h"
 
@@ -172,6 +172,7 @@ void control_run(struct control *c, struct instant now) {
     log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   jobs_run(c);
   upkeep_run(c);
+  whole_run_due(c);
   images_run(c);
 }
 
@@ -182,6 +183,7 @@ uint64_t control_deadline(const struct control *c) {
       upkeep_deadline(c),
       mend_deadline(c),
       jobs_deadline(c),
+      whole_deadline(c),
       transfers_deadline(c),
       secondaries_deadline(c->secondaries),
       notifier_deadline(c->notifier),

@@ -14,7 +14,8 @@
  *   run_time.c  zones that commands add and delete                          commands_content.c content that a command brings
  *   figures.c   counters and states, for metrics and status
  *   write_back.c edits written to zone files
- *   images.c    large versions made ready and their images written by another thread; ready.c what that does
+ *   images.c    large versions made ready and their images written by another thread; ready.c what that does; whole.c content read
+ *               there
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
 #define CONTROL_CONTROL_PRIV_H
@@ -144,7 +145,8 @@ void source_forget(struct source_memo *memo); /* at the begin of each reload */
 void source_included(const struct zone_slot *z, struct buf *out);
 
 /* Whether the content read last time is still that of the files. Files that the file system calls unchanged are not read, unless
- * they were written just before they were read: then a second write may have left no trace in its times. */
+ * they were written just before they were read: then a second write may have left no trace in its times. `memo` NULL: no file is
+ * read here, and what is not certain has changed. */
 enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo);
 /* Whether it was read as one that is written back. */
 bool source_is_plain(const struct zone_slot *z);
@@ -157,6 +159,8 @@ MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant no
 struct ready {
   const struct zone_snap *snap, *head; /* of use for this version on top of that one, and for no other; no references of its own */
   bool has_base;                       /* head is in the log */
+  bool settled;                        /* it has its serial and ZONEMD, and `same` is known (version_settle) */
+  bool made;                           /* all the rest */
   bool same;
   bool is_delta;
   struct buf body;
@@ -165,6 +169,7 @@ struct ready {
   struct delta_size size;
   uint64_t conflicts;        /* names with a CNAME and other data, that are new */
   struct store_aside *image; /* unless it is the same, or a delta */
+  struct store_aside *seed;  /* what `seed` of the change is; NULL: it was not written */
 };
 
 struct change_info {
@@ -178,6 +183,12 @@ struct change_info {
   bool fresh_serial;            /* give it a higher serial by the zone's policy where it has none */
   const struct ready *ready;    /* NULL: nothing was done before */
 };
+
+/* What a version gets before it follows `head`: by its zone's policy a ZONEMD, and with `fresh_serial` a serial that is higher. A
+ * reference is exchanged for one. Any thread, with a zone that nobody changes meanwhile and a snapshot that nobody else builds on.
+ */
+MUST_CHECK enum err version_settle(const struct zone_slot *z, const struct zone_snap *head, bool fresh_serial, struct instant now,
+                                   const struct zone_snap **snap, bool *same, struct buf *note);
 
 struct pipeline; /* one batch */
 MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
@@ -215,6 +226,7 @@ MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 enum waiter_kind { WAIT_TRANSFER, WAIT_REFRESH, WAIT_NOTIFY };
 
 struct job;
+struct whole;
 struct barrier;
 
 struct waiter { /* a command that is answered when a thing is done */
@@ -244,6 +256,10 @@ struct mend {
 
 struct images {
   struct image_job *running, *first; /* one at a time has the thread; those that wait */
+  size_t whole_bytes;                /* so much content, or more to be replaced, is read aside (whole.c) */
+  struct whole *kept;                /* was shown, and may be wanted ... */
+  uint64_t kept_ns;                  /* ... until then */
+  uint64_t tell_ns;                  /* next moment to tell clients how far it is */
   size_t least_bytes;                /* what takes more memory is written aside */
   uint64_t tail_bytes;               /* so much of deltas is always allowed behind an image */
   uint64_t fresh_ns;                 /* no fresh images before: one could not be written */
@@ -296,6 +312,7 @@ struct control {
   struct upkeep upkeep;
   struct mend mend;
   struct images images;
+  struct reload *reload;    /* that runs; NULL: none */
   struct preload *preload;  /* while zones are started; NULL: each is read when its turn comes */
   bool frozen;              /* the store is another process's: see control_freeze */
   struct store_stamp stamp; /* of the store as it was left */
@@ -317,8 +334,9 @@ struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);
 void updates_commit(struct control *c); /* all that wait, one batch */
 
-/* Reads and builds the zone's file, with what its options say. `kept`: what zones of one file share; NULL: nothing. Any thread. */
-MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct diags *diags,
+/* Reads and builds the zone's file, with what its options say. `kept`: what zones of one file share; NULL: nothing. `whole`: who is
+ * told how far it is, and may end it; NULL: nobody. Any thread. */
+MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct whole *whole, struct diags *diags,
                                    struct zone_loaded *out);
 /* Threads begin to read the files of zones that were not read before or have changed since, and to open images. */
 void preload_start(struct control *c);
@@ -343,6 +361,8 @@ bool images_take_arrival(struct control *c, const struct arrival *a);
 bool images_take_build(struct control *c, uint32_t zone_id, struct transfer_build *b);
 /* The same for what is served from memory only, then pipeline_keep. True also when that is under way. */
 bool images_take_unkept(struct control *c, struct zone_slot *z);
+/* Takes it over, with all else that comes as a whole (whole.h). False: there is no thread. */
+bool images_take_whole(struct control *c, struct whole *w);
 bool images_tail_is_long(const struct control *c, const struct store_image *image, uint64_t tail_bytes);
 void images_refresh(struct control *c, struct zone_slot *z); /* a fresh image, since the tail is long */
 void images_run(struct control *c);
@@ -356,6 +376,7 @@ void images_settle(struct control *c, bool over);
 
 enum image_use {
   IMAGE_BUILD, /* part of a transfer, or its end: nothing is written */
+  IMAGE_WHOLE,
   IMAGE_ARRIVAL,
   IMAGE_UNKEPT,
   IMAGE_FRESH,
@@ -370,6 +391,8 @@ struct image_job {
   const struct zone_snap *snap, *head; /* one reference each; NULL: none */
   struct ready ready;
   struct transfer_build *build; /* of IMAGE_BUILD */
+  struct whole *whole;          /* of IMAGE_WHOLE */
+  bool aside;                   /* it is, and not done at once */
   struct arrival arrival;       /* of IMAGE_ARRIVAL; its snapshot is `snap` */
   uint64_t version, tail_bytes; /* of `snap` as IMAGE_FRESH or IMAGE_OPENED: what the log had then */
   uint64_t store_id, log_head;  /* of IMAGE_OPENED: changes up to this one are to follow */
@@ -383,6 +406,8 @@ struct image_job {
 };
 
 void image_job_free(struct image_job *job);
+/* Compares, counts, writes. */
+MUST_CHECK enum err ready_make(struct ready *r, const struct store_watch *watch);
 
 /* The slot has changed in a way that may want writing back. */
 void write_back_due(struct control *c, struct zone_slot *z);
@@ -419,7 +444,27 @@ struct reload_report {
   size_t added, removed, changed, refused;
   struct buf text; /* for people */
 };
-MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload_report *report);
+
+/* One that goes on: files that are read aside (whole.h) end after it. */
+struct reload {
+  struct reload_report report;
+  unsigned pending; /* files, and the reload itself until it is through */
+  enum err err;     /* of the store, or out of memory */
+  struct store_error why;
+  uint64_t token;
+  bool has_client;
+  bool has_zone, loaded; /* only that one's file; a configuration was put in force */
+  struct name zone;
+};
+
+/* What is begun between the two calls is of this reload. */
+MUST_CHECK enum err reload_begin(struct control *c, struct reload **out);
+void reload_begun(struct control *c, struct reload *r, enum err err);
+void reload_end(struct control *c, struct reload *r);    /* a part of it is done; the last one answers */
+void reload_answer(struct control *c, struct reload *r); /* commands.c */
+MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload *r);
+/* Whether its file would be read aside. */
+bool zone_file_is_aside(const struct control *c, const struct zone_slot *z);
 /* Gives new slots what the store has of them, also of zones that were removed and come back, and marks what the store has and the
  * configuration has not as deleted. */
 MUST_CHECK enum err registry_adopt_store(struct control *c);

@@ -1,6 +1,7 @@
 /* Images of large zones: another thread writes them, from a snapshot that nobody changes, while this one goes on with commits,
  * transfers and commands. One job at a time, in the order in which they came, new versions before fresh images of old ones.
  *
+ *   - content that comes as a whole: read, and made ready as an AXFR is (whole.c)
  *   - a large AXFR while it comes, and its end: the zone put together (xfr/build.c)
  *   - an AXFR, or what is not durable yet: compared, digest, segment written (ready.c); row and changeset, one commit; published
  *   - a tail of deltas that is long: segment written; row, one commit; mapped; proven, the tail applied (ready.c); the last
@@ -8,21 +9,23 @@
  *
  * Whatever fails leaves what is served, its image and its chain as they are. */
 #include "base/log.h"
-#include "control/control_priv.h"
 #include "control/pipeline_priv.h"
+#include "control/whole.h"
 #include "zone/content.h"
 
 #include <stdlib.h>
 
 enum {
   LEAST_BYTES = 1 << 20,
+  WHOLE_BYTES = 256 * 1024, /* of text or memory: less is done at once, in some milliseconds */
   TAIL_BYTES = 256 * 1024,
   FRESH_AGAIN_S = 60, /* after one could not be written */
   CATCH_UP_MOST = 64, /* changes that this thread applies itself */
 };
 
 void images_init(struct control *c) {
-  c->images = (struct images){.least_bytes = LEAST_BYTES, .tail_bytes = TAIL_BYTES};
+  c->images =
+      (struct images){.least_bytes = LEAST_BYTES, .tail_bytes = TAIL_BYTES, .whole_bytes = WHOLE_BYTES, .tell_ns = UINT64_MAX};
 }
 
 bool images_are_aside(const struct control *c, const struct zone_snap *snap) {
@@ -83,6 +86,14 @@ bool images_take_build(struct control *c, uint32_t zone_id, struct transfer_buil
   return job;
 }
 
+bool images_take_whole(struct control *c, struct whole *w) {
+  struct image_job *job = c->events.image && !c->images.off ? add(c, IMAGE_WHOLE, w->zone_id) : NULL;
+  if (!job) return false;
+  job->whole = w;
+  job->aside = true;
+  return true;
+}
+
 bool images_take_unkept(struct control *c, struct zone_slot *z) {
   if (!images_are_aside(c, z->snap) || !has_room(c)) return false;
   return has(c, IMAGE_UNKEPT, z->id) || add(c, IMAGE_UNKEPT, z->id);
@@ -98,6 +109,7 @@ void images_refresh(struct control *c, struct zone_slot *z) {
 /* False: there is nothing to be done any more. */
 static bool prepare(struct control *c, struct image_job *job) {
   if (job->use == IMAGE_BUILD) return true;
+  if (job->use == IMAGE_WHOLE) return whole_begin(c, job);
   const struct zone_slot *z = slot_of(c, job);
   bool new_version = job->use == IMAGE_ARRIVAL || job->use == IMAGE_UNKEPT;
   if (!z || (job->use == IMAGE_UNKEPT && (!z->snap || z->durable))) return false;
@@ -145,7 +157,7 @@ bool images_wait(const struct control *c) {
 
 /* What was made is of use, or says what failed; NULL: all is done anew by who needs it, and may go well. */
 static const struct ready *ready_of(const struct image_job *job) {
-  return !job->err || job->err == ERR_IO ? &job->ready : NULL;
+  return job->ready.made ? &job->ready : NULL;
 }
 
 static void say_failed(struct control *c, const struct zone_slot *z, const char *what) {
@@ -249,6 +261,7 @@ static void build_done(struct control *c, struct image_job *job) {
 static bool finish(struct control *c, struct zone_slot *z, struct image_job *job) {
   switch (job->use) {
   case IMAGE_BUILD:
+  case IMAGE_WHOLE:
     return false;
   case IMAGE_ARRIVAL:
     job->snap = NULL; /* the pipeline's from now on */
@@ -273,20 +286,29 @@ void control_image_done(struct control *c, struct instant now) {
     build_done(c, job);
     return;
   }
+  if (job->use == IMAGE_WHOLE) {
+    whole_done(c, job);
+    return;
+  }
   struct zone_slot *z = slot_of(c, job);
   if (!z || !finish(c, z, job)) image_job_free(job);
 }
 
 /* ---- what is not wanted any more ---- */
 
+static bool is_for(const struct image_job *job, uint32_t zone_id) {
+  return job->zone_id == zone_id && !(job->whole && job->whole->any_zone);
+}
+
 void images_drop(struct control *c, uint32_t zone_id) {
   struct images *i = &c->images;
   struct image_job **at = &i->first;
-  if (i->running && i->running->zone_id == zone_id) atomic_store(&i->running->cancelled, true);
+  if (i->running && is_for(i->running, zone_id)) atomic_store(&i->running->cancelled, true);
+  if (i->kept && i->kept->zone_id == zone_id) whole_forget_kept(c);
   for (struct image_job *job; (job = *at);) {
-    if (job->zone_id == zone_id) {
+    if (is_for(job, zone_id)) {
       *at = job->next;
-      image_job_free(job);
+      whole_drop_job(c, job, WHOLE_ZONE_GONE);
     } else {
       at = &job->next;
     }
@@ -300,13 +322,14 @@ static void give_back(struct control *c, struct image_job *job, bool over) {
     return;
   }
   if (job->use == IMAGE_ARRIVAL && slot_of(c, job) && transfers_take_back(c, &job->arrival)) job->snap = NULL;
-  image_job_free(job);
+  whole_drop_job(c, job, over ? WHOLE_OVER : WHOLE_SWAPPED);
 }
 
 void images_settle(struct control *c, bool over) {
   struct images *i = &c->images;
   struct image_job *job = i->running;
   i->off = true;
+  whole_forget_kept(c);
   if (job) {
     struct zone_slot *z = slot_of(c, job);
     atomic_store(&job->cancelled, true);

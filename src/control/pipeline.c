@@ -122,7 +122,8 @@ static bool departs(const struct pending *n, const struct change_info *info) {
 
 static enum err keep_source(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info) {
   const struct zone_snap *seed = !info->seed && departs(n, info) ? before->head : info->seed;
-  if (!p->broken && (seed || info->seed_gone)) p->broken = store_batch_seed(p->batch, n->store_id, seed);
+  struct store_aside *aside = info->seed && info->ready ? info->ready->seed : NULL;
+  if (!p->broken && (seed || info->seed_gone)) p->broken = store_batch_seed(p->batch, n->store_id, seed, aside);
   if (seed || info->seed_gone) n->departed = seed != NULL;
   if (!info->source) return ERR_OK;
   n->source = malloc(info->source->size + 1);
@@ -202,7 +203,7 @@ static bool is_too_much(const struct pipeline *p, const struct zone_snap *snap) 
 
 /* What was made of just this version on top of just that one; NULL: nothing. */
 static const struct ready *ready_for(const struct ready *r, const struct zone_snap *snap, const struct before *before) {
-  return r && r->snap == snap && r->head == before->head && r->has_base == (before->base != NULL) ? r : NULL;
+  return r && r->made && r->snap == snap && r->head == before->head && r->has_base == (before->base != NULL) ? r : NULL;
 }
 
 /* The version as a change of the log: with `body` as a delta on what the log has, so that secondaries get it as one. */
@@ -249,16 +250,25 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   return err;
 }
 
+enum err version_settle(const struct zone_slot *z, const struct zone_snap *head, bool fresh_serial, struct instant now,
+                        const struct zone_snap **snap, bool *same, struct buf *note) {
+  bool digests = zonemd_is_ours(z, *snap);
+  enum err err = digests ? zonemd_adopt(head, snap) : ERR_OK;
+  *same = false;
+  if (!err && fresh_serial) err = serial_refresh(z, head, snap, now, same, note);
+  else if (!err) *same = head && zone_equal(head, *snap);
+  if (!err && digests && !*same) err = zonemd_renew(snap);
+  return err;
+}
+
 enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const struct zone_snap *snap, const struct change_info *info,
                       struct instant now, struct buf *note) {
   bool same = false, durable = z->durable || z->queued;
   const struct zone_snap *head = pipeline_head(p, z);
-  bool digests = zonemd_is_ours(z, snap);
-  enum err err = digests ? zonemd_adopt(head, &snap) : ERR_OK;
-  if (!err && info->fresh_serial) err = serial_refresh(z, head, &snap, now, &same, note);
-  else if (!err && info->ready && info->ready->snap == snap && info->ready->head == head) same = info->ready->same;
-  else if (!err) same = head && zone_equal(head, snap);
-  if (!err && digests && !same) err = zonemd_renew(&snap);
+  const struct ready *r = info->ready && info->ready->snap == snap && info->ready->head == head ? info->ready : NULL;
+  enum err err = ERR_OK;
+  if (r && (r->settled || !zonemd_is_ours(z, snap))) same = r->same;
+  else err = version_settle(z, head, info->fresh_serial, now, &snap, &same, note);
   if (err || (same && durable && !info->source && !info->seed && !info->seed_gone)) {
     zone_snap_unref(snap);
     return err;

@@ -4,6 +4,7 @@
  * it. */
 #include "base/log.h"
 #include "control/alike.h"
+#include "control/whole.h"
 #include "zone/content.h"
 
 #include <pthread.h>
@@ -46,21 +47,25 @@ struct preload {
 /* A zone that takes more than a second says how far it is. */
 struct progress {
   const struct zone_slot *zone;
+  struct whole *whole;
   uint64_t said_ns;
 };
 
-static void say_progress(void *arg, uint64_t records) {
+static bool say_progress(void *arg, uint64_t records) {
   struct progress *p = arg;
   char name[NAME_TEXT_BYTES];
-  if (records % PROGRESS_RECORDS) return;
+  if (p->whole && !whole_count(p->whole, records)) return false;
+  if (records % PROGRESS_RECORDS) return true;
   uint64_t now = clock_read().mono_ns;
-  if (now - p->said_ns < NS_PER_S) return;
+  if (now - p->said_ns < NS_PER_S) return true;
   p->said_ns = now;
   log_event(EV_ZONE_LOADING, LOG_TEXT("zone", slot_name_text(p->zone, name)), LOG_NUMBER("records", records));
+  return true;
 }
 
-enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct diags *diags, struct zone_loaded *out) {
-  struct progress progress = {z, clock_read().mono_ns};
+enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct whole *whole, struct diags *diags,
+                        struct zone_loaded *out) {
+  struct progress progress = {z, whole, clock_read().mono_ns};
   struct zone_load_options o = {.include_root = z->config->options->include_root,
                                 .plain = slot_writes_back(z),
                                 .kept = kept,
@@ -136,7 +141,7 @@ static void *run(void *arg) {
 /* Never read before, or not what was read last. */
 static bool is_file(struct control *c, const struct zone_slot *z) {
   struct buf path = {0};
-  if (slot_is_secondary(z) || z->config->options->managed) return false;
+  if (slot_is_secondary(z) || z->config->options->managed || zone_file_is_aside(c, z)) return false;
   if (!z->started) return !z->source_size; /* others are mostly what they were */
   bool changed = source_compare(z, config_zone_file(z->config, &path), &c->source_memo) == SOURCE_CHANGED;
   buf_done(&path);

@@ -2,7 +2,7 @@
  * with the one before, writes the difference down or the image, proves an image that is to be served from and brings it to where
  * the log is. It touches nothing of control's but its own job; snapshots are immutable. */
 #include "base/log.h"
-#include "control/control_priv.h"
+#include "control/whole.h"
 #include "zone/content.h"
 #include "zone/image.h"
 
@@ -24,8 +24,8 @@ static bool ask(void *arg, uint64_t bytes) {
 static enum err compare(struct ready *r) {
   struct delta_size size;
   if (r->head == r->snap) return ERR_OK; /* only the store lacks it */
-  if (r->head) r->same = zone_equal(r->head, r->snap);
-  r->conflicts = transfers_conflicts(r->head, r->snap);
+  if (r->head && !r->settled) r->same = zone_equal(r->head, r->snap);
+  if (!r->settled) r->conflicts = transfers_conflicts(r->head, r->snap);
   if (r->same || !r->has_base) return ERR_OK;
   enum err err = zone_delta_make(r->head, r->snap, LIMIT_CHANGE_BYTES, &r->body, &size);
   r->is_delta = !err;
@@ -45,13 +45,22 @@ static enum err count(struct ready *r) {
   return err;
 }
 
-static enum err make_ready(struct image_job *job, const struct store_watch *watch) {
-  struct ready *r = &job->ready;
+static enum err write_image(struct ready *r, const struct store_watch *watch) {
   enum err err = compare(r);
   if (err || r->same || r->is_delta || !watch->step(watch->arg, 0)) return err;
   err = count(r);
   if (err || !watch->step(watch->arg, 0)) return err;
-  return store_aside_write(r->image, watch);
+  return r->image ? store_aside_write(r->image, watch) : ERR_OK;
+}
+
+enum err ready_make(struct ready *r, const struct store_watch *watch) {
+  enum err err = write_image(r, watch);
+  if (r->seed && (!err || err == ERR_IO) && watch->step(watch->arg, 0)) {
+    enum err seed = store_aside_write(r->seed, watch);
+    if (!err) err = seed;
+  }
+  r->made = !err || err == ERR_IO; /* which the batch says that takes it */
+  return err;
 }
 
 /* ---- an image that was opened ---- */
@@ -123,7 +132,10 @@ void control_image_run(struct image_job *job, const struct store_watch *watch) {
     break;
   case IMAGE_ARRIVAL:
   case IMAGE_UNKEPT:
-    job->err = make_ready(job, &own);
+    job->err = ready_make(&job->ready, &own);
+    break;
+  case IMAGE_WHOLE:
+    whole_run(job, &own);
     break;
   case IMAGE_FRESH:
     job->err = store_aside_write(job->ready.image, &own);
@@ -132,6 +144,10 @@ void control_image_run(struct image_job *job, const struct store_watch *watch) {
     job->err = make_served(job, &own);
     break;
   }
+}
+
+bool control_image_is_awaited(const struct image_job *job) {
+  return job->use == IMAGE_WHOLE;
 }
 
 bool control_image_pressed(struct image_job *job) {
@@ -143,7 +159,9 @@ bool control_image_pressed(struct image_job *job) {
 
 void image_job_free(struct image_job *job) {
   if (job->build) secondary_build_dropped(job->build);
+  whole_free(job->whole);
   store_aside_end(job->ready.image);
+  store_aside_end(job->ready.seed);
   store_reader_close(job->reader);
   buf_done(&job->ready.body);
   zone_snap_unref(job->head);

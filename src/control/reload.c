@@ -188,10 +188,11 @@ static enum err load_zone(struct control *c, struct pipeline *p, struct zone_slo
 }
 
 /* One batch. */
-static enum err load_zones(struct control *c, bool force, struct reload_report *report) {
+static enum err load_zones(struct control *c, bool force, struct reload *r) {
+  struct reload_report *report = &r->report;
   struct pipeline *p;
   struct zone_slot *z;
-  struct store_error why = {""};
+  size_t changed = 0;
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
   zone_set_bulk_begin(c->zones);
@@ -205,8 +206,9 @@ static enum err load_zones(struct control *c, bool force, struct reload_report *
     pipeline_abort(p);
     return err;
   }
-  err = pipeline_commit(p, c->now, &report->changed, &why);
-  if (err) buf_printf(&report->text, "store: %s\n", why.what);
+  err = pipeline_commit(p, c->now, &changed, &r->why);
+  report->changed += changed;
+  if (err) buf_printf(&report->text, "store: %s\n", r->why.what);
   return err;
 }
 
@@ -215,7 +217,8 @@ static enum err settle_arrivals(struct control *c) {
   return c->arrival_count ? transfers_commit(c) : ERR_OK;
 }
 
-enum err reload_all(struct control *c, bool force, struct reload_report *report) {
+enum err reload_all(struct control *c, bool force, struct reload *r) {
+  struct reload_report *report = &r->report;
   struct epoch *fresh = NULL, *old = c->epoch;
   enum err err = load_epoch(c, &fresh, report);
   c->figures.config_refused = !fresh;
@@ -230,19 +233,46 @@ enum err reload_all(struct control *c, bool force, struct reload_report *report)
   upkeep_configured(c, &old->config->history);
   err = switch_zones(c, &s, report);
   if (!err) err = add_zones(c, &s, report);
-  if (!err) err = load_zones(c, force, report);
+  if (!err) err = load_zones(c, force, r);
   free(s.fresh);
   if (err != ERR_MEMORY) zone_after_grace(epoch_retire, old); /* out of memory half way: something may still point into it */
-  log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),
-            LOG_NUMBER("removed", report->removed), LOG_NUMBER("changed", report->changed), LOG_NUMBER("refused", report->refused));
+  r->loaded = true;
   return err;
 }
 
+/* ---- what goes on ---- */
+
+enum err reload_begin(struct control *c, struct reload **out) {
+  struct reload *r = calloc(1, sizeof *r);
+  if (!r) return ERR_MEMORY;
+  r->pending = 1;
+  *out = c->reload = r;
+  return ERR_OK;
+}
+
+void reload_end(struct control *c, struct reload *r) {
+  const struct reload_report *report = &r->report;
+  if (--r->pending) return;
+  if (r->loaded)
+    log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),
+              LOG_NUMBER("removed", report->removed), LOG_NUMBER("changed", report->changed),
+              LOG_NUMBER("refused", report->refused));
+  if (r->has_client) reload_answer(c, r);
+  else if (r->err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(r->err)));
+  buf_done(&r->report.text);
+  free(r);
+}
+
+void reload_begun(struct control *c, struct reload *r, enum err err) {
+  c->reload = NULL;
+  r->err = err;
+  reload_end(c, r);
+}
+
 void control_reload(struct control *c, struct instant now) {
+  struct reload *r;
   if (c->frozen) return; /* the process that takes over reads everything anew */
   c->now = now;
-  struct reload_report report = {0};
-  enum err err = reload_all(c, false, &report);
-  if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(err)));
-  buf_done(&report.text);
+  if (!reload_begin(c, &r)) reload_begun(c, r, reload_all(c, false, r));
+  else log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(ERR_MEMORY)));
 }

@@ -81,6 +81,7 @@ static bool same_file(const struct zone_source_file *a, const struct zone_source
 }
 
 static bool unchanged_once(struct source_memo *memo, const struct zone_source_file *f) {
+  if (!memo) return zone_load_unchanged(f, 1);
   if (same_file(&memo->unchanged, f)) return true;
   if (!zone_load_unchanged(f, 1)) return false;
   free(memo->unchanged.path);
@@ -158,6 +159,7 @@ enum source_state source_compare(const struct zone_slot *z, const char *path, st
     certain = certain && is_certain(&s, memo, &f);
   }
   if (certain && strcmp(was, path) == 0) return SOURCE_SAME;
+  if (!memo) return SOURCE_CHANGED;
   struct digest128 all = {0}, one;
   struct buf scratch = {0};
   bool same = true;

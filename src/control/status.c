@@ -1,6 +1,6 @@
 /* What `tandem status` says, as JSON and in words. */
-#include "control/control_priv.h"
 #include "control/serial.h"
+#include "control/whole.h"
 #include "zone/content.h"
 
 #include <inttypes.h>
@@ -86,6 +86,9 @@ json_t *status_zone_json(struct control *c, const struct zone_slot *z) {
     buf_done(&path);
   }
   json_object_set_new(o, "notify-pending", json_integer(notifier_pending(c->notifier, z->id)));
+  struct buf under_way = {0};
+  if (whole_progress(c, z->id, &under_way)) json_object_set_new(o, "under-way", json_string(buf_text(&under_way)));
+  buf_done(&under_way);
   if (slot_wrong(z)) json_object_set_new(o, "trouble", json_string(slot_wrong(z)));
   if (z->restored && !slot_is_secondary(z))
     json_object_set_new(o, "restored",
@@ -109,6 +112,7 @@ void status_zone_text(json_t *zone, struct buf *out) {
       {"role", "role"},
       {"state", "state"},
       {"trouble", "trouble"},
+      {"under-way", "under way"},
       {"restored", "restored"},
       {"serial", "serial"},
       {"version", "version"},

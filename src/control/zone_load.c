@@ -100,7 +100,7 @@ static bool add_record(void *arg, const struct zonefile_record *r) {
   if (e != ERR_OK && l->error == ERR_OK) l->error = e;
   l->records++;
   l->ttl_sum += r->ttl;
-  if (l->o && l->o->progress) l->o->progress(l->o->progress_arg, l->records);
+  if (l->o && l->o->progress && !l->o->progress(l->o->progress_arg, l->records) && !l->error) l->error = ERR_CLOSED;
   return l->error == ERR_OK;
 }
 

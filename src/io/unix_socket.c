@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { READ_BYTES = 64 << 10 };
+
 struct unix_server {
   struct loop *loop;
   struct unix_server_events events;
@@ -69,14 +71,15 @@ static unsigned peer_uid(int fd) {
 
 /* Reads; false: the client is to be closed. A whole line is handed on, once. */
 static bool read_some(struct client *c, struct instant now) {
-  char bytes[4096];
+  char bytes[READ_BYTES];
   ssize_t n = recv(c->watch.fd, bytes, sizeof bytes, 0);
   if (n < 0) return errno == EAGAIN || errno == EINTR;
   if (n == 0) return false;
   if (c->commanded) return true; /* nothing is expected behind the command */
+  size_t seen = c->in.size;
   buf_add(&c->in, bytes, (size_t)n);
   if (c->in.failed) return false;
-  const char *end = memchr(c->in.data, '\n', c->in.size);
+  const char *end = memchr(c->in.data + seen, '\n', (size_t)n);
   if (!end) return c->in.size <= UNIX_COMMAND_BYTES;
   struct buf line = c->in;
   c->in = (struct buf){0};

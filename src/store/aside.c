@@ -12,7 +12,7 @@ enum err store_aside_begin(struct store *s, uint64_t zone, const struct zone_sna
   struct store_aside *a = calloc(1, sizeof *a);
   if (!a) return ERR_MEMORY;
   a->store = s;
-  a->snap = zone_snap_ref(snap);
+  if (snap) a->snap = zone_snap_ref(snap);
   a->err = ERR_CLOSED;
   a->image.segment = ++s->last_segment;
   if (row) {
@@ -21,6 +21,11 @@ enum err store_aside_begin(struct store *s, uint64_t zone, const struct zone_sna
   }
   *out = a;
   return ERR_OK;
+}
+
+void store_aside_content(struct store_aside *a, const struct zone_snap *snap) {
+  assert(!a->snap);
+  a->snap = zone_snap_ref(snap);
 }
 
 static enum err fail(struct store_aside *a, enum err err) {

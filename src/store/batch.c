@@ -352,10 +352,18 @@ static enum err unkeep(struct store_batch *b, const struct kept *k) {
   return ok ? ERR_OK : poison_memory(b);
 }
 
+/* At once, and not with the next sweep: a start in between would take it for the zone's. */
+static enum err delete_seed(struct store_batch *b, const struct kept *old) {
+  enum err err = DB_RUN(&b->store->db, &b->error, ST_SNAPSHOT_DELETE, DB_INT(old->snapshot));
+  return err ? poison(b, err) : ERR_OK;
+}
+
 /* The zone's seed, if it has one, is none any more. */
 static enum err drop_seed(struct store_batch *b, uint64_t zone) {
   const struct kept *old = kept_seed(&b->kept, zone);
   if (old) {
+    enum err err = delete_seed(b, old);
+    if (err) return err;
     if (!id_list_add(&b->stale, old->snapshot)) return poison_memory(b);
     kept_remove(&b->kept, (struct kept *)(uintptr_t)old);
     return ERR_OK;
@@ -363,10 +371,11 @@ static enum err drop_seed(struct store_batch *b, uint64_t zone) {
   old = kept_seed(&b->store->kept, zone);
   for (size_t i = 0; old && i < b->unkept.count; i += 2)
     if (b->unkept.list[i + 1] == old->snapshot) old = NULL;
-  return old ? unkeep(b, old) : ERR_OK;
+  enum err err = old ? delete_seed(b, old) : ERR_OK;
+  return old && !err ? unkeep(b, old) : err;
 }
 
-enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap) {
+enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap, struct store_aside *written) {
   struct zone_row *now = NULL;
   struct kept seed = {.zone = zone, .kind = SNAPSHOT_SEED};
   if (b->failed) return b->failed;
@@ -374,7 +383,7 @@ enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zon
   if (!err) err = drop_seed(b, zone);
   if (err || !snap) return err;
   seed.image.version = now->version;
-  err = write_image(b, snap, &seed.image);
+  err = written ? take_aside(b, written, &seed.image) : write_image(b, snap, &seed.image);
   if (!err) err = insert_snapshot(b, now, &seed.image, SNAPSHOT_SEED, &seed.snapshot);
   if (!err && !kept_reserve(&b->kept, 1)) err = poison_memory(b);
   if (!err) kept_add(&b->kept, &seed);

@@ -198,8 +198,10 @@ MUST_CHECK enum err store_batch_image(struct store_batch *b, uint64_t zone, uint
  * last + 1 is ERR_RANGE, here and above; the batch goes on without it. */
 MUST_CHECK enum err store_batch_delta(struct store_batch *b, const struct store_change *change);
 /* The content of the zone's file as it was read, beside the log that it seeds: what the next reading is compared with. NULL: there
- * is none any more. */
-MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap);
+ * is none any more. `written`: it was, aside; NULL: it is here. */
+struct store_aside;
+MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap,
+                                     struct store_aside *written);
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
 MUST_CHECK enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size); /* 0: none */
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
@@ -216,9 +218,10 @@ uint64_t store_head(const struct store *s, uint64_t zone);
  *   and a reference on the snapshot    written, synced, renamed            row; or store_aside_end: the file goes
  */
 
-struct store_aside;
-/* `zone`: where the store has it; 0: it is new. ERR_AGAIN: a batch is open. */
+/* `zone`: where the store has it; 0: it is new. `snap` NULL: it is not known yet. ERR_AGAIN: a batch is open. */
 MUST_CHECK enum err store_aside_begin(struct store *s, uint64_t zone, const struct zone_snap *snap, struct store_aside **out);
+/* What is to be written, if that was not known: one reference more. The thread's that writes. */
+void store_aside_content(struct store_aside *a, const struct zone_snap *snap);
 /* Into a segment of its own. Fails as the batch would that takes it, which says why. ERR_CLOSED: `watch` said so; it is asked
  * often, with the octets so far, and behind each MiB that was synced. */
 MUST_CHECK enum err store_aside_write(struct store_aside *a, const struct store_watch *watch);

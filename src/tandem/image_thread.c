@@ -26,7 +26,7 @@ static bool step(void *arg, uint64_t bytes) {
 static void run(void *arg) {
   struct image_thread *t = arg;
   struct store_watch watch = {t, step};
-  thread_stand_back();
+  if (!control_image_is_awaited(t->job)) thread_stand_back();
   control_image_run(t->job, &watch);
 }
 

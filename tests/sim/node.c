@@ -110,6 +110,7 @@ static void choose_images(struct node *n) {
   if (sim_seed() % 5 != 3 && sim_seed() % 7 != 6) return;
   if (sim_chance(500)) i->least_bytes = 0;
   if (sim_chance(500)) i->tail_bytes = sim_below(2000);
+  if (sim_chance(500)) i->whole_bytes = 0;
   if (sim_chance(500)) secondaries_build_from(n->control->secondaries, 1 + sim_below(8));
 }
 

@@ -193,7 +193,7 @@ static void seed(struct store *s, uint64_t zone, const struct zone_snap *snap, b
   struct store_batch *b;
   struct store_error why;
   assert_int_equal(store_batch_begin(s, &b), ERR_OK);
-  assert_int_equal(store_batch_seed(b, zone, snap), ERR_OK);
+  assert_int_equal(store_batch_seed(b, zone, snap, NULL), ERR_OK);
   if (commit) assert_int_equal(store_batch_commit(b, &why), ERR_OK);
   else store_batch_abort(b);
 }
