@@ -43,6 +43,8 @@ IN_FLIGHT = 256
 CHANGES = 1000
 COMPACTION_WINDOWS = 20
 DELTA_RECORD_BYTES = 39  # of a hostN in a changeset
+STEADY_MIXES = ["one name", "uniform", "zipf", "30 %", "5 %", "NSEC nxdomain", "many"]
+CHANGING = "changing.example."
 BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
 
@@ -153,12 +155,12 @@ def start(server, question):
         asker.close()
 
 
-def load(server, queries, seconds, rate=None):
+def load(server, queries, seconds, rate=None, later_us=None):
     """bench_load's figures, with user and system time an answer."""
     pin(server)
     u0, s0 = cpu_s(server)
     r = subprocess.run(["taskset", "-c", str(OUR_CPU), PROGRAMS / "bench_load", server.at, queries, str(seconds), str(IN_FLIGHT),
-                        *([str(rate)] if rate else [])], capture_output=True, text=True, check=True)
+                        *([str(a) for a in (rate, later_us) if a])], capture_output=True, text=True, check=True)
     u1, s1 = cpu_s(server)
     figures = json.loads(r.stdout)
     answers = max(figures["answers"], 1)
@@ -258,38 +260,61 @@ class Run:
         server = self.make(kind, name, zones=[(data.ORIGIN, None, source)])
         return source, server
 
+    def beside_changes(self, kind, zone):
+        """A server of the zone's data, and the primary of a large zone on it: the zone itself, or one beside it."""
+        if zone == "large":
+            return self.secondary(kind, "steady-large", self.o.names)
+        source = primary.Primary(CHANGING, self.o.names)
+        source.make_whole()
+        options = self.options_of(zone)
+        options["zones"] = options["zones"] + [(CHANGING, None, source)]
+        return source, self.make(kind, f"steady-{zone}", **options)
+
     def steady(self):
-        """Answers while an IXFR of CHANGES lands every second, against the same without."""
-        wanted = self.o.mixes.split(",") if self.o.mixes else ["uniform"] if self.o.quick else ["uniform", "zipf", "30 %"]
-        chosen = {m: q for m, (z, q) in self.mixes().items() if z == "large" and any(w in m for w in wanted)}
-        running = {}
-        for kind in self.kinds:
-            if not servers.KINDS[kind].incremental:
-                continue
-            source, server = self.secondary(kind, "steady", self.o.names)
-            if self.attempt(kind, "steady", lambda k: start(server, data.query(data.ORIGIN, data.SOA))) is not None:
-                running[kind] = (source, server)
-        for mix, queries in chosen.items():
-            rows = {kind: ([], []) for kind in running}
-            for _ in range(self.o.rounds):
-                for kind, (source, server) in running.items():
-                    rows[kind][0].append(load(server, queries, self.o.seconds + 2, self.o.rate))
-                    stop = threading.Event()
-                    changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
-                    source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
-                    changer.start()
-                    rows[kind][1].append(load(server, queries, self.o.seconds + 2, self.o.rate))
-                    stop.set()
-                    changer.join()
-            for kind, (calm, changing) in rows.items():
-                for row, label in ((calm, "calm"), (changing, "IXFR a second")):
-                    for q in ("p50 us", "p99 us", "p999 us"):
-                        self.note(kind, f"{mix}, {label}: {q}", statistics.median(r[q] for r in row))
-                    self.note(kind, f"{mix}, {label}: CPU us an answer", statistics.median(r["user"] + r["system"] for r in row))
-                    self.note(kind, f"{mix}, {label}: lost", sum(r["lost"] for r in row))
-        for source, server in running.values():
+        """Answers while an IXFR of CHANGES lands every second, each window of it between two without."""
+        wanted = self.o.mixes.split(",") if self.o.mixes else ["uniform"] if self.o.quick else STEADY_MIXES
+        chosen = {m: zq for m, zq in self.mixes().items() if any(w in m for w in wanted)}
+        for zone in dict.fromkeys(z for z, _ in chosen.values()):
+            for kind in self.kinds:
+                if servers.KINDS[kind].incremental:
+                    self.attempt(kind, f"steady {zone}", self.steady_one, zone, {m: q for m, (z, q) in chosen.items() if z == zone})
+
+    def steady_one(self, kind, zone, mixes):
+        source, server = self.beside_changes(kind, zone)
+        try:
+            start(server, data.query(source.origin, data.SOA))
+            asker = Asker(server)
+            asker.until(data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA), answered, server=server)
+            asker.close()
+            for mix, queries in mixes.items():
+                self.steady_mix(kind, mix, queries, source, server)
+        finally:
             server.stop(timeout=60)
             source.close()
+
+    def steady_mix(self, kind, mix, queries, source, server):
+        seconds = self.o.seconds + 2
+        calm, changing = [load(server, queries, seconds, self.o.rate)], []
+        for _ in range(self.o.rounds):
+            source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
+            stop = threading.Event()
+            changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
+            changer.start()
+            changing.append(load(server, queries, seconds, self.o.rate, calm[-1]["p99 us"]))
+            stop.set()
+            changer.join()
+            calm.append(load(server, queries, seconds, self.o.rate))
+        if not all(r["answers"] for r in calm + changing):
+            raise RuntimeError(f"{mix}: no answers in a window")
+        for rows, label in ((calm, "calm"), (changing, "IXFR a second")):
+            for q in ("p50 us", "p99 us", "p999 us"):
+                self.note(kind, f"{mix}, {label}: {q}", statistics.median(r[q] for r in rows))
+            self.note(kind, f"{mix}, {label}: CPU us an answer", statistics.median(r["user"] + r["system"] for r in rows))
+            self.note(kind, f"{mix}, {label}: lost", sum(r["lost"] for r in rows))
+        ratios = [x["p99 us"] / statistics.mean((a["p99 us"], b["p99 us"])) for a, x, b in zip(calm, changing, calm[1:])]
+        for name, of in (("median", statistics.median), ("least", min), ("most", max)):
+            self.note(kind, f"{mix}: p99 to calm windows around it, {name}", of(ratios))
+        self.note(kind, f"{mix}: answers later than the calm p99, %", statistics.median(r["later"] / r["answers"] for r in changing) * 100)
 
     def compaction(self):
         """Answers while an IXFR of CHANGES lands every second, without and with a fresh image written and gone over to meanwhile."""
