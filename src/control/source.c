@@ -103,15 +103,31 @@ static bool read_bytes(int fd, uint8_t *bytes, size_t n) {
   return true;
 }
 
+static bool hash_bytes(int fd, uint64_t size, struct digest128 *out) {
+  static const size_t most = 128 * 1024; /* stays in the cache */
+  uint8_t *piece = malloc(most);
+  struct hash128_pieces *h = piece ? hash128_begin() : NULL;
+  bool ok = h;
+  for (uint64_t left = size; ok && left;) {
+    size_t n = left < most ? (size_t)left : most;
+    ok = read_bytes(fd, piece, n);
+    if (ok) hash128_more(h, piece, n);
+    left -= n;
+  }
+  if (h) {
+    struct digest128 sum = hash128_end(h);
+    if (ok) *out = sum;
+  }
+  free(piece);
+  return ok;
+}
+
 /* Only of a plain file of the size it had: another size is another content. */
 static bool hash_file(const char *path, uint64_t size, struct digest128 *out) {
   struct stat st;
   int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return false;
-  uint8_t *bytes = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size ? malloc(size + 1) : NULL;
-  bool ok = bytes && read_bytes(fd, bytes, size);
-  if (ok) *out = hash128(bytes, size);
-  free(bytes);
+  bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == size && hash_bytes(fd, size, out);
   close(fd);
   return ok;
 }

@@ -203,6 +203,7 @@ uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_s
     enum err err = zone_diff(before, snap, &(struct zone_diff){NULL, look_at_added, &c});
     return err ? 0 : c.found;
   }
+  if (zone_conflicts(snap, &c.found)) return c.found;
   if (zone_cursor_open(snap, &cursor)) return 0;
   for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
     c.found += zone_cname_conflict(n);

@@ -1,4 +1,5 @@
 #include "zone/bulk_priv.h"
+#include "zone/check.h"
 #include "zone/content_priv.h"
 #include "zone/layout_priv.h"
 
@@ -215,6 +216,7 @@ static enum err make_record(struct bulk_build *b, struct draft_owner owner, cons
 static enum err put_record(struct bulk_build *b, const struct zone_node *record) {
   b->result.record_count += b->draft.count;
   b->result.name_count++;
+  b->result.conflicts += zone_cname_conflict(record);
   content_add(&b->result.content, record, &b->apex);
   return layout_leaf(&b->layout, record, record_leaf_flags(record));
 }
@@ -312,6 +314,7 @@ static enum err put_joined(struct bulk_build *b, const struct zone_node *record,
   if (e != ERR_OK) return e;
   b->result.record_count -= record_rr_count(record);
   b->result.name_count--;
+  b->result.conflicts -= zone_cname_conflict(record);
   content_take(&b->result.content, record, &b->apex);
   e = put_record(b, joined);
   if (e == ERR_OK) heap_free(b->heap, leaf->ref, record->cells);

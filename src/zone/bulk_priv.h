@@ -33,6 +33,7 @@ struct bulk_result {
   struct trie_node root;
   uint64_t record_count;
   uint64_t name_count;
+  uint64_t conflicts;       /* zone_conflicts */
   struct digest128 content; /* zone/content.h */
 };
 

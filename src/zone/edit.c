@@ -45,6 +45,7 @@ struct zone_edit {
   struct laying laying;
   struct hashing *hashing;  /* of the first NSEC3PARAM, on its way to the line */
   struct digest128 content; /* of what was gathered */
+  uint64_t conflicts;       /* in it */
   struct snap_parts parts;
   struct trie_edit tries;
   struct name owner_name; /* whose key `owner` is, as last given */
@@ -271,6 +272,7 @@ static enum err settle_gathered(struct zone_edit *e) {
   l->names = l->nsec3 = NULL;
   e->has_owner = false;
   e->content = content_sum(names.content, nsec3.content);
+  e->conflicts = names.conflicts + nsec3.conflicts;
   e->parts =
       (struct snap_parts){names.root, nsec3.root, names.record_count + nsec3.record_count, names.name_count + nsec3.name_count};
   return ERR_OK;
@@ -400,8 +402,11 @@ static enum err complete(struct zone_edit *e, struct zone_snap **out, struct spa
   if (e->base && zone_is_damaged(e->base)) return ERR_CORRUPT; /* nobody knows what was read of it */
   if (!span_list_reserve(born, e->tries.owned)) return ERR_MEMORY;
   r = snap_new(e->line, &e->parts, out);
-  if (r == ERR_OK && as_gathered) zone_content_set(*out, e->content);
-  return r;
+  if (r != ERR_OK || !as_gathered) return r;
+  zone_content_set(*out, e->content);
+  (*out)->conflicts = e->conflicts;
+  (*out)->knows_conflicts = true;
+  return ERR_OK;
 }
 
 enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out) {

@@ -18,6 +18,11 @@ uint32_t zone_serial(const struct zone_snap *s) {
   return s->serial;
 }
 
+bool zone_conflicts(const struct zone_snap *s, uint64_t *names) {
+  if (s->knows_conflicts) *names = s->conflicts;
+  return s->knows_conflicts;
+}
+
 uint64_t zone_record_count(const struct zone_snap *s) {
   return s->record_count;
 }

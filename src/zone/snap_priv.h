@@ -54,6 +54,8 @@ struct zone_snap {
   struct zone_nsec3 nsec3_parameters; /* with SNAP_NSEC3 */
   struct digest128 content;           /* zone/content.h */
   bool has_content;
+  bool knows_conflicts;
+  uint64_t conflicts; /* if it knows them */
   struct zone_line *line;
   _Atomic unsigned refs;
   uint64_t number; /* no other has it */

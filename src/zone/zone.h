@@ -68,6 +68,9 @@ static inline void zone_rr_next(const uint8_t **p, const uint8_t **rdata, uint16
   *p += 2 + ((n + 1u) & ~1u);
 }
 
+/* How many names have a CNAME and other data (check.h), if it is known: of a snapshot that was made from nothing. */
+bool zone_conflicts(const struct zone_snap *s, uint64_t *names);
+
 /* RRSIG is never found: signatures are with the type they cover. */
 bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out);
 unsigned zone_rrset_count(const struct zone_node *n);

@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/serial.h"
 
@@ -150,6 +151,20 @@ static void test_serials(void **state) {
   assert_true(serial_gt(0x7fffffff, 0));
 }
 
+static void test_hash_of_pieces(void **state) {
+  uint8_t bytes[1000];
+  for (size_t i = 0; i < sizeof bytes; i++)
+    bytes[i] = (uint8_t)(i * 37);
+  for (size_t piece = 1; piece <= sizeof bytes; piece *= 3) {
+    struct hash128_pieces *h = hash128_begin();
+    assert_non_null(h);
+    for (size_t at = 0; at < sizeof bytes; at += piece)
+      hash128_more(h, bytes + at, sizeof bytes - at < piece ? sizeof bytes - at : piece);
+    struct digest128 whole = hash128(bytes, sizeof bytes), sum = hash128_end(h);
+    assert_true(sum.low == whole.low && sum.high == whole.high);
+  }
+}
+
 static void test_diags(void **state) {
   struct diags d = {0};
   for (int i = 0; i < LIMIT_DIAGS + 5; i++)
@@ -178,6 +193,7 @@ int main(void) {
       cmocka_unit_test(test_prefixes),
       cmocka_unit_test(test_access_lists),
       cmocka_unit_test(test_serials),
+      cmocka_unit_test(test_hash_of_pieces),
       cmocka_unit_test(test_diags),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -155,6 +155,30 @@ static void test_times_are_believed_only_of_older_files(void **state) {
   house_done(&h);
 }
 
+/* Read piece by piece. */
+static void test_large_files_are_hashed_to_their_end(void **state) {
+  enum { BYTES = 300000 };
+  struct house h;
+  struct zone_slot z = {0};
+  struct source_memo memo = {0};
+  char path[TEST_PATH_BYTES], *content = malloc(BYTES + 1);
+  assert_non_null(content);
+  memset(content, ';', BYTES);
+  content[BYTES] = 0;
+  house_init(&h);
+  house_file(&h, "f", content);
+  snprintf(path, sizeof path, "%.60s/f", h.dir.root);
+  remember(&z, path, content, 0);
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_SAME);
+  content[BYTES - 1] = '!';
+  remember(&z, path, content, 0);
+  assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
+  free(content);
+  free(z.source);
+  source_forget(&memo);
+  house_done(&h);
+}
+
 static void test_bad_configuration_changes_nothing(void **state) {
   struct house h;
   const char *text;
@@ -777,6 +801,7 @@ int main(void) {
       cmocka_unit_test(test_missing_file),
       cmocka_unit_test(test_same_size_in_the_same_moment),
       cmocka_unit_test(test_times_are_believed_only_of_older_files),
+      cmocka_unit_test(test_large_files_are_hashed_to_their_end),
       cmocka_unit_test(test_bad_configuration_changes_nothing),
       cmocka_unit_test(test_small_changes_are_deltas_and_replay),
       cmocka_unit_test(test_history_keeps_who_when_and_which_way),

@@ -3,6 +3,7 @@
 #include "model.h"
 
 #include "base/buf.h"
+#include "zone/check.h"
 #include "zone/content.h"
 #include "zone/image.h"
 #include "zone/zone_set.h"
@@ -99,6 +100,17 @@ static void check_digest(const struct zone_snap *s) {
   assert_true(zone_content_equal(own, whole));
 }
 
+static void check_conflicts(const struct zone_snap *s) {
+  struct zone_cursor cursor;
+  uint64_t known, found = 0;
+  assert_true(zone_conflicts(s, &known));
+  assert_int_equal(zone_cursor_open(s, &cursor), ERR_OK);
+  for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
+    found += zone_cname_conflict(n);
+  zone_cursor_close(&cursor);
+  assert_true(known > 0 && known == found);
+}
+
 static void check_same(const struct zone_snap *a, const struct zone_snap *b) {
   assert_true(zone_equal(a, b));
   assert_int_equal(zone_record_count(a), zone_record_count(b));
@@ -114,18 +126,22 @@ static void check_same(const struct zone_snap *a, const struct zone_snap *b) {
 static void check_order(struct dice *d, const struct name *apex, struct zone_snap **first) {
   struct zone_snap *whole = build(d, apex, 0);
   check_digest(whole);
+  check_conflicts(whole);
   for (unsigned chance = 5; chance <= 320; chance *= 4) {
     struct zone_snap *parts = build(d, apex, chance), *changed;
     struct model_record r = record_a(apex, 7);
     struct zone_edit *e;
     check_digest(parts);
+    check_conflicts(parts);
     check_same(whole, parts);
     assert_int_equal(zone_edit_begin(parts, NULL, &e), ERR_OK);
     edit_add(e, &r);
     edit_remove(e, &records[0]);
     assert_int_equal(zone_edit_finish(e, &changed), ERR_OK);
     struct digest128 digest;
+    uint64_t conflicts;
     assert_false(zone_content(changed, &digest));
+    assert_false(zone_conflicts(changed, &conflicts));
     zone_snap_unref(changed);
     zone_snap_unref(parts);
   }
