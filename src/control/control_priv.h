@@ -334,6 +334,16 @@ struct forwarder_events;
 void updates_events(struct control *c, struct forwarder_events *out);
 void updates_commit(struct control *c); /* all that wait, one batch */
 
+struct opened_zone { /* an image and the changes of the log behind it */
+  const struct zone_snap *snap;
+  uint64_t tail_bytes; /* of the changes */
+  bool differs;        /* it is not what the log says of it */
+};
+/* Does to an open image what the log has for the zone after that version; what it was goes. With a reader any thread. On failure
+ * zone->snap is what it had come to. */
+MUST_CHECK enum err zone_replay(struct store *s, struct store_reader *reader, const struct zone_slot *z, uint64_t after,
+                                struct opened_zone *zone, struct store_error *why);
+
 /* Reads and builds the zone's file, with what its options say. `kept`: what zones of one file share; NULL: nothing. `whole`: who is
  * told how far it is, and may end it; NULL: nobody. Any thread. */
 MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct whole *whole, struct diags *diags,
@@ -343,8 +353,8 @@ void preload_start(struct control *c);
 /* What they made of the zone's file, as zone_file_load does. False: it was not theirs. Zones are asked for in the registry's order.
  */
 bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err);
-/* The zone's image, opened; NULL: it has to be opened here. */
-struct zone_snap *preload_take_image(struct control *c, const struct zone_slot *z);
+/* The zone's image, opened, and the changes since. False: it has to be opened here. */
+bool preload_take_image(struct control *c, const struct zone_slot *z, struct opened_zone *out);
 void preload_end(struct control *c); /* fine if nothing was started */
 
 void mend_opened(struct control *c); /* an image: it may not be proven yet */

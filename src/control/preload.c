@@ -1,7 +1,7 @@
 /* Zone files read and images opened by a few threads ahead of the control thread, which takes what they have in the order of the
  * registry and is alone with the store and the slots. Threads touch nothing but the configuration, their files, the bytes of their
- * images and what they build; they wait when they are too far ahead, and a zone that nobody has begun with is done by whoever wants
- * it. */
+ * images and what they build; what the log has behind an image they read with a connection of their own. They wait when they are
+ * too far ahead, and a zone that nobody has begun with is done by whoever wants it. */
 #include "base/log.h"
 #include "control/alike.h"
 #include "control/whole.h"
@@ -25,7 +25,8 @@ enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE, JOB_TAKEN };
 struct job {
   const struct zone_slot *zone;
   bool is_image;            /* else its file is read */
-  struct store_found found; /* of an image; then only `loaded.snap` and `err` say what became of it */
+  struct store_found found; /* of an image; then only `opened` and `err` say what became of it */
+  struct opened_zone opened;
   enum job_state state;
   enum err err;
   struct diags diags;
@@ -33,6 +34,7 @@ struct job {
 };
 
 struct preload {
+  struct store *store;
   pthread_mutex_t lock;
   pthread_cond_t done;       /* the job that the control thread waits for */
   pthread_cond_t room;       /* there may be a job to begin */
@@ -105,25 +107,50 @@ static struct job *next_jobs(struct preload *p, size_t *count) {
   return first;
 }
 
-static void do_job(struct job *j, struct alike *alike) {
+/* What one thread has. */
+struct loader {
+  struct alike alike;
+  struct store_reader *reader; /* once it was wanted */
+};
+
+/* Whatever goes wrong is told by the control thread, when it tries itself. */
+static enum err open_image(struct preload *p, struct loader *l, struct job *j) {
+  const struct zone_slot *z = j->zone;
+  struct zone_snap *snap;
+  enum err err = store_open_found(&j->found, &z->image, &snap, NULL);
+  if (err) return err;
+  j->opened.snap = snap;
+  if (z->image.version == z->version) return ERR_OK;
+  if (!l->reader) {
+    err = store_reader_open(p->store, &l->reader, NULL);
+    if (!err) err = store_reader_hold(l->reader);
+  }
+  if (!err) err = zone_replay(p->store, l->reader, z, z->image.version, &j->opened, NULL);
+  if (!err) return ERR_OK;
+  zone_snap_unref(j->opened.snap);
+  j->opened.snap = NULL;
+  return err;
+}
+
+static void do_job(struct preload *p, struct loader *l, struct job *j) {
   if (j->is_image) {
-    j->err = store_open_found(&j->found, &j->zone->image, &j->loaded.snap, NULL);
+    j->err = open_image(p, l, j);
     return;
   }
-  j->err = alike_load(alike, j->zone, &j->diags, &j->loaded);
+  j->err = alike_load(&l->alike, j->zone, &j->diags, &j->loaded);
   count_content(j);
 }
 
 static void *run(void *arg) {
   struct preload *p = arg;
-  struct alike alike = {0};
+  struct loader loader = {0};
   struct job *jobs;
   size_t count;
   pthread_mutex_lock(&p->lock);
   while ((jobs = next_jobs(p, &count))) {
     pthread_mutex_unlock(&p->lock);
     for (size_t i = 0; i < count; i++)
-      do_job(&jobs[i], &alike);
+      do_job(p, &loader, &jobs[i]);
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < count; i++) {
       jobs[i].state = JOB_DONE;
@@ -132,7 +159,8 @@ static void *run(void *arg) {
     if (p->wanted) pthread_cond_signal(&p->done);
   }
   pthread_mutex_unlock(&p->lock);
-  alike_done(&alike);
+  alike_done(&loader.alike);
+  store_reader_close(loader.reader);
   return NULL;
 }
 
@@ -148,15 +176,15 @@ static bool is_file(struct control *c, const struct zone_slot *z) {
   return changed;
 }
 
-/* With nothing in the log behind it. */
-static bool is_image(const struct zone_slot *z) {
-  return !z->started && z->image.segment && z->image.version == z->version;
+static bool is_image(const struct control *c, const struct zone_slot *z) {
+  bool has_tail = z->image.version != z->version;
+  return !z->started && z->image.segment && (!has_tail || store_has_readers(c->store));
 }
 
 /* False: out of memory; then it is read when its turn comes. */
 static bool add_job(struct control *c, struct preload *p, size_t *capacity, const struct zone_slot *z) {
   struct job j = {.zone = z, .is_image = !is_file(c, z)};
-  if (j.is_image && (!is_image(z) || store_find_image(c->store, &z->image, &j.found, NULL))) return true;
+  if (j.is_image && (!is_image(c, z) || store_find_image(c->store, &z->image, &j.found, NULL))) return true;
   if (p->count == *capacity) {
     size_t more = *capacity ? 2 * *capacity : 64;
     struct job *jobs = realloc(p->jobs, more * sizeof *jobs);
@@ -187,6 +215,7 @@ void preload_start(struct control *c) {
   struct zone_slot *z;
   size_t capacity = 0;
   struct preload *p = calloc(1, sizeof *p);
+  if (p) p->store = c->store;
   for (size_t i = 0; p && (z = registry_next(&c->registry, &i));)
     if (!add_job(c, p, &capacity, z)) break;
   if (!p || p->count < 2) { /* not worth a thread */
@@ -206,6 +235,7 @@ static void drop(struct job *j) {
   store_found_done(&j->found);
   diags_done(&j->diags);
   zone_loaded_done(&j->loaded);
+  zone_snap_unref(j->opened.snap);
   j->state = JOB_TAKEN;
 }
 
@@ -255,9 +285,11 @@ bool preload_take(struct control *c, const struct zone_slot *z, struct diags *di
   return true;
 }
 
-struct zone_snap *preload_take_image(struct control *c, const struct zone_slot *z) {
+bool preload_take_image(struct control *c, const struct zone_slot *z, struct opened_zone *out) {
   struct job j;
-  return c->preload && take(c->preload, z, true, &j) && !j.err ? j.loaded.snap : NULL;
+  if (!c->preload || !take(c->preload, z, true, &j) || j.err) return false;
+  *out = j.opened;
+  return true;
 }
 
 void preload_end(struct control *c) {

@@ -130,8 +130,8 @@ enum err registry_adopt_zone(struct control *c, const struct zone_slot *z) {
 
 struct replay {
   const struct zone_snap *snap;
-  uint64_t bytes;
   struct digest128 content; /* of the last change, if it has one */
+  uint64_t bytes;
   bool has_content, differs;
 };
 
@@ -165,15 +165,28 @@ static enum err replay_change(void *arg, const struct store_change *change) {
 
 enum { VERIFY_RECORDS = 100000 /* a walk over larger zones would be felt at a start */ };
 
-/* What was replayed is served in any case, for there may be nothing better; a secondary transfers it anew at once. */
-static void take_content_digest(struct zone_slot *z, const struct replay *r) {
+/* Whether it has come to what the log says. */
+static void check_whole(struct replay *r) {
   struct digest128 whole;
+  if (r->differs || !r->has_content || zone_record_count(r->snap) > VERIFY_RECORDS) return;
+  if (!zone_content_whole(r->snap, &whole)) r->differs = !zone_content_equal(whole, r->content);
+}
+
+enum err zone_replay(struct store *s, struct store_reader *reader, const struct zone_slot *z, uint64_t after,
+                     struct opened_zone *zone, struct store_error *why) {
+  struct replay r = {.snap = zone->snap};
+  enum err err = reader ? store_reader_each_change(reader, z->store_id, z->head, after, replay_change, &r, why)
+                        : store_each_change(s, z->store_id, z->head, after, replay_change, &r, why);
+  if (!err) check_whole(&r);
+  *zone = (struct opened_zone){r.snap, r.bytes, r.differs};
+  return err;
+}
+
+/* What was replayed is served in any case, for there may be nothing better; a secondary transfers it anew at once. */
+static void take_content_digest(struct zone_slot *z, bool differs) {
   char name[NAME_TEXT_BYTES];
-  bool differs = r->differs;
-  if (r->has_content && zone_record_count(r->snap) <= VERIFY_RECORDS && !zone_content_whole(r->snap, &whole))
-    differs = differs || !zone_content_equal(whole, r->content);
   if (!differs) {
-    if (z->has_content) zone_content_set(r->snap, z->content);
+    if (z->has_content) zone_content_set(z->snap, z->content);
     return;
   }
   z->revived = true;
@@ -204,37 +217,35 @@ enum err zone_catch_up(struct control *c, const struct zone_slot *z, uint64_t ve
 
 /* Image and tail of the log. */
 static enum err open_image(struct control *c, const struct zone_slot *z, const struct store_image *image, bool prove,
-                           struct replay *out, struct store_error *why) {
+                           struct opened_zone *out, struct store_error *why) {
   struct zone_snap *snap;
   enum err err = store_open_image(c->store, image, &snap, why);
   if (err) return err;
-  struct replay r = {.snap = snap};
+  struct opened_zone zone = {.snap = snap};
   if (prove) err = prove_image(snap);
-  if (!err && z->version != image->version)
-    err = store_each_change(c->store, z->store_id, z->head, image->version, replay_change, &r, why);
-  if (err) zone_snap_unref(r.snap);
-  else *out = r;
+  if (!err && z->version != image->version) err = zone_replay(c->store, NULL, z, image->version, &zone, why);
+  if (err) zone_snap_unref(zone.snap);
+  else *out = zone;
   return err;
 }
 
 void zone_open_stored(struct control *c, struct zone_slot *z, bool prove) {
   struct store_image image = z->image;
-  struct replay r;
+  struct opened_zone zone = {0};
   char name[NAME_TEXT_BYTES];
   if (!image.segment) return;
-  r = (struct replay){.snap = prove ? NULL : preload_take_image(c, z)};
-  while (!r.snap) {
+  bool opened = !prove && preload_take_image(c, z, &zone);
+  while (!opened) {
     struct store_error why = {""};
-    enum err err = open_image(c, z, &image, prove, &r, &why);
+    enum err err = open_image(c, z, &image, prove, &zone, &why);
     if (!err) break;
-    r.snap = NULL;
     log_event(EV_STORE_DAMAGED, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("version", image.version),
               LOG_TEXT("what", why.what[0] ? why.what : err_text(err)));
     if (image.version < 2 || store_image_at(c->store, z->store_id, image.version - 1, &image)) return;
   }
-  z->snap = r.snap;
-  take_content_digest(z, &r);
-  z->tail_bytes = image.version == z->image.version ? r.bytes : UINT64_MAX / 2; /* the next change brings a fresh image */
+  z->snap = zone.snap;
+  take_content_digest(z, zone.differs);
+  z->tail_bytes = image.version == z->image.version ? zone.tail_bytes : UINT64_MAX / 2; /* the next change brings a fresh image */
   z->durable = true;
   z->since_s = c->now.wall_s;
   mend_opened(c);

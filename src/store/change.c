@@ -117,12 +117,12 @@ static enum err corrupt(struct store_error *error, uint64_t zone, uint64_t seq, 
 
 /* Gathers the seqs of versions over `after`, newest first, and the sum that the oldest of them is chained to; not `*known`: it went
  * with what retention cut, of which only `after` itself may be missing here. */
-static enum err collect(struct store *s, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs,
-                        struct digest128 *before, bool *known, struct store_error *error) {
+static enum err collect(struct db *db, uint64_t zone, uint64_t head, uint64_t after, struct id_list *seqs, struct digest128 *before,
+                        bool *known, struct store_error *error) {
   uint64_t version = 0; /* of the changeset before in this walk: one newer */
   for (uint64_t seq = head; seq;) {
     struct link link;
-    enum err err = read_link(&s->db, seq, &link, error);
+    enum err err = read_link(db, seq, &link, error);
     if (err) return err;
     *known = link.found;
     if (!link.found && version == after + 1) return ERR_OK;
@@ -234,16 +234,15 @@ static void hide_place(struct store_change *c) {
   c->body_size = 0;
 }
 
-enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
-                           enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
+enum err change_each(struct db *db, uint64_t zone, uint64_t head, uint64_t after,
+                     enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
   struct id_list seqs = {0};
   struct row_copy r = {0};
   struct digest128 before;
   bool known = true;
-  if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
-  enum err err = collect(s, zone, head, after, &seqs, &before, &known, error);
+  enum err err = collect(db, zone, head, after, &seqs, &before, &known, error);
   for (size_t i = seqs.count; !err && i > 0; i--) {
-    err = read_change(&s->db, zone, seqs.list[i - 1], known ? &before : NULL, &r, error);
+    err = read_change(db, zone, seqs.list[i - 1], known ? &before : NULL, &r, error);
     if (err) break;
     before = r.sum;
     known = true;
@@ -254,6 +253,12 @@ enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64
   row_done(&r);
   free(seqs.list);
   return err;
+}
+
+enum err store_each_change(struct store *s, uint64_t zone, uint64_t head, uint64_t after,
+                           enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
+  if (!s->db.connection) return store_fail(error, ERR_IO, "the log could not be opened again after an error of the disk");
+  return change_each(&s->db, zone, head, after, f, arg, error);
 }
 
 /* ---- newest first ---- */

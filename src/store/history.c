@@ -112,6 +112,19 @@ void store_reader_close(struct store_reader *r) {
   free(r);
 }
 
+enum err store_reader_hold(struct store_reader *r) {
+  return sqlite3_exec(r->db.connection, "BEGIN", NULL, NULL, NULL) == SQLITE_OK ? ERR_OK : ERR_IO;
+}
+
+enum err store_reader_each_change(struct store_reader *r, uint64_t zone, uint64_t head, uint64_t after,
+                                  enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
+  return change_each(&r->db, zone, head, after, f, arg, error);
+}
+
+bool store_has_readers(const struct store *s) {
+  return !s->env.vfs;
+}
+
 enum err store_reader_walk_back(struct store_reader *r, uint64_t zone, uint64_t head,
                                 bool (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error) {
   return change_walk_back(&r->db, zone, head, f, arg, error);

@@ -163,6 +163,14 @@ MUST_CHECK enum err store_image_at(struct store *s, uint64_t zone, uint64_t vers
 struct store_reader;
 MUST_CHECK enum err store_reader_open(const struct store *s, struct store_reader **out, struct store_error *error);
 void store_reader_close(struct store_reader *r); /* NULL is fine */
+/* Whether other threads may have readers: not where tests put another disk below the store. */
+bool store_has_readers(const struct store *s);
+/* One transaction from here to its end, for who reads much at once: until then the WAL can't begin anew. */
+MUST_CHECK enum err store_reader_hold(struct store_reader *r);
+/* As store_each_change. */
+MUST_CHECK enum err store_reader_each_change(struct store_reader *r, uint64_t zone, uint64_t head, uint64_t after,
+                                             enum err (*f)(void *arg, const struct store_change *c), void *arg,
+                                             struct store_error *error);
 /* As store_walk_back. Holds no transaction once it has returned. */
 MUST_CHECK enum err store_reader_walk_back(struct store_reader *r, uint64_t zone, uint64_t head,
                                            bool (*f)(void *arg, const struct store_change *c), void *arg,

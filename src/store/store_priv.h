@@ -285,6 +285,8 @@ void retain_settled(struct store *s, struct zone_row *row); /* no pass is to com
 enum { SUM_BYTES = 16 };
 void sum_put(uint8_t out[SUM_BYTES], struct digest128 sum);
 bool sum_get(const void *bytes, size_t n, struct digest128 *out);
+MUST_CHECK enum err change_each(struct db *db, uint64_t zone, uint64_t head, uint64_t after,
+                                enum err (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
 /* Writes the changeset's row; `sum` is the last one's on entry, its own on ERR_OK. */
 MUST_CHECK enum err change_walk_back(struct db *db, uint64_t zone, uint64_t head,
                                      bool (*f)(void *arg, const struct store_change *c), void *arg, struct store_error *error);
