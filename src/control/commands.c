@@ -152,6 +152,7 @@ static void answer_all(struct control *c, struct reload *r) {
   if (ok)
     buf_printf(&report->text, "reloaded: %zu zones changed, %zu added, %zu removed\n", report->changed, report->added,
                report->removed);
+  if (r->why.what[0]) buf_printf(&report->text, "store: %s\n", r->why.what);
   const char *error = report->config_refused ? "the configuration has mistakes and was not put in force"
                       : report->refused      ? "a zone file was refused; the old version serves on"
                       : r->err == ERR_MEMORY ? "out of memory"

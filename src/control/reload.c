@@ -208,7 +208,6 @@ static enum err load_zones(struct control *c, bool force, struct reload *r) {
   }
   err = pipeline_commit(p, c->now, &changed, &r->why);
   report->changed += changed;
-  if (err) buf_printf(&report->text, "store: %s\n", r->why.what);
   return err;
 }
 

@@ -299,7 +299,12 @@ static enum err file_commit(struct control *c, struct whole_file *f, struct zone
     pipeline_abort(p);
     return err;
   }
-  f->reload->err = pipeline_commit(p, c->now, &changed, &f->reload->why);
+  struct store_error why = {""};
+  enum err kept = pipeline_commit(p, c->now, &changed, &why);
+  if (kept && !f->reload->err) { /* the first one is told */
+    f->reload->err = kept;
+    f->reload->why = why;
+  }
   report->changed += changed;
   return ERR_OK;
 }

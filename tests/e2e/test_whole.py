@@ -10,7 +10,7 @@ from test_update import ALL, KEYS, ZONE, rcode
 import dns.update
 
 BIG = "big.example."
-RECORDS = 60_000
+RECORDS = 40_000
 SOAK_RECORDS = 1_000_000
 
 
