@@ -127,7 +127,7 @@ static uint64_t use; /* what was read, so that reading is not optimised away */
 static void read_answer(const struct zone_lookup *l) {
   const struct zone_node *n = l->found.node ? l->found.node : l->found.encloser;
   struct zone_rrset set;
-  if (l->found.node && zone_find_rrset(n, RR_A, &set)) use += get_u32(set.rrs + 2);
+  if (l->found.node && zone_find_rrset(n, RR_A, &set)) use += get_u32(set.rrs + RR_READY_BYTES);
   use += (uintptr_t)n;
 }
 

@@ -7,9 +7,7 @@
 enum step { STEP_END, STEP_FOLLOW };
 
 bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
-  struct message_rrs rrs = {set->type, set->count, set->ttl, set->rrs};
-  struct message_rrs signatures = {RR_RRSIG, r->dnssec ? set->sig_count : 0, set->sig_ttl, set->sigs};
-  return message_put_rrset(&r->writer, section, owner, rrs, signatures);
+  return message_put_rrset(&r->writer, section, owner, set->rrs, set->count, r->dnssec ? set->sig_count : 0);
 }
 
 /* How many octets at the end of the question's name are the name of `node`, which is the apex or stands above the name in hand. 0:
@@ -290,10 +288,11 @@ static void put_negative_soa(struct reply *r) {
   uint16_t size;
   zone_rr_next(&at, &rdata, &size);
   uint32_t minimum = get_u32(rdata + size - 4);
-  soa.ttl = soa.sig_ttl = soa.ttl < minimum ? soa.ttl : minimum;
   struct message_owner owner;
   owner_above(r, zone_apex_node(snap), &owner);
+  size_t from = wr_used(&r->writer.out);
   if (!resolve_put(r, SECTION_AUTHORITY, &owner, &soa)) r->truncated = true;
+  else message_set_ttl(&r->writer, from, soa.ttl < minimum ? soa.ttl : minimum);
 }
 
 /* The proofs up to number `end` that are not written yet. */

@@ -213,15 +213,11 @@ void message_owner_name(struct message_writer *w, const uint8_t *name_wire, stru
 /* The name at `at`, of whose labels the first may already be a pointer. */
 void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
 
-/* Records of class IN: `count` RDATA packed as zone/zone.h does, [u16 size in host order][rdata], each padded to 2 octets. */
-struct message_rrs {
-  uint16_t type, count;
-  uint32_t ttl;
-  const uint8_t *rrs;
-};
-/* A whole RRset and the signatures that cover it, of which `count` may be 0. All or nothing. */
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, struct message_rrs set,
-                       struct message_rrs signatures);
+/* Of an RRset `count` RRs that are ready (rr.h), and right behind them `signatures` that cover it. All or nothing. */
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
+                       unsigned count, unsigned signatures);
+/* Gives all records from offset `from` on another TTL. */
+void message_set_ttl(struct message_writer *w, size_t from, uint32_t ttl);
 /* Where the RDATA of the record at `at` begin, and the record behind it. */
 size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next);
 /* A place to come back to: an RRset that does not fit whole is taken back. */

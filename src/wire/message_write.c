@@ -364,51 +364,70 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
   return true;
 }
 
-/* RRs whose names may be compressed. Leaves a part behind when they do not fit. */
-static bool put_compressed_rrs(struct message_writer *w, struct message_owner *owner, struct message_rrs set) {
-  for (unsigned i = 0; i < set.count; i++) {
-    uint16_t size;
-    memcpy(&size, set.rrs, sizeof size);
-    if (!has_room(w, owner_size(owner))) return false;
+/* RRs whose names may be compressed, and how far they go; NULL: they do not fit. */
+static const uint8_t *put_compressed_rrs(struct message_writer *w, struct message_owner *owner, const uint8_t *rrs,
+                                         unsigned count) {
+  bool alone = count == 1;
+  for (; count > 0; count--) {
+    uint16_t size = rr_ready_size(rrs);
+    if (!has_room(w, owner_size(owner))) return NULL;
     w->out.at = put_owner(w, w->out.at, owner);
-    if (!put_body(w, set.type, CLASS_IN, set.ttl, set.rrs + 2, size, set.count == 1)) return false;
-    set.rrs += 2 + ((size + 1u) & ~1u);
+    if (!put_body(w, rr_ready_type(rrs), CLASS_IN, rr_ready_ttl(rrs), rrs + RR_READY_BYTES, size, alone)) return NULL;
+    rrs += RR_READY_BYTES + size;
   }
-  return true;
+  return rrs;
 }
 
-/* RRs of a type without names to compress. More records than the header can count have no room. */
-static ALWAYS_INLINE bool put_plain_rrs(struct message_writer *w, struct message_owner *owner, struct message_rrs set) {
-  const uint8_t *stop = w->out.end - w->reserve;
+/* RRs without names to compress: as they stand, if the question's name owns them. More than the header can count have no room. */
+static ALWAYS_INLINE bool put_plain_rrs(struct message_writer *w, struct message_owner *owner, const uint8_t *rrs, unsigned count) {
+  const uint8_t *stop = w->out.end - w->reserve, *end = rrs;
+  for (unsigned i = 0; i < count; i++)
+    end += RR_READY_BYTES + rr_ready_size(end);
+  size_t size = (size_t)(end - rrs);
   uint8_t *at = w->out.at;
-  uint64_t fixed = (uint64_t)set.type << 48 | (uint64_t)CLASS_IN << 32 | set.ttl;
-  for (; set.count > 0; set.count--) {
-    uint16_t size;
-    memcpy(&size, set.rrs, sizeof size);
-    if (stop - at < (ptrdiff_t)(owner_size(owner) + RR_FIXED_BYTES + size)) return false;
+  if (owner->pointer) {
+    if (stop - at < (ptrdiff_t)size) return false;
+    bytes_copy(at, rrs, size);
+    w->out.at = at + size;
+    if (owner->pointer == QNAME_POINTER) return true;
+    for (; w->out.at - at >= RR_READY_BYTES; at += RR_READY_BYTES + rr_ready_size(at))
+      put_u16(at, owner->pointer);
+    return true;
+  }
+  for (; count > 0; count--) {
+    size_t rest = RR_READY_BYTES - 2 + (size_t)rr_ready_size(rrs);
+    if (stop - at < (ptrdiff_t)(owner_size(owner) + rest)) return false;
     at = put_owner(w, at, owner);
-    put_u64(at, fixed);
-    put_u16(at + 8, size);
-    bytes_copy(at + RR_FIXED_BYTES, set.rrs + 2, size);
-    at += RR_FIXED_BYTES + size;
-    set.rrs += 2 + ((size + 1u) & ~1u);
+    bytes_copy(at, rrs + 2, rest);
+    at += rest;
+    rrs += 2 + rest;
   }
   w->out.at = at;
   return true;
 }
 
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, struct message_rrs set,
-                       struct message_rrs signatures) {
+bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
+                       unsigned count, unsigned signatures) {
   uint8_t *before = w->out.at;
   uint16_t pointer = owner->pointer;
-  bool fits = rr_compress_offset(set.type) >= 0 ? put_compressed_rrs(w, owner, set) : put_plain_rrs(w, owner, set);
-  if (!fits || (signatures.count && !put_plain_rrs(w, owner, signatures))) {
+  unsigned plain = count + signatures;
+  const uint8_t *from = rrs;
+  if (count && rr_compress_offset(rr_ready_type(rrs)) >= 0) {
+    from = put_compressed_rrs(w, owner, rrs, count);
+    plain = signatures;
+  }
+  if (!from || (plain && !put_plain_rrs(w, owner, from, plain))) {
     w->out.at = before;
     owner->pointer = pointer;
     return false;
   }
-  w->counts[section] = (uint16_t)(w->counts[section] + set.count + signatures.count);
+  w->counts[section] = (uint16_t)(w->counts[section] + count + signatures);
   return true;
+}
+
+void message_set_ttl(struct message_writer *w, size_t from, uint32_t ttl) {
+  while (from < wr_used(&w->out))
+    put_u32(w->out.base + message_rdata_at(w, from, &from) - 6, ttl);
 }
 
 size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next) {

@@ -186,4 +186,25 @@ unsigned rr_rdata_names(uint16_t type, const uint8_t *rdata, size_t n, struct na
 /* The target name for additional data (FIELD_F_GLUE): NS, MX, SRV, SVCB, NAPTR...; false if there is none. */
 bool rr_rdata_target(uint16_t type, const uint8_t *rdata, size_t n, const uint8_t **target_wire);
 
+/* ---- ready RRs ---- */
+
+/* An RR as zones keep it: the octets of a response whose question has its owner.
+ *
+ *   C0 0C | type | class IN | TTL | RDLENGTH | RDATA, its names uncompressed */
+enum { RR_READY_BYTES = 12, RR_READY_OWNER = 0xc00c };
+static inline uint16_t rr_ready_type(const uint8_t *rr) {
+  return get_u16(rr + 2);
+}
+static inline uint32_t rr_ready_ttl(const uint8_t *rr) {
+  return get_u32(rr + 6);
+}
+static inline uint16_t rr_ready_size(const uint8_t *rr) { /* of its RDATA */
+  return get_u16(rr + 10);
+}
+/* All in front of the RDATA. */
+static inline void rr_ready_put(uint8_t *out, uint16_t type, uint32_t ttl, uint16_t size) {
+  put_u64(out, (uint64_t)RR_READY_OWNER << 48 | (uint64_t)type << 32 | CLASS_IN << 16 | ttl >> 16);
+  put_u32(out + 8, ttl << 16 | size);
+}
+
 #endif

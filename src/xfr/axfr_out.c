@@ -220,9 +220,8 @@ static bool put_record(struct axfr_out *a, struct message_writer *w) {
   const uint8_t *next = a->at, *rdata;
   uint16_t size;
   zone_rr_next(&next, &rdata, &size);
-  struct message_rrs rr = {a->left ? a->set.type : RR_RRSIG, 1, a->left ? a->set.ttl : a->set.sig_ttl, a->at};
-  bool fits = trail_owner(a, w) ? message_put_rrset(w, SECTION_ANSWER, &a->trail.owner, rr, (struct message_rrs){0})
-                                : put_in_full(a, w, rr.type, rr.ttl, rdata, size);
+  bool fits = trail_owner(a, w) ? message_put_rrset(w, SECTION_ANSWER, &a->trail.owner, a->at, 1, 0)
+                                : put_in_full(a, w, rr_ready_type(a->at), rr_ready_ttl(a->at), rdata, size);
   if (!fits) return false;
   a->at = next;
   if (!a->left) a->sigs_left--;

@@ -172,7 +172,7 @@ void draft_settle(struct draft *d) {
 }
 
 static uint32_t rr_bytes(const struct draft_item *item) {
-  return 2u + ((item->size + 1u) & ~1u);
+  return (uint32_t)RR_READY_BYTES + item->size;
 }
 
 /* End of the items with the type of item i. */
@@ -206,7 +206,7 @@ enum err draft_measure(const struct draft *d, const struct draft_owner *o, uint3
     end = type_end(d, i);
     size_t signatures = first_signature(d, i, end);
     if (signatures - i > UINT16_MAX || end - signatures > UINT16_MAX || ++sets > RECORD_SETS_MAX) return ERR_LIMIT;
-    bytes += sizeof(struct record_set) + (end > signatures ? sizeof(struct record_signatures) : 0);
+    bytes += sizeof(struct record_set) + (end > signatures ? RECORD_SIGNATURES_BYTES : 0u);
     for (size_t j = i; j < end; j++)
       bytes += rr_bytes(d->items + j);
   }
@@ -218,9 +218,8 @@ enum err draft_measure(const struct draft *d, const struct draft_owner *o, uint3
 
 static uint8_t *write_rrs(const struct draft_item *item, const struct draft_item *end, uint8_t *out) {
   for (; item < end; item++) {
-    memcpy(out, &item->size, 2);
-    if (item->size) memcpy(out + 2, item->rdata, item->size);
-    if (item->size & 1) out[2 + item->size] = 0;
+    rr_ready_put(out, item->signature ? RR_RRSIG : item->type, item->ttl, item->size);
+    if (item->size) memcpy(out + RR_READY_BYTES, item->rdata, item->size);
     out += rr_bytes(item);
   }
   return out;
@@ -255,14 +254,14 @@ void draft_write(const struct draft *d, const struct draft_owner *o, uint32_t ce
     end = type_end(d, i);
     size_t signatures = first_signature(d, i, end);
     bool is_signed = end > signatures;
-    *set = (struct record_set){d->items[i].type, (uint16_t)(signatures - i), d->items[i].ttl, (uint32_t)(at - base)};
+    *set = (struct record_set){d->items[i].type, (uint16_t)(signatures - i), (uint32_t)(at - base)};
     uint8_t *head = at;
-    if (is_signed) at += sizeof(struct record_signatures);
+    if (is_signed) at += RECORD_SIGNATURES_BYTES;
     at = write_rrs(d->items + i, d->items + signatures, at);
     if (!is_signed) continue;
     set->at |= RECORD_SET_SIGNED;
-    struct record_signatures s = {d->items[signatures].ttl, (uint32_t)(at - base), (uint16_t)(end - signatures), 0};
-    memcpy(head, &s, sizeof s);
+    struct record_signatures s = {(uint32_t)(at - base), (uint16_t)(end - signatures)};
+    memcpy(head, &s, RECORD_SIGNATURES_BYTES);
     at = write_rrs(d->items + signatures, d->items + end, at);
   }
 }

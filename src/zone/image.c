@@ -238,6 +238,7 @@ static enum err prove_now(const struct parts *p) {
   return sound ? ERR_OK : ERR_CORRUPT;
 }
 
+/* Its cells as they are mapped. */
 static enum err open_line(const struct parts *p, bool lazy, struct zone_line **out) {
   struct zone_line *line;
   enum err e = line_new(NULL, &line);
@@ -256,6 +257,17 @@ static enum err open_line(const struct parts *p, bool lazy, struct zone_line **o
   return ERR_OK;
 }
 
+/* The whole in memory, from an image of an old format. */
+static enum err remake_line(const struct parts *p, struct snap_parts *parts, struct zone_line **out) {
+  struct zone_line *line;
+  enum err e = line_new(&p->header->apex, &line);
+  if (e != ERR_OK) return e;
+  e = image_old_remake(p->header, p->cells, &line->heap, &parts->names, &parts->nsec3);
+  if (e == ERR_OK) *out = line;
+  else line_free(line);
+  return e;
+}
+
 enum err image_open(const void *bytes, size_t n, struct image_backing *backing, size_t lazy_bytes, struct zone_snap **out) {
   assert((uintptr_t)bytes % CELL_BYTES == 0);
   struct parts p;
@@ -265,13 +277,14 @@ enum err image_open(const void *bytes, size_t n, struct image_backing *backing, 
   if (e != ERR_OK) return e;
   const struct image_header *h = p.header;
   if (!apex_sound(&h->apex) || !root_sound(h, &h->names) || !root_sound(h, &h->nsec3)) return ERR_CORRUPT;
-  bool lazy = p.sums && n > lazy_bytes;
-  if (!lazy) e = prove_now(&p);
-  if (e == ERR_OK) e = open_line(&p, lazy, &line);
-  if (e != ERR_OK) return e == ERR_MEMORY ? e : ERR_CORRUPT;
+  bool old = h->format < IMAGE_FORMAT, lazy = !old && n > lazy_bytes;
   struct snap_parts parts = {h->names, h->nsec3, h->record_count, h->name_count};
+  if (!lazy) e = prove_now(&p);
+  if (e == ERR_OK) e = old ? remake_line(&p, &parts, &line) : open_line(&p, lazy, &line);
+  if (e != ERR_OK) return e == ERR_MEMORY ? e : ERR_CORRUPT;
   e = snap_new(line, &parts, &s);
-  if (e == ERR_OK && (s->serial != h->serial || (lazy && guard_is_damaged(line->guard)))) {
+  bool damaged = (lazy && guard_is_damaged(line->guard)) || (old && backing && atomic_load(&backing->lost));
+  if (e == ERR_OK && (s->serial != h->serial || damaged)) {
     snap_free(s);
     e = ERR_CORRUPT;
   }
@@ -279,7 +292,8 @@ enum err image_open(const void *bytes, size_t n, struct image_backing *backing, 
     line_free(line);
     return e == ERR_MEMORY ? e : ERR_CORRUPT;
   }
-  line->backing = backing;
+  if (!old) line->backing = backing;
+  else if (backing) backing->release(backing);
   line_add(line, s, NULL, &(struct span_list){0}, &(struct span_list){0});
   *out = s;
   return ERR_OK;

@@ -13,7 +13,7 @@
 
 #include "zone/zone.h"
 
-enum { IMAGE_FORMAT = 3 }; /* 1 had no directory: it is proven whole when it is opened; 1 and 2 had no hashes */
+enum { IMAGE_FORMAT = 3 }; /* 1 and 2 had other records and are made again in memory (image_old.c); 1 had no directory */
 
 /* Receives the image in pieces, in order; false stops (ERR_IO). Before the first piece it gets some of no octets, and may stop
  * there. */

@@ -67,6 +67,15 @@ void image_walk_start(struct image_walk *v, const struct image_header *h, const 
 bool image_walk_on(struct image_walk *v, unsigned leaves, bool *more);
 /* A record that lies within `cells_left` cells and is well-formed, for an apex of these dimensions. */
 bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count);
+/* The same of what stands in front of its sets. */
+bool image_record_frame_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex);
+
+/* ---- image_old.c: formats before IMAGE_FORMAT ---- */
+
+bool image_old_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count);
+/* The content of an image that is proven, in an empty heap. */
+MUST_CHECK enum err image_old_remake(const struct image_header *h, const uint8_t *cells, struct heap *to, struct trie_node *names,
+                                     struct trie_node *nsec3);
 
 /* ---- image_guard.c: reading what is not proven yet ---- */
 

@@ -4,22 +4,23 @@
 
 /* ---- one record ---- */
 
-/* Steps over `count` RRs that must lie before `end`. */
-static bool rrs_sound(const uint8_t **at, const uint8_t *end, unsigned count) {
-  const uint8_t *p = *at;
+/* Steps over `count` RRs of the type that must lie before `end`; they have one TTL. */
+static bool rrs_sound(const uint8_t **at, const uint8_t *end, uint16_t type, unsigned count) {
+  const uint8_t *p = *at, *first = p;
   for (unsigned i = 0; i < count; i++) {
-    uint16_t size;
-    if (end - p < 2) return false;
-    memcpy(&size, p, 2);
-    if ((size_t)(end - p) < 2u + ((size + 1u) & ~1u)) return false;
-    p += 2 + ((size + 1u) & ~1u);
+    uint8_t fixed[RR_READY_BYTES];
+    if (end - p < RR_READY_BYTES) return false;
+    rr_ready_put(fixed, type, rr_ready_ttl(first), rr_ready_size(p));
+    if (memcmp(p, fixed, sizeof fixed) != 0 || end - p - RR_READY_BYTES < rr_ready_size(p)) return false;
+    p += RR_READY_BYTES + rr_ready_size(p);
   }
   *at = p;
   return true;
 }
 
 /* Sets in order of type, their data one behind the other up to the end. */
-static bool sets_sound(const struct zone_node *r, uint32_t bytes, uint64_t *rr_count) {
+static bool sets_sound(const struct zone_node *r, uint64_t *rr_count) {
+  uint32_t bytes = r->cells * CELL_BYTES;
   const uint8_t *base = (const uint8_t *)r, *end = base + bytes;
   unsigned count = record_set_count(r);
   uint32_t sets_at = record_sets_at(record_key_size(r), record_has_case(r));
@@ -31,12 +32,13 @@ static bool sets_sound(const struct zone_node *r, uint32_t bytes, uint64_t *rr_c
     if ((i && set[i].type <= set[i - 1].type) || (set[i].at & ~RECORD_SET_SIGNED) != (uint64_t)(at - base)) return false;
     struct record_signatures s = {0};
     if (set[i].at & RECORD_SET_SIGNED) {
-      if ((size_t)(end - at) < sizeof s) return false;
-      memcpy(&s, at, sizeof s);
-      at += sizeof s;
+      if (end - at < RECORD_SIGNATURES_BYTES) return false;
+      memcpy(&s, at, RECORD_SIGNATURES_BYTES);
+      at += RECORD_SIGNATURES_BYTES;
     }
-    if (!rrs_sound(&at, end, set[i].count)) return false;
-    if (s.at != (set[i].at & RECORD_SET_SIGNED ? (uint64_t)(at - base) : 0) || !rrs_sound(&at, end, s.count)) return false;
+    if (!rrs_sound(&at, end, set[i].type, set[i].count)) return false;
+    if (s.at != (set[i].at & RECORD_SET_SIGNED ? (uint64_t)(at - base) : 0) || !rrs_sound(&at, end, RR_RRSIG, s.count))
+      return false;
     if (!set[i].count && !s.count) return false;
     *rr_count += (uint64_t)set[i].count + s.count;
   }
@@ -62,12 +64,16 @@ static bool key_sound(const struct zone_node *r, const struct name *apex) {
   return label == 0 && octets <= LIMIT_NAME_BYTES && labels == record_labels(r) && labels + apex->labels < LIMIT_NAME_LABELS;
 }
 
-bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count) {
+bool image_record_frame_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex) {
   if (cells_left < 1 || r->cells < 1 || r->cells > cells_left || r->cells > UINT32_MAX / CELL_BYTES) return false;
   uint32_t bytes = r->cells * CELL_BYTES;
   if (record_sets_at(record_key_size(r), record_has_case(r)) > bytes) return false;
   if (r->sets >> 12 & ~(RECORD_CASE | RECORD_HASH)) return false;
-  return key_sound(r, apex) && sets_sound(r, bytes, rr_count);
+  return key_sound(r, apex);
+}
+
+bool image_record_sound(const struct zone_node *r, uint64_t cells_left, const struct name *apex, uint64_t *rr_count) {
+  return image_record_frame_sound(r, cells_left, apex) && sets_sound(r, rr_count);
 }
 
 /* ---- the tries ---- */
@@ -103,8 +109,13 @@ static bool key_in_place(const struct image_walk *v, const struct zone_node *r, 
 static bool leaf_sound(struct image_walk *v, const struct trie_node *n, unsigned first_open) {
   if (n->ref != v->at || !in_bounds(v, n->ref, 1)) return false;
   const struct zone_node *r = object_at(v, n->ref);
-  if (!image_record_sound(r, v->header->cells - n->ref, &v->header->apex, &v->record_count)) return false;
-  if (node_word(n) != record_leaf_flags(r) || !key_in_place(v, r, first_open)) return false;
+  uint64_t cells_left = v->header->cells - n->ref;
+  if (v->header->format < IMAGE_FORMAT) { /* its flags are looked at when it is made again */
+    if (!image_old_record_sound(r, cells_left, &v->header->apex, &v->record_count)) return false;
+  } else if (!image_record_sound(r, cells_left, &v->header->apex, &v->record_count) || node_word(n) != record_leaf_flags(r)) {
+    return false;
+  }
+  if (!key_in_place(v, r, first_open)) return false;
   v->at += r->cells;
   v->name_count++;
   v->last = r;

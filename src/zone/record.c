@@ -8,20 +8,20 @@ static void set_view(const struct zone_node *n, const struct record_set *set, st
   const uint8_t *at = (const uint8_t *)n + (set->at & ~RECORD_SET_SIGNED);
   out->type = set->type;
   out->count = set->count;
-  out->ttl = set->ttl;
   if (set->at & RECORD_SET_SIGNED) {
     uint32_t signatures_at;
     memcpy(&signatures_at, at + offsetof(struct record_signatures, at), sizeof signatures_at);
     memcpy(&out->sig_count, at + offsetof(struct record_signatures, count), sizeof out->sig_count);
-    memcpy(&out->sig_ttl, at + offsetof(struct record_signatures, ttl), sizeof out->sig_ttl);
-    out->rrs = at + sizeof(struct record_signatures);
+    out->rrs = at + RECORD_SIGNATURES_BYTES;
     out->sigs = (const uint8_t *)n + signatures_at;
+    out->sig_ttl = rr_ready_ttl(out->sigs);
   } else {
     out->sig_count = 0;
     out->sig_ttl = 0;
     out->rrs = at;
     out->sigs = NULL;
   }
+  out->ttl = rr_ready_ttl(out->rrs);
 }
 
 bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out) {

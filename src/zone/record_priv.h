@@ -2,14 +2,14 @@
  * copying it leaves nothing stale.
  *
  *   u32 cells | u16 labels:7 key size:9 | u16 flags:4 sets:12 | key | case bitmap? | pad to 4
- *   then for each type, in order:  u16 type | u16 count | u32 TTL | u32 at, bit 31: signed
+ *   then for each type, in order:  u16 type | u16 count | u32 at, bit 31: signed
  *   then the NSEC3 hash, if there is one, 20 octets
- *   then the data:                 at -> [if signed: u32 TTL, u32 at of the signatures, u16 count, u16 0] RRs  signatures
+ *   then the data:                 at -> [if signed: u32 at of the signatures, u16 count] RRs  signatures
  *
- * RRs are as zone.h shows them. Signatures stand with the type they cover; RRSIG is never a set of its own. The key is the
- * order key less the apex's part; bit i of the case bitmap (LSB first) says that octet i of the owner's wire form was loaded
- * in upper case. The hash is the owner's with the parameters of its line (hashing_priv.h). Integers are in the machine's order,
- * padding is zero. */
+ * RRs are as zone.h shows them; those of a set have one TTL. Signatures stand with the type they cover; RRSIG is never a set of its
+ * own. The key is the order key less the apex's part; bit i of the case bitmap (LSB first) says that octet i of the owner's wire
+ * form was loaded in upper case. The hash is the owner's with the parameters of its line (hashing_priv.h). Integers are in the
+ * machine's order, padding is zero. */
 #ifndef ZONE_RECORD_PRIV_H
 #define ZONE_RECORD_PRIV_H
 
@@ -33,17 +33,15 @@ struct zone_node {
 struct record_set {
   uint16_t type;
   uint16_t count;
-  uint32_t ttl;
   uint32_t at;
 };
 #define RECORD_SET_SIGNED UINT32_C(0x80000000)
 
-struct record_signatures {
-  uint32_t ttl;
+struct record_signatures { /* not aligned */
   uint32_t at;
   uint16_t count;
-  uint16_t zero;
 };
+enum { RECORD_SIGNATURES_BYTES = 6 };
 
 /* What the leaf's word says of the record. */
 #define LEAF_PRESENT (UINT64_C(1) << 1) /* always */

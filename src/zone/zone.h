@@ -47,8 +47,8 @@ unsigned zone_damage_found(void);               /* how often such a thing was fo
 bool zone_is_signed(const struct zone_snap *s); /* DNSKEY at the apex and RRSIG on the SOA */
 bool zone_has_nsec3(const struct zone_snap *s); /* a usable NSEC3PARAM and chain */
 
-/* A view of one RRset; pointers into the snapshot. RRs are [u16 host-order size][rdata] packed one after the other, each
- * padded to 2 octets, in canonical order. Signatures covering the set stand with it in the same form. */
+/* A view of one RRset; pointers into the snapshot. RRs are ready to be sent (wire/rr.h, rr_ready), one right behind the other in
+ * canonical order, and the signatures covering the set right behind them in the same form. */
 struct zone_rrset {
   uint16_t type;
   uint16_t count; /* may be 0: signatures without the set they cover */
@@ -61,11 +61,9 @@ struct zone_rrset {
 
 /* Steps over packed RRs: `const uint8_t *p = set.rrs; for (i < count) { zone_rr_next(&p, &rdata, &size); ... }` */
 static inline void zone_rr_next(const uint8_t **p, const uint8_t **rdata, uint16_t *size) {
-  uint16_t n;
-  memcpy(&n, *p, 2);
-  *rdata = *p + 2;
-  *size = n;
-  *p += 2 + ((n + 1u) & ~1u);
+  *size = rr_ready_size(*p);
+  *rdata = *p + RR_READY_BYTES;
+  *p = *rdata + *size;
 }
 
 /* How many names have a CNAME and other data (check.h), if it is known: of a snapshot that was made from nothing. */

@@ -41,7 +41,7 @@ static void seal(uint8_t *bytes, size_t size) {
     blocks++;
   directory = blocks * sizeof *sums;
   memcpy(h->magic, IMAGE_MAGIC, sizeof h->magic);
-  h->format = IMAGE_FORMAT;
+  if (h->format != 2) h->format = IMAGE_FORMAT; /* the last one before has a directory, too */
   h->byte_order = IMAGE_BYTE_ORDER;
   h->bytes = size;
   h->cells = (size - sizeof *h - directory) / CELL_BYTES;

@@ -155,28 +155,24 @@ static void test_rewind(void **state) {
   assert_message(QUESTION_BYTES + (10 + 10 + 6) + (11 + 10 + 7), "zzzzzzzz. TXT \"\\004bbbb\"\ncccc.bbbb. NS aaaa.bbbb.\n");
 }
 
-/* Packs RDATA as zone/zone.h does. */
+/* Packs RRs as zones do. */
 static size_t pack(uint8_t *to, const char *type, const char *const *texts, unsigned count) {
   size_t used = 0;
   for (unsigned i = 0; i < count; i++) {
     rdata_of(type, texts[i], &data);
-    uint16_t size = (uint16_t)data.size;
-    memcpy(to + used, &size, 2);
-    memcpy(to + used + 2, data.bytes, data.size);
-    used += 2 + ((data.size + 1) & ~(size_t)1);
+    rr_ready_put(to + used, type_of(type), 300, (uint16_t)data.size);
+    memcpy(to + used + RR_READY_BYTES, data.bytes, data.size);
+    used += RR_READY_BYTES + data.size;
   }
   return used;
 }
 
-static const struct message_rrs none;
-
 /* NULL: the question's name. */
-static bool put_set(enum section section, const struct name *name, uint16_t type, const uint8_t *rrs, unsigned count) {
+static bool put_set(enum section section, const struct name *name, const uint8_t *rrs, unsigned count) {
   struct message_owner owner;
   if (name) message_owner_name(&writer, name->octets, &owner);
   else message_owner_question(&owner);
-  struct message_rrs set = {type, (uint16_t)count, 300, rrs};
-  return message_put_rrset(&writer, section, &owner, set, none);
+  return message_put_rrset(&writer, section, &owner, rrs, count, 0);
 }
 
 static void test_rrset(void **state) {
@@ -186,12 +182,12 @@ static void test_rrset(void **state) {
   name_of("example.com.", &owner);
   start(512, "www.example.com.");
   pack(rrs, "MX", mx, 3);
-  assert_true(put_set(SECTION_ANSWER, NULL, RR_MX, rrs, 3));
-  assert_true(put_set(SECTION_ANSWER, &owner, RR_MX, rrs, 3));
+  assert_true(put_set(SECTION_ANSWER, NULL, rrs, 3));
+  assert_true(put_set(SECTION_ANSWER, &owner, rrs, 3));
   pack(rrs, "TXT", txt, 2);
   name_of("new.example.org.", &owner);
-  assert_true(put_set(SECTION_ADDITIONAL, &owner, RR_TXT, rrs, 2));
-  assert_true(put_set(SECTION_ADDITIONAL, &owner, RR_TXT, rrs, 0));
+  assert_true(put_set(SECTION_ADDITIONAL, &owner, rrs, 2));
+  assert_true(put_set(SECTION_ADDITIONAL, &owner, rrs, 0));
   assert_int_equal(writer.counts[SECTION_ANSWER], 6);
   assert_int_equal(writer.counts[SECTION_ADDITIONAL], 2);
   assert_message(QUESTION_BYTES + (12 + 6) * 2 + (12 + 3) + (12 + 4) * 2 + (12 + 3) + (17 + 10 + 4) + (12 + 6),
@@ -205,7 +201,7 @@ static void test_rrset_of_the_root(void **state) {
   uint8_t rrs[128];
   pack(rrs, "NS", ns, 2);
   start(512, "www.example.com.");
-  assert_true(put_set(SECTION_AUTHORITY, &name_root, RR_NS, rrs, 2));
+  assert_true(put_set(SECTION_AUTHORITY, &name_root, rrs, 2));
   assert_message(QUESTION_BYTES + (1 + 10 + 8) + (1 + 10 + 4), ". NS a.root.\n. NS b.root.\n");
 }
 
@@ -216,7 +212,7 @@ static void test_rrset_is_all_or_nothing(void **state) {
   size_t whole = QUESTION_BYTES + (12 + 15) + (12 + 4);
   for (size_t limit = QUESTION_BYTES; limit <= whole; limit++) {
     start(limit, "www.example.com.");
-    bool fits = put_set(SECTION_ANSWER, NULL, RR_NS, rrs, 2);
+    bool fits = put_set(SECTION_ANSWER, NULL, rrs, 2);
     assert_int_equal(fits, limit == whole);
     assert_int_equal(writer.counts[SECTION_ANSWER], fits ? 2 : 0);
     assert_int_equal(message_finish(&writer, 0), fits ? whole : QUESTION_BYTES);
@@ -231,9 +227,9 @@ static void test_near_names(void **state) {
   start(512, "www.example.com.");
   message_expect_near(&writer, 13);
   pack(rrs, "NS", ns, 5);
-  assert_true(put_set(SECTION_ANSWER, NULL, RR_NS, rrs, 5));
+  assert_true(put_set(SECTION_ANSWER, NULL, rrs, 5));
   pack(rrs, "CNAME", ns, 1);
-  assert_true(put_set(SECTION_ANSWER, NULL, RR_CNAME, rrs, 1));
+  assert_true(put_set(SECTION_ANSWER, NULL, rrs, 1));
   assert_message(
       QUESTION_BYTES + (12 + 4) + (12 + 4) + (12 + 2) + (12 + 4) + (12 + 11) + (12 + 2),
       "www.example.com. NS a.example.com.\nwww.example.com. NS b.example.com.\nwww.example.com. NS www.example.com.\n"
@@ -243,7 +239,7 @@ static void test_near_names(void **state) {
   message_expect_near(&writer, 13);
   message_expect_near(&writer, 15);
   pack(rrs, "NS", below, 2);
-  assert_true(put_set(SECTION_AUTHORITY, NULL, RR_NS, rrs, 2));
+  assert_true(put_set(SECTION_AUTHORITY, NULL, rrs, 2));
   assert_message(QUESTION_BYTES + 2 + (12 + 4) + (12 + 4),
                  "www.b.example.com. NS a.b.example.com.\nwww.b.example.com. NS a.example.com.\n");
 }
@@ -256,13 +252,12 @@ static void test_owner_written_once(void **state) {
   pack(rrs, "NS", ns, 2);
   start(QUESTION_BYTES + (4 + 2 + 10 + 4) + (12 + 2) + (12 + 4), "www.example.com.");
   message_owner_begun(&owner, (const uint8_t *)"\3new", 4, 12 + 4);
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, (struct message_rrs){RR_NS, 2, 300, rrs}, none));
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, rrs, 2, 0));
   assert_int_equal(owner.pointer, 0xc000 | QUESTION_BYTES);
   pack(rrs, "TXT", txt, 1);
-  struct message_rrs text = {RR_TXT, 1, 300, rrs};
-  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, text, none));
+  assert_true(message_put_rrset(&writer, SECTION_ANSWER, &owner, rrs, 1, 0));
   message_owner_begun(&owner, (const uint8_t *)"\3far", 4, 12 + 4);
-  assert_false(message_put_rrset(&writer, SECTION_ANSWER, &owner, text, none));
+  assert_false(message_put_rrset(&writer, SECTION_ANSWER, &owner, rrs, 1, 0));
   assert_int_equal(owner.pointer, 0);
   size_t next, at = message_rdata_at(&writer, QUESTION_BYTES, &next);
   assert_int_equal(at, QUESTION_BYTES + 6 + 10);
@@ -326,7 +321,7 @@ static bool put_alone(const char *owner, const char *target) {
   struct name n;
   name_of(owner, &n);
   pack(rrs, "NS", &target, 1);
-  return put_set(SECTION_ANSWER, &n, RR_NS, rrs, 1);
+  return put_set(SECTION_ANSWER, &n, rrs, 1);
 }
 
 /* Some ancestor of the question is the zone that most targets are in. */
@@ -410,7 +405,7 @@ static void test_far_names(void **state) {
   struct name owner;
   pack(rrs, "NS", ns, 2);
   name_of("very.far.away.", &owner);
-  assert_true(put_set(SECTION_ANSWER, &owner, RR_NS, rrs, 2));
+  assert_true(put_set(SECTION_ANSWER, &owner, rrs, 2));
   buf_clear(&got);
   read_back(message_finish(&writer, 0), &got);
   assert_non_null(strstr(buf_text(&got), "very.far.away. NS a.\nvery.far.away. NS x.far.away.\n"));
