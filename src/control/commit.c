@@ -12,18 +12,21 @@
 
 enum { OWNER_TEXT_BYTES = 96 };
 
+/* The file that the content is from. */
+static void slot_source(struct zone_slot *z, struct pending *n) {
+  free(z->source);
+  z->source = n->source;
+  z->source_size = n->source_size;
+  n->source = NULL;
+}
+
 /* The store has it. */
 static void take_durable(struct pipeline *p, struct pending *n) {
   struct zone_slot *z = n->zone;
   z->store_id = n->store_id;
   z->head = store_head(p->control->store, n->store_id);
   z->buried = false;
-  if (n->source) {
-    free(z->source);
-    z->source = n->source;
-    z->source_size = n->source_size;
-    n->source = NULL;
-  }
+  if (n->source) slot_source(z, n);
   z->version = n->version;
   z->image = n->image;
   z->tail_bytes = n->tail_bytes;
@@ -44,11 +47,13 @@ static void take_content(struct pending *n, bool durable, struct instant now) {
   z->snap = n->snap;
   n->snap = NULL;
   z->durable = durable;
+  z->coming = n->aside;
   if (!durable) { /* for when the store takes it */
     slot_author(z, n->author, n->comment);
     z->door = n->door;
     n->author = n->comment = NULL;
   }
+  if (!durable && n->source) slot_source(z, n);
   if (n->served) return;
   z->since_s = now.wall_s;
   z->expired = false;
@@ -73,7 +78,7 @@ static void say_not_kept(struct zone_slot *z, const char *before, const char *wh
 static void publish_one(struct control *c, struct zone_slot *z, bool fresh, const char *why) {
   char name[NAME_TEXT_BYTES];
   if (z->durable && !z->expired) slot_trouble(z, NULL);
-  else if (!z->durable) say_not_kept(z, not_durable, why);
+  else if (!z->durable && !z->coming) say_not_kept(z, not_durable, why);
   if (slot_publish(c, z)) {
     slot_trouble(z, "out of memory while publishing");
     return;
@@ -144,6 +149,14 @@ static bool finish_failed(struct pipeline *p, struct pending *n, const char *why
   return fresh;
 }
 
+/* What is not in the batch yet, and will be in one soon. */
+static bool finish_aside(struct pipeline *p, struct pending *n, struct instant now) {
+  take_content(n, false, now);
+  publish_one(p->control, n->zone, true, "");
+  if (!images_take_unkept(p->control, n->zone)) upkeep_not_kept(p->control);
+  return true;
+}
+
 /* Only where the simulator asks for it. */
 static void publish_early(struct pipeline *p) {
   for (size_t i = 0; i < p->count; i++) {
@@ -171,7 +184,8 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   for (size_t i = 0; i < p->count; i++) {
     struct pending *n = &p->list[i];
     if (n->superseded) continue;
-    if (err) *changed += finish_failed(p, n, why->what, now);
+    if (n->aside) *changed += finish_aside(p, n, now);
+    else if (err) *changed += finish_failed(p, n, why->what, now);
     else if (n->left_out) *changed += finish_failed(p, n, upkeep_room_text(p->room), now);
     else *changed += finish_durable(p, n, now);
   }

@@ -42,6 +42,7 @@ void control_free(struct control *c) {
   if (!c) return;
   struct store_error why;
   images_settle(c, true);
+  upkeep_settle(c);
   jobs_end(c, "the server ends");
   if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   while (c->waiters)
@@ -72,6 +73,7 @@ void control_freeze(struct control *c, struct instant now) {
   control_updates_settle(c, now);
   jobs_end(c, "the server is being replaced");
   images_settle(c, false);
+  upkeep_settle(c);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   c->stamp = store_stamp(c->store);

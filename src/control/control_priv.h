@@ -66,6 +66,7 @@ struct zone_slot {
   bool listed;  /* named by the configuration that is being put in force */
   bool started; /* zone_start was done with it */
   bool durable; /* what is served is in the store */
+  bool coming;  /* it is not, but its image is being written */
   bool expired;
   bool restored;                    /* not changed since the store came from a backup: serial_floor */
   bool run_time;                    /* added by a command: the store keeps which template it has */
@@ -435,6 +436,7 @@ const char *upkeep_room_text(enum store_room room);
 void upkeep_not_kept(struct control *c); /* something is served that the store has not */
 /* Gives it to the store now that it was made ready. */
 void upkeep_keep_ready(struct control *c, struct zone_slot *z, const struct ready *ready);
+void upkeep_settle(struct control *c); /* before the store is closed: what was on its way to it gets there */
 
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */

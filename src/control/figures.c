@@ -20,7 +20,7 @@ void control_figures(struct control *c, struct control_figures *out) {
     *(slot_is_secondary(z) ? &f.zones[state].secondary : &f.zones[state].primary) += 1;
     if (slot_wrong(z)) f.troubled++;
     if (!z->snap) continue;
-    f.not_durable += !z->durable;
+    f.not_durable += !z->durable && !z->coming;
     f.records += zone_record_count(z->snap);
     size_t mapped = zone_mapped_bytes(z->snap);
     f.zone_memory_bytes += zone_memory_bytes(z->snap) - mapped;

@@ -3,7 +3,8 @@
  *
  *   - content that comes as a whole: read, and made ready as an AXFR is (whole.c)
  *   - a large AXFR while it comes, and its end: the zone put together (xfr/build.c)
- *   - an AXFR, or what is not durable yet: compared, digest, segment written (ready.c); row and changeset, one commit; published
+ *   - an AXFR, or what is not durable yet, as a large file that was read at the first start: compared, digest, segment written
+ *     (ready.c); row and changeset, one commit; published
  *   - a tail of deltas that is long: segment written; row, one commit; mapped; proven, the tail applied (ready.c); the last
  *     changes applied, published: what was before goes
  *

@@ -120,18 +120,23 @@ static bool departs(const struct pending *n, const struct change_info *info) {
   return n->content && !info->source && !n->departed && z->source_size && config_zone_has_writers(z->config->options);
 }
 
+static enum err copy_source(struct pending *n, const struct buf *source) {
+  n->source = malloc(source->size + 1);
+  if (!n->source) return ERR_MEMORY;
+  if (source->size) memcpy(n->source, source->data, source->size);
+  n->source_size = source->size;
+  return ERR_OK;
+}
+
 static enum err keep_source(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info) {
   const struct zone_snap *seed = !info->seed && departs(n, info) ? before->head : info->seed;
   struct store_aside *aside = info->seed && info->ready ? info->ready->seed : NULL;
   if (!p->broken && (seed || info->seed_gone)) p->broken = store_batch_seed(p->batch, n->store_id, seed, aside);
   if (seed || info->seed_gone) n->departed = seed != NULL;
   if (!info->source) return ERR_OK;
-  n->source = malloc(info->source->size + 1);
-  if (!n->source) return ERR_MEMORY;
-  if (info->source->size) memcpy(n->source, info->source->data, info->source->size);
-  n->source_size = info->source->size;
-  if (!p->broken) p->broken = store_batch_source(p->batch, n->store_id, n->source, n->source_size);
-  return ERR_OK;
+  enum err err = copy_source(n, info->source);
+  if (!err && !p->broken) p->broken = store_batch_source(p->batch, n->store_id, n->source, n->source_size);
+  return err;
 }
 
 static struct store_change make_change(const struct pending *n, const struct before *before, const struct change_info *info,
@@ -226,6 +231,15 @@ static void append(struct pipeline *p, struct pending *n, const struct before *b
   if (images_tail_is_long(p->control, &n->image, n->tail_bytes) && now_and_here) append_image(p, n, NULL, NULL);
 }
 
+/* A large zone that only its file changes and that nothing is known of yet: until it is in the store, the file is as good. */
+static bool is_in_its_file(const struct pipeline *p, const struct pending *n, const struct before *before,
+                           const struct change_info *info) {
+  const struct config_zone_options *o = n->zone->config->options;
+  bool fresh =
+      n->content && !before->head && !n->store_id && info->door == DOOR_FILE && info->source && !info->seed && !info->ready;
+  return fresh && !config_zone_has_writers(o) && !p->broken && images_are_aside(p->control, n->snap);
+}
+
 /* The version as a change of the log, and where it came from. */
 static enum err queue(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info,
                       struct instant now) {
@@ -241,6 +255,9 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   bool bulk = n->content && !delta && info->door != DOOR_UPDATE && is_too_much(p, n->snap);
   if (n->left_out || bulk) {
     p->left_out = n->left_out = true;
+  } else if (is_in_its_file(p, n, before, info)) {
+    n->aside = true;
+    err = copy_source(n, info->source);
   } else {
     have_row(p, n);
     if (n->content) append(p, n, before, info, delta ? &body : NULL, ready, now);
@@ -297,6 +314,7 @@ enum err pipeline_keep(struct pipeline *p, struct zone_slot *z, const struct rea
   n->content = n->served = true;
   static const struct buf no_file;
   struct change_info info = {.door = z->door, .author = z->author, .comment = z->comment, .ready = ready};
-  if (z->door == DOOR_TRANSFER && z->source_size) info.source = &no_file;
+  struct buf source = {.data = z->source, .size = z->source_size};
+  if (z->source_size) info.source = z->door == DOOR_TRANSFER ? &no_file : z->door == DOOR_FILE ? &source : NULL;
   return queue(p, n, &before, &info, (struct instant){.wall_s = z->since_s});
 }

@@ -13,7 +13,8 @@ struct pending {
   bool created;                 /* the batch makes the zone's row in the store */
   bool served;                  /* by the slot already: only the store lacks it */
   bool superseded;              /* a later change of the batch stands for the zone */
-  bool left_out;                /* of the store's batch: there is too little room for a whole zone */
+  bool left_out;                /* of the store's batch: there is too little room for a whole zone, or */
+  bool aside;                   /* its image is written by the image thread, while it is served */
   /* the log once this is in it */
   uint64_t store_id;
   uint64_t version;
@@ -35,7 +36,7 @@ struct pipeline {
   size_t count, capacity;
   enum err broken; /* the store refused a step: nothing of the batch can become durable */
   enum store_room room;
-  bool left_out; /* a change was */
+  bool left_out; /* a change was, for lack of room */
 };
 
 void pipeline_free(struct pipeline *p);

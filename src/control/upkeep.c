@@ -178,11 +178,20 @@ static void kept(struct control *c, enum err err, size_t count) {
 void upkeep_keep_ready(struct control *c, struct zone_slot *z, const struct ready *ready) {
   struct pipeline *p;
   struct store_error why;
-  size_t changed;
+  size_t changed, recovered = !z->coming;
   enum err err = pipeline_begin(c, &p);
   if (!err && (err = pipeline_keep(p, z, ready))) pipeline_abort(p);
   else if (!err) err = pipeline_commit(p, c->now, &changed, &why);
-  kept(c, err, 1);
+  kept(c, err, recovered);
+}
+
+void upkeep_settle(struct control *c) {
+  struct zone_slot *z;
+  size_t count = 0;
+  bool any = false;
+  for (size_t i = 0; (z = registry_next(&c->registry, &i));)
+    any |= z->coming;
+  if (any && c->store) kept(c, keep(c, NULL, &count), 0);
 }
 
 static void keep_again(struct control *c) {

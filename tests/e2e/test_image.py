@@ -143,6 +143,7 @@ def test_the_disk_fills_up_while_an_image_is_written(tmp_path, small_disk):
     (t.dir / "state").chmod(0o700)
     t.file("big.zone", other_content(1))
     t.start()
+    wait_until(lambda: t.status("big.test")["durable"], what="the first image")
     ballast = fill(segments)
     change(t, 2)
     wait_until(lambda: "no space left for a segment file" in t.log(), what="the full disk in the log: " + t.log()[-500:])

@@ -69,31 +69,43 @@ def editor(t, text):
     return str(path)
 
 
-def short(updates, what):
-    """The work takes longer by far than anybody waited. Bounded by what the machine did at that time."""
-    assert not updates.bad, what
-    assert updates.longest < max(0.4, updates.took / 4), f"{what}: an update waited {updates.longest:.2f} of {updates.took:.2f} s"
+def others_go_on(t, what, work):
+    """The work takes longer by far than anybody waited. The machine may be busy, too: what blocks would do so each time."""
+    longest = []
+    for _ in range(4):
+        with Updates(t) as u:
+            work(t.serial(BIG) + 1)
+        assert not u.bad, what
+        longest.append((u.longest, u.took))
+        if u.longest < max(0.3, u.took / 4):
+            return
+    raise AssertionError(f"{what}: longest wait of an update and time of the work: {longest}")
 
 
 def test_others_go_on(lab, count, monkeypatch):
     t = server(lab, count)
-    t.file("new", big(2, count, "b"))
-    with Updates(t) as u:
+
+    def importing(serial):
+        t.file("new", big(serial, count, "b"))
         t.run("import", BIG, str(t.dir / "new"), check=0, timeout=300)
-    short(u, "import")
-    assert t.serial(BIG) == 2
-    monkeypatch.setenv("EDITOR", editor(t, f"more.{BIG} 60 IN TXT more"))
-    monkeypatch.delenv("VISUAL", raising=False)
-    with Updates(t) as u:
+        assert t.serial(BIG) == serial
+
+    def editing(serial):
+        monkeypatch.setenv("EDITOR", editor(t, f"more{serial}.{BIG} 60 IN TXT more"))
         t.run("edit", BIG, "--yes", check=0, timeout=300)
-    short(u, "edit")
-    assert t.serial(BIG) == 3
-    t.file("big", big(1, count) + "another 60 IN TXT another\n")
-    with Updates(t) as u:
+        assert t.serial(BIG) == serial
+
+    def reloading(serial):
+        t.file("big", big(1, count) + "".join(f"another{i} 60 IN TXT another\n" for i in range(serial)))
         t.run("reload", check=0, timeout=300)
-    short(u, "reload")
+        assert t.serial(BIG) == serial
+
+    monkeypatch.delenv("VISUAL", raising=False)
+    others_go_on(t, "import", importing)
+    others_go_on(t, "edit", editing)
+    others_go_on(t, "reload", reloading)
     status = t.status(BIG)
-    assert status["serial"] == 4 and status["records"] > count and "trouble" not in status
+    assert status["records"] > count and "trouble" not in status
 
 
 def test_killed_in_the_middle(lab):

@@ -70,6 +70,21 @@ void house_image_done(struct house *h) {
   control_image_done(h->control, fake_net_now(h->net));
 }
 
+static bool any_is_coming(struct house *h) {
+  struct zone_slot *z;
+  for (size_t i = 0; (z = registry_next(&h->control->registry, &i));)
+    if (z->coming) return true;
+  return false;
+}
+
+void house_keep_files(struct house *h) {
+  while (any_is_coming(h)) {
+    control_run(h->control, fake_net_now(h->net));
+    assert_true(house_image(h));
+    house_image_done(h);
+  }
+}
+
 /* ---- the net ---- */
 
 static void udp_input(void *arg, uint64_t token, const uint8_t *bytes, size_t n, struct instant now) {

@@ -45,6 +45,7 @@ void house_run_ms(struct house *h, uint64_t ms);
 /* Does what the other thread would; false: there is nothing. Its end is told separately. */
 bool house_image(struct house *h);
 void house_image_done(struct house *h);
+void house_keep_files(struct house *h); /* the same for files that were read at the first start, until the store has them */
 
 uint64_t house_ask(struct house *h, const char *json);
 /* Gives a command such as "reload" or "retransfer", with a zone or NULL; the token is the reply's place. */

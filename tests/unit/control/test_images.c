@@ -20,6 +20,7 @@ static void begin(struct house *h, const char *zones) {
   house_config(h, zones);
   h->aside = true;
   house_start(h);
+  house_keep_files(h);
 }
 
 /* Another content of b.zone, all of it, so that few of them are a long tail. */
@@ -128,6 +129,7 @@ static void large_transfer_begins(struct house *h) {
   house_config(h, SECONDARY_A ", " PRIMARY_B);
   h->aside = true;
   house_start(h);
+  house_keep_files(h);
   secondaries_build_from(h->control->secondaries, 100);
 }
 
@@ -233,6 +235,90 @@ static void test_the_disk_is_full(void **state) {
   house_done(&h);
 }
 
+/* ---- files at the first start ---- */
+
+#define EDITABLE_C "{name: c.example, role: primary, file: b.zone, editable: true}"
+
+static void first_start(struct house *h, const char *zones) {
+  house_init(h);
+  house_zone(h, "b.zone", 1, "");
+  house_config(h, zones);
+  h->aside = true;
+  house_start(h);
+  house_run_ms(h, 1);
+}
+
+static bool is_good(struct house *h, bool durable) {
+  struct control_figures f;
+  const struct zone_slot *b = house_slot(h, B);
+  control_figures(h->control, &f);
+  return house_serial(h, B) > 0 && b->durable == durable && b->coming == !durable && !slot_wrong(b) && f.not_durable == 0;
+}
+
+/* The file is as good as the store, as long as nobody else changes the zone. */
+static void test_a_new_file_is_served_at_once(void **state) {
+  struct house h;
+  first_start(&h, PRIMARY_B ", " EDITABLE_C);
+  assert_true(is_good(&h, false));
+  assert_true(house_slot(&h, C)->durable);
+  assert_true(house_image(&h));
+  assert_true(is_good(&h, false));
+  house_image_done(&h);
+  assert_true(is_good(&h, true));
+  assert_int_equal(house_slot(&h, B)->version, 1);
+  finish_all(&h);
+  house_restart(&h);
+  assert_true(is_good(&h, true));
+  assert_true(house_slot(&h, B)->source_size > 0);
+  house_done(&h);
+}
+
+static void test_a_new_file_is_kept_at_the_end(void **state) {
+  for (int frozen = 0; frozen < 2; frozen++) {
+    struct house h;
+    first_start(&h, PRIMARY_B);
+    if (frozen) control_freeze(h.control, fake_net_now(h.net));
+    house_restart(&h);
+    assert_true(is_good(&h, true));
+    assert_int_equal(house_slot(&h, B)->version, 1);
+    assert_true(house_slot(&h, B)->source_size > 0);
+    house_done(&h);
+  }
+}
+
+static void test_a_new_file_changes_meanwhile(void **state) {
+  for (int written = 0; written < 2; written++) {
+    struct house h;
+    first_start(&h, PRIMARY_B);
+    if (written) assert_true(house_image(&h));
+    edit_b(&h, 2);
+    assert_true(is_good(&h, true));
+    if (!written) assert_true(house_image(&h));
+    house_image_done(&h);
+    finish_all(&h);
+    assert_int_equal(house_serial(&h, B), 2);
+    assert_true(same_after_restart(&h, B));
+    assert_int_equal(house_serial(&h, B), 2);
+    house_done(&h);
+  }
+}
+
+static void test_a_new_file_can_not_be_kept(void **state) {
+  struct house h;
+  first_start(&h, PRIMARY_B);
+  break_disk();
+  assert_true(house_image(&h));
+  faults = (struct faults){0};
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, B), 1);
+  assert_non_null(strstr(slot_wrong(house_slot(&h, B)), "not durable"));
+  house_run_ms(&h, 3000);
+  finish_all(&h);
+  assert_true(is_good(&h, true));
+  assert_true(house_slot(&h, B)->source_size > 0);
+  house_done(&h);
+}
+
 /* ---- fresh images ---- */
 
 /* Changes go on in all of its phases; in the end what is served is the fresh image with the last changes on top. */
@@ -292,11 +378,13 @@ static void test_a_fresh_image_does_not_fit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_transfer_waits_alone),     cmocka_unit_test(test_a_transfer_is_put_together_aside),
-      cmocka_unit_test(test_a_transfer_goes_first),      cmocka_unit_test(test_a_transfer_that_changes_little),
-      cmocka_unit_test(test_a_zone_that_goes_meanwhile), cmocka_unit_test(test_the_end_comes_before),
-      cmocka_unit_test(test_a_freeze_comes_before),      cmocka_unit_test(test_the_disk_is_full),
-      cmocka_unit_test(test_a_long_tail_is_compacted),   cmocka_unit_test(test_a_fresh_image_does_not_fit),
+      cmocka_unit_test(test_a_transfer_waits_alone),       cmocka_unit_test(test_a_transfer_is_put_together_aside),
+      cmocka_unit_test(test_a_transfer_goes_first),        cmocka_unit_test(test_a_transfer_that_changes_little),
+      cmocka_unit_test(test_a_zone_that_goes_meanwhile),   cmocka_unit_test(test_the_end_comes_before),
+      cmocka_unit_test(test_a_freeze_comes_before),        cmocka_unit_test(test_the_disk_is_full),
+      cmocka_unit_test(test_a_new_file_is_served_at_once), cmocka_unit_test(test_a_new_file_is_kept_at_the_end),
+      cmocka_unit_test(test_a_new_file_changes_meanwhile), cmocka_unit_test(test_a_new_file_can_not_be_kept),
+      cmocka_unit_test(test_a_long_tail_is_compacted),     cmocka_unit_test(test_a_fresh_image_does_not_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

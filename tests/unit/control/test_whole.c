@@ -22,6 +22,7 @@ static void begin(struct house *h, const char *zones) {
   house_config(h, zones);
   h->aside = true;
   house_start(h);
+  house_keep_files(h);
 }
 
 /* From now on nothing is small. */
