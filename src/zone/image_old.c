@@ -1,4 +1,4 @@
-/* Images of formats 1 and 2, which released versions wrote. There an RRset kept its TTL once, and an RR was its size and its RDATA:
+/* Images of formats 1 and 2, as they were before 3. There an RRset kept its TTL once, and an RR was its size and its RDATA:
  *
  *   for each type:  u16 type | u16 count | u32 TTL | u32 at, bit 31: signed
  *   at -> [if signed: u32 TTL, u32 at of the signatures, u16 count, u16 0] RRs  signatures     RR: u16 size | RDATA | pad to 2

@@ -174,7 +174,8 @@ void house_start(struct house *h) {
   struct store_error error = {""};
   struct diags diags = {0};
   struct config *config = NULL;
-  if (store_open_with(h->dir.state, &faulty_env, &store, &error)) fail_msg("store: %s", error.what);
+  enum err err = h->threads ? store_open(h->dir.state, &store, &error) : store_open_with(h->dir.state, &faulty_env, &store, &error);
+  if (err) fail_msg("store: %s", error.what);
   if (config_load(h->config_path, &diags, &config)) fail_msg("%s", diags.count ? diags.list[0].what : "configuration");
   diags_done(&diags);
   struct control_events events = {.arg = h,

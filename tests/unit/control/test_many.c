@@ -134,6 +134,7 @@ static void test_restart_with_changes_behind_images(void **state) {
   char name[32], file[40], more[64];
   struct digest128 before[FILES];
   house_init(&h);
+  h.threads = true;
   for (unsigned i = 0; i < FILES; i++)
     buf_printf(&text, "%s{name: z%u.example, role: primary, file: z%u.zone}", i ? ", " : "", i, i);
   house_config(&h, buf_text(&text));
