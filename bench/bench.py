@@ -7,6 +7,8 @@ CPU an answer is the time of all the server's processes from the kernel's accoun
 bench_load counted. The server runs on one CPU with one worker, the generator on another. Compare ratios within a run, never figures
 across runs."""
 import argparse
+import array
+import bisect
 import contextlib
 import functools
 import json
@@ -41,9 +43,10 @@ SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
 PATIENCE_S = 120
 IN_FLIGHT = 256
 CHANGES = 1000
+NEAR_MS = 100  # after a NOTIFY: it is served within 10, and what is not needed any more is freed
 COMPACTION_WINDOWS = 20
 DELTA_RECORD_BYTES = 39  # of a hostN in a changeset
-STEADY_MIXES = ["one name", "uniform", "zipf", "30 %", "5 %", "NSEC nxdomain", "many"]
+STEADY_MIXES = ["one name", "uniform", "zipf", "30 %", "5 %", "NSEC nxdomain", "NSEC3 nxdomain", "many"]
 CHANGING = "changing.example."
 BESIDE, UPDATES_A_SECOND, LOST_S = "beside.example.", 300, 3
 
@@ -155,16 +158,31 @@ def start(server, question):
         asker.close()
 
 
-def load(server, queries, seconds, rate=None, later_us=None):
+def load(server, queries, seconds, rate=None, times=None):
     """bench_load's figures, with user and system time an answer."""
     pin(server)
     u0, s0 = cpu_s(server)
     r = subprocess.run(["taskset", "-c", str(OUR_CPU), PROGRAMS / "bench_load", server.at, queries, str(seconds), str(IN_FLIGHT),
-                        *([str(a) for a in (rate, later_us) if a])], capture_output=True, text=True, check=True)
+                        *([str(a) for a in (rate, times) if a])], capture_output=True, text=True, check=True)
     u1, s1 = cpu_s(server)
     figures = json.loads(r.stdout)
     answers = max(figures["answers"], 1)
     return {**figures, "user": (u1 - u0) / answers * 1e6, "system": (s1 - s0) / answers * 1e6}
+
+
+def beside(told, times):
+    """What the answers soon after NOTIFYs do to the p99 of a window: its ratio to that of all others, and how many of all are later.
+    Both come from the same seconds, so that the machine's own pauses, which no window is without, are in both."""
+    values = array.array("Q", times.read_bytes())
+    answers = sorted(zip(values[0::2], values[1::2]))
+    due = [a[0] for a in answers]
+    edges = [0]
+    for at in told:
+        edges += [bisect.bisect(due, at), bisect.bisect(due, at + NEAR_MS * 1_000_000)]
+    edges.append(len(answers))
+    others = sorted(took for a, b in zip(edges[::2], edges[1::2]) for _, took in answers[a:b])
+    calm_p99, p99 = (row[int(0.99 * len(row))] for row in (others, sorted(took for _, took in answers)))
+    return {"ratio": p99 / calm_p99, "later": sum(took > calm_p99 for _, took in answers) / len(answers) * 100}
 
 
 # ---- a run ----
@@ -271,7 +289,7 @@ class Run:
         return source, self.make(kind, f"steady-{zone}", **options)
 
     def steady(self):
-        """Answers while an IXFR of CHANGES lands every second, each window of it between two without."""
+        """Answers while an IXFR of CHANGES lands every second, each window of it after one without."""
         wanted = self.o.mixes.split(",") if self.o.mixes else ["uniform"] if self.o.quick else STEADY_MIXES
         chosen = {m: zq for m, zq in self.mixes().items() if any(w in m for w in wanted)}
         for zone in dict.fromkeys(z for z, _ in chosen.values()):
@@ -286,6 +304,7 @@ class Run:
             asker = Asker(server)
             asker.until(data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA), answered, server=server)
             asker.close()
+            os.sync()  # what starting wrote, or the kernel writes it 30 s later
             for mix, queries in mixes.items():
                 self.steady_mix(kind, mix, queries, source, server)
         finally:
@@ -293,28 +312,27 @@ class Run:
             source.close()
 
     def steady_mix(self, kind, mix, queries, source, server):
-        seconds = self.o.seconds + 2
-        calm, changing = [load(server, queries, seconds, self.o.rate)], []
+        seconds, rows = self.o.seconds + 2, []
         for _ in range(self.o.rounds):
+            row = {"calm": load(server, queries, seconds, self.o.rate)}
             source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
-            stop = threading.Event()
-            changer = threading.Thread(target=self.change_each_second, args=(source, server, stop))
+            stop, told, times = threading.Event(), [], self.work / "times"
+            changer = threading.Thread(target=self.change_each_second, args=(source, server, stop, told))
             changer.start()
-            changing.append(load(server, queries, seconds, self.o.rate, calm[-1]["p99 us"]))
+            row["IXFR a second"] = load(server, queries, seconds, self.o.rate, times)
             stop.set()
             changer.join()
-            calm.append(load(server, queries, seconds, self.o.rate))
-        if not all(r["answers"] for r in calm + changing):
-            raise RuntimeError(f"{mix}: no answers in a window")
-        for rows, label in ((calm, "calm"), (changing, "IXFR a second")):
+            if not told or not all(r["answers"] for r in row.values()):
+                raise RuntimeError(f"{mix}: a window without answers or changes")
+            rows.append({**row, **beside(told, times)})
+        for label in ("calm", "IXFR a second"):
             for q in ("p50 us", "p99 us", "p999 us"):
-                self.note(kind, f"{mix}, {label}: {q}", statistics.median(r[q] for r in rows))
-            self.note(kind, f"{mix}, {label}: CPU us an answer", statistics.median(r["user"] + r["system"] for r in rows))
-            self.note(kind, f"{mix}, {label}: lost", sum(r["lost"] for r in rows))
-        ratios = [x["p99 us"] / statistics.mean((a["p99 us"], b["p99 us"])) for a, x, b in zip(calm, changing, calm[1:])]
+                self.note(kind, f"{mix}, {label}: {q}", statistics.median(r[label][q] for r in rows))
+            self.note(kind, f"{mix}, {label}: CPU us an answer", statistics.median(r[label]["user"] + r[label]["system"] for r in rows))
+            self.note(kind, f"{mix}, {label}: lost", sum(r[label]["lost"] for r in rows))
         for name, of in (("median", statistics.median), ("least", min), ("most", max)):
-            self.note(kind, f"{mix}: p99 to calm windows around it, {name}", of(ratios))
-        self.note(kind, f"{mix}: answers later than the calm p99, %", statistics.median(r["later"] / r["answers"] for r in changing) * 100)
+            self.note(kind, f"{mix}: p99 to that without the {NEAR_MS} ms after NOTIFYs, {name}", of(r["ratio"] for r in rows))
+        self.note(kind, f"{mix}: later than that p99, %", statistics.median(r["later"] for r in rows))
 
     def compaction(self):
         """Answers while an IXFR of CHANGES lands every second, without and with a fresh image written and gone over to meanwhile."""
@@ -358,9 +376,11 @@ class Run:
             self.took(source, server, CHANGES // 2)
 
     @staticmethod
-    def change_each_second(source, server, stop):
+    def change_each_second(source, server, stop, told=None):
         while not stop.wait(1):
             source.change(CHANGES)
+            if told is not None:
+                told.append(time.monotonic_ns())
             source.notify(server)
 
     def took(self, source, server, changes):

@@ -1,9 +1,10 @@
-/* A load generator: `bench_load ADDRESS@PORT QUERIES SECONDS IN_FLIGHT [RATE [LATER_US]]`.
+/* A load generator: `bench_load ADDRESS@PORT QUERIES SECONDS IN_FLIGHT [RATE [TIMES]]`.
  *
  * QUERIES holds messages, each after its size as two octets (bench/data.py makes them); they are sent in turn. Without RATE so many
  * are always on their way as IN_FLIGHT says: the server is saturated, and its CPU time an answer is what counts. With RATE they are
  * sent at so many a second whatever comes back, and the time of an answer counts from when its query was due: a server that pauses
- * can't hide it. LATER_US: how many took longer is counted. Prints one line of JSON. */
+ * can't hide it. TIMES: a file for two words of 64 bits an answer, when its query was due (CLOCK_MONOTONIC) and how long it took,
+ * in nanoseconds. Prints one line of JSON. */
 #include "base/addr.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -37,7 +38,10 @@ struct load {
   unsigned free_count, in_flight;
   uint64_t answers, lost, late, octets, truncated, rcodes[16];
   uint64_t histogram[BUCKETS], longest_ns;
-  uint64_t later_ns, later; /* answers that took longer than that */
+  struct answered {
+    uint64_t due_ns, took_ns;
+  } * times; /* NULL: not wanted */
+  size_t times_room;
   struct mmsghdr out[BATCH], in[BATCH];
   struct iovec out_iov[BATCH], in_iov[BATCH];
   uint8_t out_bytes[BATCH][512], in_bytes[BATCH][ANSWER_BYTES];
@@ -116,7 +120,7 @@ static void take(struct load *l, const uint8_t *bytes, size_t size, uint64_t now
   uint64_t ns = now > l->due_ns[slot] ? now - l->due_ns[slot] : 0;
   l->histogram[bucket_of(ns)]++;
   if (ns > l->longest_ns) l->longest_ns = ns;
-  l->later += ns > l->later_ns;
+  if (l->answers < l->times_room) l->times[l->answers] = (struct answered){l->due_ns[slot], ns};
   l->answers++;
   l->octets += size;
   l->truncated += bytes[2] >> 1 & 1;
@@ -209,16 +213,27 @@ static void prepare_batches(struct load *l) {
   }
 }
 
+static void make_room_for_times(struct load *l, size_t n) {
+  l->times = calloc(n, sizeof *l->times);
+  if (!l->times) fail("calloc");
+  l->times_room = n;
+}
+
+static void write_times(const struct load *l, const char *path) {
+  size_t n = l->answers < l->times_room ? l->answers : l->times_room;
+  FILE *f = fopen(path, "wb");
+  if (!f || fwrite(l->times, sizeof *l->times, n, f) != n || fclose(f) != 0) fail(path);
+}
+
 static void print(const struct load *l, double took_s) {
   double answers = l->answers ? (double)l->answers : 1;
   printf("{\"answers\": %llu, \"lost\": %llu, \"late\": %llu, \"seconds\": %.3f, \"answers/s\": %.0f, \"octets\": %.1f, ",
          (unsigned long long)l->answers, (unsigned long long)l->lost, (unsigned long long)l->late, took_s,
          (double)l->answers / took_s, (double)l->octets / answers);
-  printf("\"p50 us\": %.1f, \"p90 us\": %.1f, \"p99 us\": %.1f, \"p999 us\": %.1f, \"longest us\": %.1f, \"later\": %llu, "
-         "\"truncated\": %llu, "
-         "\"rcodes\": {",
+  printf("\"p50 us\": %.1f, \"p90 us\": %.1f, \"p99 us\": %.1f, \"p999 us\": %.1f, \"longest us\": %.1f, "
+         "\"truncated\": %llu, \"rcodes\": {",
          quantile_us(l, 0.5), quantile_us(l, 0.9), quantile_us(l, 0.99), quantile_us(l, 0.999), (double)l->longest_ns / 1e3,
-         (unsigned long long)l->later, (unsigned long long)l->truncated);
+         (unsigned long long)l->truncated);
   const char *comma = "";
   for (unsigned i = 0; i < 16; i++) {
     if (!l->rcodes[i]) continue;
@@ -231,20 +246,21 @@ static void print(const struct load *l, double took_s) {
 int main(int argc, char **argv) {
   static struct load l;
   if (argc < 5 || argc > 7) {
-    fprintf(stderr, "bench_load ADDRESS@PORT QUERIES SECONDS IN_FLIGHT [RATE [LATER_US]]\n");
+    fprintf(stderr, "bench_load ADDRESS@PORT QUERIES SECONDS IN_FLIGHT [RATE [TIMES]]\n");
     return 2;
   }
   double seconds = strtod(argv[3], NULL), rate = argc >= 6 ? strtod(argv[5], NULL) : 0;
-  l.later_ns = argc == 7 ? (uint64_t)(strtod(argv[6], NULL) * 1e3) : UINT64_MAX;
   unsigned in_flight = (unsigned)strtoul(argv[4], NULL, 10);
   if (in_flight < 1 || in_flight > SLOTS || seconds <= 0) return 2;
   open_queries(&l, argv[2]);
   open_socket(&l, argv[1]);
   prepare_batches(&l);
+  if (argc == 7) make_room_for_times(&l, (size_t)(seconds * rate) + SLOTS);
   uint64_t begun = now_ns(), end = begun + (uint64_t)(seconds * 1e9);
   if (rate > 0) pace(&l, begun, end, rate);
   else saturate(&l, end, in_flight);
   print(&l, (double)(now_ns() - begun) / 1e9);
+  if (argc == 7) write_times(&l, argv[6]);
   close(l.fd);
   return 0;
 }
