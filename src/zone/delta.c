@@ -66,7 +66,7 @@ enum err zone_delta_make(const struct zone_snap *from, const struct zone_snap *t
   size_t n;
   if (most_bytes < 1) return ERR_SPACE;
   if (zone_step(from, to, &body, &n) && n <= most_bytes) {
-    *size = (struct delta_size){to->step.removed, to->step.added};
+    *size = (struct delta_size){to->step->removed, to->step->added};
     buf_add(out, body, n);
     return out->failed ? ERR_MEMORY : ERR_OK;
   }

@@ -1,3 +1,4 @@
+#include "zone/delta.h"
 #include "zone/snap_priv.h"
 
 #include <stdlib.h>
@@ -223,6 +224,6 @@ enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct
 void snap_free(struct zone_snap *s) {
   span_list_done(&s->born);
   span_list_done(&s->dropped);
-  free(s->step.bytes);
+  zone_step_drop(s);
   free(s);
 }

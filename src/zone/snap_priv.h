@@ -37,6 +37,15 @@ struct zone_line {
 
 enum { SNAP_SIGNED = 1, SNAP_NSEC = 2 /* at the apex */, SNAP_NSEC3 = 4, SNAP_HASHED = 8 /* the line's hashes are its chain's */ };
 
+struct snap_step { /* of the edit that made it (step.c) */
+  uint8_t *bytes;
+  size_t size;
+  uint64_t from; /* number of the one before */
+  uint64_t removed, added;
+  uint64_t conflicts; /* if looked_at */
+  bool looked_at;
+};
+
 struct zone_snap {
   /* what a lookup reads, in one cache line */
   uint8_t *const *table;
@@ -49,24 +58,17 @@ struct zone_snap {
   const struct zone_node *apex_node;
 
   uint32_t serial;
+  _Atomic unsigned refs;
   uint64_t record_count;
   uint64_t name_count;
   struct zone_nsec3 nsec3_parameters; /* with SNAP_NSEC3 */
   struct digest128 content;           /* zone/content.h */
+  uint64_t conflicts;                 /* if it knows them */
+  struct zone_line *line;
+  uint64_t number;        /* no other has it */
+  struct snap_step *step; /* NULL: not known */
   bool has_content;
   bool knows_conflicts;
-  uint64_t conflicts; /* if it knows them */
-  struct zone_line *line;
-  _Atomic unsigned refs;
-  uint64_t number; /* no other has it */
-  struct {         /* of the edit that made it (step.c); bytes NULL: not known */
-    uint8_t *bytes;
-    size_t size;
-    uint64_t from; /* number of the one before */
-    uint64_t removed, added;
-    uint64_t conflicts; /* if looked_at */
-    bool looked_at;
-  } step;
 
   /* reclaim.c's, under its lock */
   bool dead;

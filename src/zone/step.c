@@ -46,31 +46,38 @@ void step_forget_looks(struct step *s) {
 
 void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to) {
   if (!s->kept || s->body.failed || !s->body.size) return;
-  to->step.bytes = s->body.data;
-  to->step.size = s->body.size;
-  to->step.from = from->number;
-  to->step.removed = s->size.removed;
-  to->step.added = s->size.added;
-  to->step.conflicts = s->conflicts;
-  to->step.looked_at = !s->forgotten;
+  to->step = malloc(sizeof *to->step);
+  if (!to->step) return;
+  *to->step = (struct snap_step){.bytes = s->body.data,
+                                 .size = s->body.size,
+                                 .from = from->number,
+                                 .removed = s->size.removed,
+                                 .added = s->size.added,
+                                 .conflicts = s->conflicts,
+                                 .looked_at = !s->forgotten};
   s->body = (struct buf){0};
 }
 
+static bool is_known(const struct zone_snap *from, const struct zone_snap *to) {
+  return from && to->step && to->step->from == from->number;
+}
+
 bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const uint8_t **body, size_t *n) {
-  if (!from || !to->step.bytes || to->step.from != from->number) return false;
-  *body = to->step.bytes;
-  *n = to->step.size;
+  if (!is_known(from, to)) return false;
+  *body = to->step->bytes;
+  *n = to->step->size;
   return true;
 }
 
 bool zone_step_conflicts(const struct zone_snap *from, const struct zone_snap *to, uint64_t *n) {
-  if (!from || !to->step.bytes || to->step.from != from->number || !to->step.looked_at) return false;
-  *n = to->step.conflicts;
+  if (!is_known(from, to) || !to->step->looked_at) return false;
+  *n = to->step->conflicts;
   return true;
 }
 
 void zone_step_drop(const struct zone_snap *s) {
   struct zone_snap *own = (struct zone_snap *)(uintptr_t)s; /* as zone_content_set */
-  free(own->step.bytes);
-  own->step.bytes = NULL;
+  if (own->step) free(own->step->bytes);
+  free(own->step);
+  own->step = NULL;
 }
