@@ -76,6 +76,7 @@ void control_freeze(struct control *c, struct instant now) {
   upkeep_settle(c);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
+  store_finish(c->store);
   c->stamp = store_stamp(c->store);
   store_close(c->store);
   c->store = NULL;

@@ -105,6 +105,8 @@ struct registry {
 };
 
 struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, size_t size); /* lower-case wire form */
+/* The same where names mostly come in the order of the slots: `*near` is looked at first. */
+struct zone_slot *registry_find_near(const struct registry *r, const uint8_t *name, size_t size, uint32_t *near);
 MUST_CHECK enum err registry_reserve(struct registry *r, size_t more);                       /* room for so many at once */
 /* A new slot for a name that is not there yet. */
 MUST_CHECK enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out);

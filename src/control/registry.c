@@ -31,6 +31,14 @@ struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, s
   return id == UINT32_MAX ? NULL : r->slots[id];
 }
 
+struct zone_slot *registry_find_near(const struct registry *r, const uint8_t *name, size_t size, uint32_t *near) {
+  uint32_t id = *near;
+  bool there = id < r->capacity && r->slots[id] && same_name(&(struct wanted){r, name, size}, id);
+  struct zone_slot *z = there ? r->slots[id] : registry_find(r, name, size);
+  if (z) *near = z->id + 1;
+  return z;
+}
+
 static enum err grow_slots(struct registry *r, size_t capacity) {
   if (capacity > LIMIT_ZONES) return ERR_LIMIT;
   struct zone_slot **slots = realloc(r->slots, capacity * sizeof *slots);

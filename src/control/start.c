@@ -17,6 +17,7 @@ struct ids {
 
 struct adopt {
   struct control *control;
+  uint32_t near;      /* the slot behind that of the zone before */
   struct ids gone;    /* store ids of live zones that the configuration does not name */
   struct ids claimed; /* of zones that were added at run time, and are named by it now */
   bool out_of_memory;
@@ -46,7 +47,7 @@ static bool has_seed(const struct control *c, uint64_t store_id) {
 /* A name may have several rows: a live one, and deleted ones, of which the newest counts if none lives. */
 static bool adopt_zone(void *arg, const struct store_zone *s) {
   struct adopt *a = arg;
-  struct zone_slot *z = registry_find(&a->control->registry, s->name, s->name_size);
+  struct zone_slot *z = registry_find_near(&a->control->registry, s->name, s->name_size, &a->near);
   bool deleted = s->state == STORE_ZONE_DELETED;
   if (!z && !deleted && s->options_size) {
     enum err err = run_time_adopt(a->control, s, &z);

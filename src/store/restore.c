@@ -126,7 +126,7 @@ static bool is_taken(int fd) {
 
 /* What an interrupted restore has left: the same names are written again. */
 static void clear(int fd) {
-  static const char *const ours[] = {"log.db", "log.db-wal", "log.db-shm", "timers"};
+  static const char *const ours[] = {"log.db", "log.db-wal", "log.db-shm", "timers", "roll"};
   for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
     (void)unlinkat(fd, ours[i], 0);
   int segments = openat(fd, "segments", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

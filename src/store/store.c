@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const state_files[] = {"lock", "log.db", "log.db-wal", "log.db-shm", "timers", "ballast"};
+static const char *const state_files[] = {"lock", "log.db", "log.db-wal", "log.db-shm", "timers", "roll", "ballast"};
 
 enum err store_fail(struct store_error *error, enum err code, const char *format, ...) {
   if (!error) return code;
@@ -90,6 +90,7 @@ static enum err load(struct store *s, struct store_error *error) {
 }
 
 static void let_go(struct store *s) {
+  roll_done(s);
   db_close(&s->db);
   segment_table_done(&s->segments);
   free(s->zones.rows);
@@ -123,14 +124,19 @@ enum err store_open(const char *dir, struct store **out, struct store_error *err
   return store_open_with(dir, &(struct store_env){.ops = &file_ops_system, .room = store_room_system}, out, error);
 }
 
-/* What can't be written now is found again at the next start: heads by the log's tail, timers by asking the primaries. */
+/* What can't be written is found again at the next start, by rows and the log's tail. */
+void store_finish(struct store *s) {
+  if (s->uncertain || s->batch) return;
+  enum err err = sweep_heads(s, NULL);
+  if (!err) err = roll_write(s, NULL);
+  (void)err;
+}
+
+/* Timers that can't be written are made good by asking the primaries. */
 void store_close(struct store *s) {
   if (!s) return;
   store_batch_abort(s->batch);
-  if (!s->uncertain) {
-    enum err err = sweep_heads(s, NULL);
-    (void)err;
-  }
+  store_finish(s);
   enum err err = store_timers_flush(s, NULL);
   (void)err;
   let_go(s);
@@ -159,6 +165,7 @@ enum err store_transaction_begin(struct store *s, struct store_error *error) {
     return store_fail(error, ERR_IO, "the disk failed in the middle of a change: repair it and restart; zones are still answered");
   enum err err = s->db.unsettled ? db_settle(&s->db, error) : ERR_OK;
   if (!err) wal_bound(&s->db);
+  roll_done(s);
   return err ? err : DB_RUN(&s->db, error, ST_BEGIN, DB_NULL);
 }
 
@@ -237,24 +244,29 @@ bool store_is_restored(const struct store *s, uint64_t head) {
   return head && head <= s->restored;
 }
 
+void store_zone_describe(const struct zone_row *row, struct store_zone *z) {
+  z->id = row->id;
+  z->state = (enum store_zone_state)row->state;
+  z->head = row->head;
+  z->version = row->version;
+  z->serial = row->serial;
+  z->has_content = row->has_content;
+  z->content = row->content;
+  z->image = row->image;
+}
+
 static struct store_zone describe(const struct zone_row *row, sqlite3_stmt *st) {
-  return (struct store_zone){
-      .id = row->id,
+  struct store_zone z = {
       .name = sqlite3_column_blob(st, 1),
       .name_size = (uint8_t)sqlite3_column_bytes(st, 1),
-      .state = (enum store_zone_state)row->state,
       .deleted_at_s = sqlite3_column_int64(st, 2),
-      .head = row->head,
-      .version = row->version,
-      .serial = row->serial,
-      .has_content = row->has_content,
-      .content = row->content,
-      .image = row->image,
       .source = sqlite3_column_blob(st, 3),
       .source_size = (size_t)sqlite3_column_bytes(st, 3),
       .options = sqlite3_column_blob(st, 4),
       .options_size = (size_t)sqlite3_column_bytes(st, 4),
   };
+  store_zone_describe(row, &z);
+  return z;
 }
 
 static enum err each_zone(struct store *s, enum statement statement, struct db_value value,
@@ -279,7 +291,11 @@ static enum err each_zone(struct store *s, enum statement statement, struct db_v
 }
 
 enum err store_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg, struct store_error *error) {
-  return each_zone(s, ST_ZONE_LIST, DB_INT(0), f, arg, error);
+  if (!s->roll.zone_count || s->reading) return each_zone(s, ST_ZONE_LIST, DB_INT(0), f, arg, error);
+  s->reading = true;
+  enum err err = roll_each_zone(s, f, arg);
+  s->reading = false;
+  return err ? store_fail(error, err, "stopped") : ERR_OK;
 }
 
 enum err store_zones_named(struct store *s, const uint8_t *name, size_t size, bool (*f)(void *arg, const struct store_zone *z),

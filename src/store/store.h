@@ -5,6 +5,7 @@
  *   state/log.db          zone, changeset, snapshot, feed, meta (schema in docs/design/store.md)
  *   state/segments/N.seg  packed zone images, written once: temporary name, sync, rename, directory sync
  *   state/timers          32-byte records: when a secondary zone was last known good
+ *   state/roll            what the log has of all zones, of a clean end: a start reads it instead of rows
  *
  * The order for a change is: build, append (store_batch_commit), publish, acknowledge. A batch is durable as a whole or not at
  * all. Nothing here parses records: bodies and images are made by zone/. Thread: the control thread owns the store; a mapped
@@ -41,6 +42,8 @@ struct store_watch {
  * ERR_IO. Sweeps what a crash left behind (temporary files, segments that nothing names). */
 MUST_CHECK enum err store_open(const char *dir, struct store **out, struct store_error *error);
 void store_close(struct store *s); /* NULL is fine */
+/* Writes what makes the next start quick. store_close does so, too; nothing is left for it then unless more is written. */
+void store_finish(struct store *s);
 
 /* Equal for two openings of a store between which nothing was written. */
 struct store_stamp {

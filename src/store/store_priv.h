@@ -9,6 +9,7 @@
  *   replace.c  zone files written back
  *   sweep.c    what nothing names any more            history.c  what a zone was before; readers on other threads
  *   disk.c     room on the disk, and the ballast         wal.c      what a commit would wait for, done before
+ *   roll.c     what a start wants to know of all zones, in one file
  *   retain.c   how much of that is kept                  backup.c, manifest.c, restore.c, copy.c   backups (backup_priv.h)
  *
  * Memory knows every zone's head and newest image; the log knows them too, a while later (zones.c). */
@@ -16,6 +17,7 @@
 #define STORE_STORE_PRIV_H
 
 #include "base/buf.h"
+#include "base/bytes.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "store/store.h"
@@ -239,6 +241,7 @@ struct zone_table { /* ascending by id */
 };
 
 struct zone_row *zones_find(const struct store *s, uint64_t id);
+bool zones_reserve(struct store *s, size_t count);           /* for so many in all */
 struct zone_row *zones_append(struct store *s, uint64_t id); /* NULL when out of memory; id over all others */
 MUST_CHECK enum err zones_load(struct store *s, struct store_error *error);
 /* Writes heads of at most `most` zones inside the open transaction; what was written counts once zones_swept is called. At the end
@@ -327,6 +330,28 @@ void sweep_segments(struct store *s, bool (*keep)(const struct segment *));
 
 void timers_load(struct store *s);
 
+/* ---- roll.c ---- */
+
+struct roll {
+  bool is_stamped; /* the log names a roll: */
+  bool is_good;    /* the file is that one */
+  uint64_t tick, seq;
+  struct digest128 sum;
+  struct buf file; /* between a start and the first change */
+  struct rd zones; /* in it */
+  uint64_t zone_count;
+};
+
+/* What the log says of it: the value of its meta key. */
+void roll_stamp_read(struct store *s, const char *value);
+/* Fills zones, snapshots and last numbers. False: there is none that can be trusted, and nothing was filled. */
+bool roll_load(struct store *s);
+/* As store_each_zone. */
+MUST_CHECK enum err roll_each_zone(struct store *s, bool (*f)(void *arg, const struct store_zone *z), void *arg);
+void roll_done(struct store *s); /* it is not read any more */
+/* Unless there is one of just now, or heads are not swept. */
+MUST_CHECK enum err roll_write(struct store *s, struct store_error *error);
+
 /* ---- store.c ---- */
 
 struct store_env { /* what tests replace */
@@ -357,7 +382,8 @@ struct store {
   struct id_list stale; /* snapshot rows that no zone's newest image is any more */
   bool timers_dirty;
   struct store_disk disk; /* as it was looked at last */
-  uint64_t boot;          /* that good_mono_s of the timers belongs to; 0: not known */
+  struct roll roll;
+  uint64_t boot; /* that good_mono_s of the timers belongs to; 0: not known */
 
   struct {
     uint64_t mark;        /* zone rows of the log are right up to this seq */
@@ -384,6 +410,7 @@ struct store {
   } retain;
 };
 
+void store_zone_describe(const struct zone_row *row, struct store_zone *z); /* all that memory knows of it */
 MUST_CHECK enum err store_open_with(const char *dir, const struct store_env *env, struct store **out, struct store_error *error);
 
 /* Commits the open transaction. If the disk fails in the middle, the outcome is looked up behind a fresh connection: ERR_OK means

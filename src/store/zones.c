@@ -42,16 +42,20 @@ struct zone_row *zones_find(const struct store *s, uint64_t id) {
   return low < t->count && t->rows[low].id == id ? &t->rows[low] : NULL;
 }
 
+bool zones_reserve(struct store *s, size_t count) {
+  struct zone_table *t = &s->zones;
+  if (count <= t->capacity) return true;
+  struct zone_row *rows = realloc(t->rows, count * sizeof *rows);
+  if (!rows) return false;
+  t->rows = rows;
+  t->capacity = count;
+  return true;
+}
+
 struct zone_row *zones_append(struct store *s, uint64_t id) {
   struct zone_table *t = &s->zones;
   assert(!t->count || t->rows[t->count - 1].id < id);
-  if (t->count == t->capacity) {
-    size_t capacity = t->capacity ? 2 * t->capacity : 64;
-    struct zone_row *rows = realloc(t->rows, capacity * sizeof *rows);
-    if (!rows) return NULL;
-    t->rows = rows;
-    t->capacity = capacity;
-  }
+  if (t->count == t->capacity && !zones_reserve(s, t->capacity ? 2 * t->capacity : 64)) return NULL;
   struct zone_row *row = &t->rows[t->count++];
   *row = (struct zone_row){.id = id};
   return row;
@@ -120,7 +124,6 @@ static bool load_snapshot(struct store *s, sqlite3_stmt *st) {
   if (!segment) return false;
   segment->named = true;
   s->last_snapshot = id;
-  if (image.segment > s->last_segment) s->last_segment = image.segment;
   enum snapshot_kind kind = (enum snapshot_kind)sqlite3_column_int(st, 7);
   if (row && kind != SNAPSHOT_IMAGE) {
     if (!kept_reserve(&s->kept, 1)) return false;
@@ -144,11 +147,27 @@ static enum err load_snapshots(struct store *s, struct store_error *error) {
     break;
   }
   db_end(st);
-  for (size_t i = 0; i < s->zones.count; i++)
-    segment_count(s, &s->zones.rows[i].image, true);
-  for (size_t i = 0; i < s->kept.count; i++)
-    segment_count(s, &s->kept.list[i].image, true);
   return err;
+}
+
+/* A file that is missing has its place in the table all the same. */
+static bool count_image(struct store *s, const struct store_image *image) {
+  struct segment *segment = image->segment ? segment_get(&s->segments, image->segment) : NULL;
+  if (!segment) return !image->segment;
+  segment->named = true;
+  segment_count(s, image, true);
+  return true;
+}
+
+static enum err count_images(struct store *s, struct store_error *error) {
+  bool ok = true;
+  for (size_t i = 0; ok && i < s->zones.count; i++)
+    ok = count_image(s, &s->zones.rows[i].image);
+  for (size_t i = 0; ok && i < s->kept.count; i++)
+    ok = count_image(s, &s->kept.list[i].image);
+  if (s->segments.count && s->segments.list[s->segments.count - 1].number > s->last_segment)
+    s->last_segment = s->segments.list[s->segments.count - 1].number;
+  return ok ? ERR_OK : store_fail(error, ERR_MEMORY, "out of memory for the segments of the store");
 }
 
 static enum err load_meta(struct store *s, struct store_error *error) {
@@ -161,6 +180,7 @@ static enum err load_meta(struct store *s, struct store_error *error) {
     if (!strcmp(key, "mark")) s->sweep.mark = strtoull(value, NULL, 10);
     else if (!strcmp(key, "tick")) s->tick = strtoull(value, NULL, 10);
     else if (!strcmp(key, "restored")) s->restored = strtoull(value, NULL, 10);
+    else if (!strcmp(key, "roll")) roll_stamp_read(s, value);
     else if (!strcmp(key, "last-zone")) s->last_zone = strtoull(value, NULL, 10);
     else if (!strcmp(key, "store") && strlen(value) == 32) {
       char high[17] = {0};
@@ -173,15 +193,20 @@ static enum err load_meta(struct store *s, struct store_error *error) {
   return err;
 }
 
+static enum err load_from_rows(struct store *s, struct store_error *error) {
+  enum err err = load_rows(s, error);
+  if (!err) err = load_tail(s, error);
+  return err ? err : load_snapshots(s, error);
+}
+
 enum err zones_load(struct store *s, struct store_error *error) {
   uint64_t feed = 0, last = 0;
   enum err err = load_meta(s, error);
   if (!err) err = db_number(&s->db, error, ST_FEED_GET, &feed);
   if (!err) err = db_number(&s->db, error, ST_CHANGE_LAST, &last);
-  if (!err) err = load_rows(s, error);
-  if (!err) err = load_tail(s, error);
-  if (!err) err = load_snapshots(s, error);
   s->last_seq = last > feed ? last : feed;
+  if (!err && !roll_load(s)) err = load_from_rows(s, error);
+  if (!err) err = count_images(s, error);
   s->retain.count_to = s->last_seq;
   s->retain.from = UINT64_MAX;
   if (s->zones.count && s->zones.rows[s->zones.count - 1].id > s->last_zone) s->last_zone = s->zones.rows[s->zones.count - 1].id;

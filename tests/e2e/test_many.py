@@ -4,7 +4,7 @@ import time
 
 import dns.rcode
 
-from harness import simple_zone
+from harness import simple_zone, wait_until
 
 COUNT = 100000
 
@@ -66,3 +66,54 @@ def test_many_files_that_changed_are_read_anew(lab):
         assert t.ask(f"www.own{i}.example").answer[0][0].address == f"192.0.2.{expected}"
         assert t.ask(f"own{i}.example", "SOA").answer[0][0].serial == (1 if i in (7, 19) else 2)
     assert "own7.example.zone" in t.run("status own7.example").stdout
+
+
+def test_killed_wherever_the_roll_and_the_log_differ(lab):
+    """A start never believes what an earlier clean end has written about zones that changed since, or what is damaged."""
+    count = 1500
+    text = "$TTL 300\n@ IN SOA ns1 hostmaster %d 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN A 192.0.2.80\n"
+    t = lab.tandem("t", {"templates": {"shared": {"role": "primary", "file": "shared.zone"}, "own": {"role": "primary", "file": "%s.zone"}},
+                         "zone-lists": [{"file": "names.txt", "template": "shared"}, {"file": "own.txt", "template": "own"}]})
+    t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(count)))
+    t.file("own.txt", "own.example\n")
+    t.file("shared.zone", text % 1)
+    t.file("own.example.zone", text % 1)
+
+    def starts_with(serial, when):
+        t.start()
+        assert t.serial("own.example") == serial, when
+        for i in (0, 77, count - 1):
+            assert t.serial(f"zone{i}.example") == 1, when
+        assert t.status()["served"] == count + 1
+
+    def change(serial):
+        t.file("own.example.zone", text % serial)
+        t.reload()
+        assert t.serial("own.example") == serial
+    starts_with(1, "the first time")
+    t.kill()
+    starts_with(1, "killed while zones were on their way into the store")
+    wait_until(lambda: all(t.status(f"zone{i}.example")["durable"] for i in (0, count - 1)))
+    t.kill()
+    starts_with(1, "killed when all were there, and no roll is")
+    t.stop()
+    roll = t.dir / "state" / "roll"
+    first = roll.read_bytes()
+    starts_with(1, "after a clean end")
+    t.kill()
+    starts_with(1, "killed behind a start by the roll")
+    change(2)
+    t.kill()
+    starts_with(2, "killed with a change behind the roll")
+    t.stop()
+    roll.write_bytes(first)
+    starts_with(2, "with an older roll")
+    t.stop()
+    last = bytearray(roll.read_bytes())
+    last[len(last) // 2] ^= 1
+    roll.write_bytes(last)
+    starts_with(2, "with a damaged roll")
+    change(3)
+    t.stop()
+    roll.unlink()
+    starts_with(3, "without a roll")
