@@ -121,7 +121,11 @@ struct zone_slot *command_zone(struct control *c, uint64_t token, const json_t *
   struct name name;
   if (!command_name(c, token, args, &name)) return NULL;
   struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
-  if (z) return z;
+  if (z && z->started) return z;
+  if (z) {
+    reply_error(c, token, "the reload that brings the zone has not come to it yet", "try again in a moment");
+    return NULL;
+  }
   char shown[NAME_TEXT_BYTES], line[NAME_TEXT_BYTES + 200];
   snprintf(line, sizeof line, "no zone %s here", name_text(&name, shown));
   reply_error(c, token, line, "`tandem zone list` shows the zones");
@@ -148,13 +152,14 @@ static void cmd_status(struct control *c, uint64_t token, const json_t *args) {
 
 static void answer_all(struct control *c, struct reload *r) {
   struct reload_report *report = &r->report;
-  bool ok = !r->err && !report->config_refused && !report->refused;
+  bool ok = !r->err && !report->config_refused && !report->refused && !r->cut;
   if (ok)
     buf_printf(&report->text, "reloaded: %zu zones changed, %zu added, %zu removed\n", report->changed, report->added,
                report->removed);
   if (r->why.what[0]) buf_printf(&report->text, "store: %s\n", r->why.what);
   const char *error = report->config_refused ? "the configuration has mistakes and was not put in force"
                       : report->refused      ? "a zone file was refused; the old version serves on"
+                      : r->cut               ? r->cut
                       : r->err == ERR_MEMORY ? "out of memory"
                                              : "the store could not keep the changes; what was served before is served on";
   json_t *o =

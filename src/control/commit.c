@@ -153,7 +153,7 @@ static bool finish_failed(struct pipeline *p, struct pending *n, const char *why
 static bool finish_aside(struct pipeline *p, struct pending *n, struct instant now) {
   take_content(n, false, now);
   publish_one(p->control, n->zone, true, "");
-  if (!images_take_unkept(p->control, n->zone)) upkeep_not_kept(p->control);
+  if (!images_take_unkept(p->control, n->zone)) upkeep_coming(p->control);
   return true;
 }
 

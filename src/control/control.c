@@ -44,6 +44,7 @@ void control_free(struct control *c) {
   images_settle(c, true);
   upkeep_settle(c);
   jobs_end(c, "the server ends");
+  reload_cut(c, "the server ends");
   if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   while (c->waiters)
     control_command_gone(c, c->waiters->token);
@@ -72,6 +73,7 @@ void control_freeze(struct control *c, struct instant now) {
   c->now = now;
   control_updates_settle(c, now);
   jobs_end(c, "the server is being replaced");
+  reload_cut(c, "the server is being replaced");
   images_settle(c, false);
   upkeep_settle(c);
   if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
@@ -177,11 +179,12 @@ void control_run(struct control *c, struct instant now) {
   upkeep_run(c);
   whole_run_due(c);
   images_run(c);
+  reload_run(c);
 }
 
 uint64_t control_deadline(const struct control *c) {
   if (c->frozen) return UINT64_MAX;
-  if (c->updates.first || rebuilds_ended(c) || images_wait(c)) return 0;
+  if (c->updates.first || rebuilds_ended(c) || images_wait(c) || c->loading) return 0;
   const uint64_t all[] = {
       upkeep_deadline(c),
       mend_deadline(c),

@@ -107,7 +107,7 @@ struct registry {
 struct zone_slot *registry_find(const struct registry *r, const uint8_t *name, size_t size); /* lower-case wire form */
 /* The same where names mostly come in the order of the slots: `*near` is looked at first. */
 struct zone_slot *registry_find_near(const struct registry *r, const uint8_t *name, size_t size, uint32_t *near);
-MUST_CHECK enum err registry_reserve(struct registry *r, size_t more);                       /* room for so many at once */
+MUST_CHECK enum err registry_reserve(struct registry *r, size_t more); /* room for so many at once */
 /* A new slot for a name that is not there yet. */
 MUST_CHECK enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out);
 void registry_remove(struct registry *r, struct zone_slot *z); /* frees the slot */
@@ -195,6 +195,8 @@ MUST_CHECK enum err version_settle(const struct zone_slot *z, const struct zone_
 
 struct pipeline; /* one batch */
 MUST_CHECK enum err pipeline_begin(struct control *c, struct pipeline **out);
+/* New zones that only their files change are served with this batch, and kept in others (upkeep.c). */
+void pipeline_serve_first(struct pipeline *p);
 /* The store takes nothing of this batch, and may not even know what it has. */
 bool pipeline_is_broken(const struct pipeline *p);
 /* What the zone's next change builds on: the newest version queued in this batch, or what the slot has. NULL: nothing yet. No
@@ -282,6 +284,7 @@ struct upkeep {
   uint64_t looked_ns;            /* ... then; 0: look again */
   uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
   unsigned keep_failures;        /* in a row */
+  size_t coming;                 /* slot to be looked at next for what is coming; SIZE_MAX: nothing is */
   uint64_t batches, image_bytes; /* committed since the last sweep */
   uint64_t left_out;             /* batches of which a whole zone was not written for lack of room */
 };
@@ -316,6 +319,7 @@ struct control {
   struct mend mend;
   struct images images;
   struct reload *reload;    /* that runs; NULL: none */
+  struct reload *loading;   /* that goes on with its next slice; NULL: none */
   struct preload *preload;  /* while zones are started; NULL: each is read when its turn comes */
   bool frozen;              /* the store is another process's: see control_freeze */
   struct store_stamp stamp; /* of the store as it was left */
@@ -351,8 +355,9 @@ MUST_CHECK enum err zone_replay(struct store *s, struct store_reader *reader, co
  * told how far it is, and may end it; NULL: nobody. Any thread. */
 MUST_CHECK enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, struct whole *whole, struct diags *diags,
                                    struct zone_loaded *out);
-/* Threads begin to read the files of zones that were not read before or have changed since, and to open images. */
-void preload_start(struct control *c);
+/* Threads begin to read the files of zones that were not read before or have changed since, and to open images: of slots from
+ * `first` up to `end`. */
+void preload_start(struct control *c, size_t first, size_t end);
 /* What they made of the zone's file, as zone_file_load does. False: it was not theirs. Zones are asked for in the registry's order.
  */
 bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err);
@@ -436,6 +441,7 @@ enum store_room upkeep_room(struct control *c);
 /* What is not done then, in words, and until when. */
 const char *upkeep_room_text(enum store_room room);
 void upkeep_not_kept(struct control *c); /* something is served that the store has not */
+void upkeep_coming(struct control *c);   /* the same, and nothing keeps it from having it soon */
 /* Gives it to the store now that it was made ready. */
 void upkeep_keep_ready(struct control *c, struct zone_slot *z, const struct ready *ready);
 void upkeep_settle(struct control *c); /* before the store is closed: what was on its way to it gets there */
@@ -459,11 +465,15 @@ struct reload_report {
   struct buf text; /* for people */
 };
 
-/* One that goes on: files that are read aside (whole.h) end after it. */
+/* One that goes on: in slices, and files that are read aside (whole.h) end after it. */
 struct reload {
   struct reload_report report;
   unsigned pending; /* files, and the reload itself until it is through */
-  enum err err;     /* of the store, or out of memory */
+  size_t next;      /* slot to be looked at */
+  bool force;
+  char *author, *comment; /* of its command, between slices */
+  const char *cut;        /* why it did not come to its end; NULL: nothing */
+  enum err err;           /* of the store, or out of memory */
   struct store_error why;
   uint64_t token;
   bool has_client;
@@ -477,6 +487,9 @@ void reload_begun(struct control *c, struct reload *r, enum err err);
 void reload_end(struct control *c, struct reload *r);    /* a part of it is done; the last one answers */
 void reload_answer(struct control *c, struct reload *r); /* commands.c */
 MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload *r);
+void reload_run(struct control *c); /* the next slice */
+/* It ends here: what it has not come to stays as it is. `why` is static. Fine if there is none. */
+void reload_cut(struct control *c, const char *why);
 /* Whether its file would be read aside. */
 bool zone_file_is_aside(const struct control *c, const struct zone_slot *z);
 /* Gives new slots what the store has of them, also of zones that were removed and come back, and marks what the store has and the

@@ -37,6 +37,10 @@ void pipeline_abort(struct pipeline *p) {
   pipeline_free(p);
 }
 
+void pipeline_serve_first(struct pipeline *p) {
+  p->serves_first = true;
+}
+
 bool pipeline_is_broken(const struct pipeline *p) {
   return p->broken != ERR_OK;
 }
@@ -231,13 +235,14 @@ static void append(struct pipeline *p, struct pending *n, const struct before *b
   if (images_tail_is_long(p->control, &n->image, n->tail_bytes) && now_and_here) append_image(p, n, NULL, NULL);
 }
 
-/* A large zone that only its file changes and that nothing is known of yet: until it is in the store, the file is as good. */
+/* A zone that only its file changes and that nothing is known of yet: until it is in the store, the file is as good. So a large
+ * one, or one of many at a start, is served at once. */
 static bool is_in_its_file(const struct pipeline *p, const struct pending *n, const struct before *before,
                            const struct change_info *info) {
   const struct config_zone_options *o = n->zone->config->options;
   bool fresh =
       n->content && !before->head && !n->store_id && info->door == DOOR_FILE && info->source && !info->seed && !info->ready;
-  return fresh && !config_zone_has_writers(o) && !p->broken && images_are_aside(p->control, n->snap);
+  return fresh && !config_zone_has_writers(o) && !p->broken && (p->serves_first || images_are_aside(p->control, n->snap));
 }
 
 /* The version as a change of the log, and where it came from. */

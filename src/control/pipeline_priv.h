@@ -36,7 +36,8 @@ struct pipeline {
   size_t count, capacity;
   enum err broken; /* the store refused a step: nothing of the batch can become durable */
   enum store_room room;
-  bool left_out; /* a change was, for lack of room */
+  bool left_out;     /* a change was, for lack of room */
+  bool serves_first; /* pipeline_serve_first */
 };
 
 void pipeline_free(struct pipeline *p);

@@ -211,13 +211,13 @@ static void start_threads(struct preload *p) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-void preload_start(struct control *c) {
+void preload_start(struct control *c, size_t first, size_t end) {
   struct zone_slot *z;
   size_t capacity = 0;
   struct preload *p = calloc(1, sizeof *p);
   if (p) p->store = c->store;
-  for (size_t i = 0; p && (z = registry_next(&c->registry, &i));)
-    if (!add_job(c, p, &capacity, z)) break;
+  for (size_t i = first; p && i < end && (z = registry_next(&c->registry, &i));)
+    if (i <= end && !add_job(c, p, &capacity, z)) break;
   if (!p || p->count < 2) { /* not worth a thread */
     if (p && p->count) store_found_done(&p->jobs[0].found);
     if (p) free(p->jobs);

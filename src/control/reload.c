@@ -1,5 +1,6 @@
 /* SIGHUP and `reload`: a new configuration is compiled beside the old one, the zones change over, and the old one goes when no
- * reader can see it any more. Then every zone file that changed is read. Any mistake in the configuration: nothing changes. */
+ * reader can see it any more. Then every zone file that changed is read, slice by slice: between two of them all else goes on. Any
+ * mistake in the configuration: nothing changes. */
 #include "base/log.h"
 #include "control/control_priv.h"
 
@@ -103,6 +104,7 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
   struct zone_plan old = *z->plan;
   z->config = cz;
   z->plan = epoch_plan(c->epoch, cz->options);
+  if (!z->started) return ERR_OK;           /* of a reload that did not come to it */
   bool others = !same_peers(&old, z->plan); /* a key may have another secret under its old name */
   if (was_secondary != slot_is_secondary(z)) change_role(c, z);
   if (!same || others) { /* whoever is a peer now is told, if he may not know */
@@ -187,18 +189,21 @@ static enum err load_zone(struct control *c, struct pipeline *p, struct zone_slo
   return err;
 }
 
-/* One batch. */
-static enum err load_zones(struct control *c, bool force, struct reload *r) {
+enum { SLICE_SLOTS = 256 /* some 10 ms if all of these zones are small and have changed */ };
+
+/* The zones of the next slots, in one batch. */
+static enum err load_slice(struct control *c, struct reload *r) {
   struct reload_report *report = &r->report;
   struct pipeline *p;
   struct zone_slot *z;
-  size_t changed = 0;
+  size_t changed = 0, next = r->next, end = next + SLICE_SLOTS;
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
+  r->next = end;
   zone_set_bulk_begin(c->zones);
-  preload_start(c);
-  for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));)
-    err = load_zone(c, p, z, force, report);
+  preload_start(c, next, end);
+  while (!err && next < end && (z = registry_next(&c->registry, &next)))
+    if (next <= end) err = load_zone(c, p, z, r->force, report);
   preload_end(c);
   enum err published = zone_set_bulk_end(c->zones);
   if (!err) err = published;
@@ -209,6 +214,45 @@ static enum err load_zones(struct control *c, bool force, struct reload *r) {
   err = pipeline_commit(p, c->now, &changed, &r->why);
   report->changed += changed;
   return err;
+}
+
+static bool is_through(const struct control *c, const struct reload *r) {
+  size_t next = r->next;
+  return !registry_next(&c->registry, &next);
+}
+
+/* Goes on in reload_run, unless one slice is all. */
+static enum err load_zones(struct control *c, struct reload *r) {
+  enum err err = load_slice(c, r);
+  if (err == ERR_MEMORY || is_through(c, r)) return err;
+  r->author = c->author ? strdup(c->author) : NULL;
+  r->comment = c->comment ? strdup(c->comment) : NULL;
+  r->pending++;
+  c->loading = r;
+  return err;
+}
+
+void reload_run(struct control *c) {
+  struct reload *r = c->loading;
+  if (!r) return;
+  c->reload = r;
+  c->author = r->author;
+  c->comment = r->comment;
+  enum err err = load_slice(c, r);
+  c->reload = NULL;
+  c->author = c->comment = NULL;
+  if (err && !r->err) r->err = err;
+  if (err != ERR_MEMORY && !is_through(c, r)) return;
+  c->loading = NULL;
+  reload_end(c, r);
+}
+
+void reload_cut(struct control *c, const char *why) {
+  struct reload *r = c->loading;
+  if (!r) return;
+  c->loading = NULL;
+  r->cut = why;
+  reload_end(c, r);
 }
 
 /* What was transferred just before is the old zones' still: ids are given anew. */
@@ -222,6 +266,7 @@ enum err reload_all(struct control *c, bool force, struct reload *r) {
   enum err err = load_epoch(c, &fresh, report);
   c->figures.config_refused = !fresh;
   if (err || !fresh) return err;
+  reload_cut(c, "another reload has begun, which reads the rest");
   source_forget(&c->source_memo);
   err = settle_arrivals(c);
   if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
@@ -232,7 +277,8 @@ enum err reload_all(struct control *c, bool force, struct reload *r) {
   upkeep_configured(c, &old->config->history);
   err = switch_zones(c, &s, report);
   if (!err) err = add_zones(c, &s, report);
-  if (!err) err = load_zones(c, force, r);
+  r->force = force;
+  if (!err) err = load_zones(c, r);
   free(s.fresh);
   if (err != ERR_MEMORY) zone_after_grace(epoch_retire, old); /* out of memory half way: something may still point into it */
   r->loaded = true;
@@ -259,12 +305,14 @@ void reload_end(struct control *c, struct reload *r) {
   if (r->has_client) reload_answer(c, r);
   else if (r->err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(r->err)));
   buf_done(&r->report.text);
+  free(r->author);
+  free(r->comment);
   free(r);
 }
 
 void reload_begun(struct control *c, struct reload *r, enum err err) {
   c->reload = NULL;
-  r->err = err;
+  if (err) r->err = err;
   reload_end(c, r);
 }
 

@@ -278,6 +278,8 @@ static enum err fill_registry(struct control *c) {
   return err ? err : registry_adopt_store(c);
 }
 
+enum { MANY_ZONES = 1000 /* it would be felt if they had to be kept before they are served */ };
+
 enum err control_start(struct control *c, struct instant now) {
   c->now = now;
   c->figures.started_wall_s = c->figures.config_loaded_wall_s = now.wall_s;
@@ -289,8 +291,9 @@ enum err control_start(struct control *c, struct instant now) {
   enum err err = fill_registry(c);
   if (!err) err = pipeline_begin(c, &p);
   if (err) return err;
+  if (c->registry.count >= MANY_ZONES) pipeline_serve_first(p);
   zone_set_bulk_begin(c->zones);
-  preload_start(c);
+  preload_start(c, 0, SIZE_MAX);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
     bool refused;
     struct buf note = {0};

@@ -20,7 +20,8 @@ enum {
   RETAIN_FULL_S = 60,            /* between passes then */
   KEEP_FIRST_S = 2,              /* doubles */
   KEEP_MOST_S = 60,
-  KEEP_ALONE = 16, /* zones tried one by one when all together did not go */
+  KEEP_ALONE = 16,     /* zones tried one by one when all together did not go */
+  COMING_SLOTS = 2048, /* looked at in one batch: some 50 ms, and enough for a segment that need not be moved */
 };
 
 void upkeep_start(struct control *c) {
@@ -30,6 +31,7 @@ void upkeep_start(struct control *c) {
                               .tend_ns = c->now.mono_ns,
                               .disk_ns = c->now.mono_ns,
                               .keep_ns = UINT64_MAX,
+                              .coming = SIZE_MAX,
                               .write_ns = UINT64_MAX};
 }
 
@@ -203,6 +205,25 @@ static void keep_again(struct control *c) {
   kept(c, err, count);
 }
 
+void upkeep_coming(struct control *c) {
+  if (c->upkeep.coming == SIZE_MAX) c->upkeep.coming = 0;
+}
+
+/* The next zones that are served and on their way into the store, in one batch. */
+static void keep_coming(struct control *c) {
+  struct pipeline *p;
+  struct zone_slot *z;
+  struct store_error why;
+  size_t changed, *next = &c->upkeep.coming, end = *next + COMING_SLOTS;
+  if (pipeline_begin(c, &p)) return;
+  enum err err = ERR_OK;
+  while (!err && *next < end && (z = registry_next(&c->registry, next)))
+    if (z->coming && is_not_kept(z) && !images_take_unkept(c, z)) err = pipeline_keep(p, z, NULL);
+  if (*next < end) *next = SIZE_MAX;
+  if (err) pipeline_abort(p);
+  else kept(c, pipeline_commit(p, c->now, &changed, &why), 0);
+}
+
 /* ---- what commits would wait for ---- */
 
 static void tend(struct control *c) {
@@ -222,6 +243,7 @@ void upkeep_run(struct control *c) {
     if (MUTATION(KEEP_NEVER)) c->upkeep.keep_ns = UINT64_MAX;
     else keep_again(c);
   }
+  if (c->upkeep.coming != SIZE_MAX) keep_coming(c);
   if (c->now.mono_ns >= c->upkeep.write_ns) write_back_run(c);
   if (c->now.mono_ns >= c->upkeep.sweep_ns) sweep(c);
   if (c->now.mono_ns >= c->upkeep.retain_ns) retain(c);
@@ -231,6 +253,7 @@ void upkeep_run(struct control *c) {
 
 uint64_t upkeep_deadline(const struct control *c) {
   const struct upkeep *u = &c->upkeep;
+  if (u->coming != SIZE_MAX) return 0;
   uint64_t at = u->timers_ns < u->sweep_ns ? u->timers_ns : u->sweep_ns;
   if (u->retain_ns < at) at = u->retain_ns;
   if (u->write_ns < at) at = u->write_ns;

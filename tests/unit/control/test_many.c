@@ -166,6 +166,161 @@ static void test_restart_with_changes_behind_images(void **state) {
   house_done(&h);
 }
 
+/* ---- reloads, slice by slice ---- */
+
+static void write_files(const struct house *h, unsigned from, unsigned to, uint32_t serial) {
+  char file[40];
+  for (unsigned i = from; i < to; i++) {
+    snprintf(file, sizeof file, "z%u.zone", i);
+    house_zone(h, file, serial, "");
+  }
+}
+
+static void config_files(struct house *h, unsigned zones) {
+  struct buf text = {0};
+  for (unsigned i = 0; i < zones; i++)
+    buf_printf(&text, "%s{name: z%u.example, role: primary, file: z%u.zone}", i ? ", " : "", i, i);
+  house_config(h, buf_text(&text));
+  buf_done(&text);
+}
+
+static uint32_t serial_of(struct house *h, unsigned zone) {
+  char name[32];
+  return house_serial(h, zone_text(zone, name));
+}
+
+static unsigned count_served(struct house *h, unsigned zones, uint32_t serial) {
+  unsigned n = 0;
+  for (unsigned i = 0; i < zones; i++)
+    n += serial_of(h, i) == serial;
+  return n;
+}
+
+static void test_a_reload_goes_in_slices(void **state) {
+  enum { FILES = 600 };
+  struct house h;
+  const char *said;
+  house_init(&h);
+  config_files(&h, FILES);
+  write_files(&h, 0, FILES, 1);
+  house_start(&h);
+  write_files(&h, 0, FILES, 2);
+  uint64_t token = house_ask(&h, "{\"command\":\"reload\",\"comment\":\"all\"}");
+  unsigned first = count_served(&h, FILES, 2);
+  assert_true(first > 0 && first < FILES);
+  assert_int_equal(house_reply_of(&h, token)->count, 0);
+  /* in between everything else is done */
+  assert_int_equal(serial_of(&h, FILES - 1), 1);
+  assert_true(house_done_at_once(&h, "reload", "z599.example", &said));
+  assert_int_equal(serial_of(&h, FILES - 1), 2);
+  write_files(&h, FILES - 2, FILES - 1, 3);
+  assert_int_equal(control_deadline(h.control), 0);
+  control_run(h.control, fake_net_now(h.net));
+  unsigned second = count_served(&h, FILES, 2);
+  assert_true(second > first + 1 && second < FILES);
+  assert_int_equal(house_reply_of(&h, token)->count, 0);
+  house_run_ms(&h, 1);
+  struct house_reply *r = house_reply_of(&h, token);
+  assert_int_equal(r->count, 1);
+  assert_non_null(strstr(r->text, "reloaded: 599 zones changed"));
+  assert_int_equal(count_served(&h, FILES, 2), FILES - 1);
+  assert_int_equal(serial_of(&h, FILES - 2), 3);
+  house_command(&h, "history", "z500.example");
+  house_run_ms(&h, 1000);
+  assert_non_null(strstr(buf_text(&h.said), "tester"));
+  house_restart(&h);
+  assert_int_equal(count_served(&h, FILES, 2), FILES - 1);
+  house_done(&h);
+}
+
+/* What a second reload, or the end, finds of the first one. */
+static void test_a_reload_is_cut(void **state) {
+  enum { FILES = 300, MORE = 600 };
+  struct house h;
+  const char *said;
+  house_init(&h);
+  config_files(&h, FILES);
+  write_files(&h, 0, MORE, 1);
+  house_start(&h);
+  config_files(&h, MORE);
+  write_files(&h, 0, FILES, 2);
+  uint64_t first = house_command(&h, "reload", NULL);
+  assert_true(count_served(&h, MORE, 2) < FILES);
+  assert_false(house_done_at_once(&h, "status", "z599.example", &said));
+  assert_non_null(strstr(said, "has not come to it yet"));
+  uint64_t second = house_command(&h, "reload", NULL);
+  assert_int_equal(house_reply_of(&h, first)->count, 1);
+  assert_non_null(strstr(house_reply_of(&h, first)->text, "another reload has begun"));
+  house_run_ms(&h, 1);
+  assert_int_equal(house_reply_of(&h, second)->count, 1);
+  assert_non_null(strstr(house_reply_of(&h, second)->text, "\"ok\":true"));
+  assert_int_equal(count_served(&h, MORE, 2), FILES);
+  assert_int_equal(count_served(&h, MORE, 1), MORE - FILES);
+  write_files(&h, 0, MORE, 3);
+  first = house_command(&h, "reload", NULL);
+  house_stop(&h);
+  assert_non_null(strstr(house_reply_of(&h, first)->text, "the server ends"));
+  house_start(&h);
+  assert_int_equal(count_served(&h, MORE, 3), MORE);
+  house_done(&h);
+}
+
+/* ---- the first start with many ---- */
+
+static unsigned count_durable(struct house *h, unsigned zones) {
+  unsigned n = 0;
+  char name[32];
+  for (unsigned i = 0; i < zones; i++)
+    n += house_slot(h, zone_text(i, name))->durable;
+  return n;
+}
+
+static void test_many_new_zones_are_served_before_they_are_kept(void **state) {
+  enum { NEW = 2500 };
+  struct house h;
+  struct buf text = {0};
+  char name[32];
+  house_init(&h);
+  for (unsigned i = 0; i < NEW; i++)
+    buf_printf(&text, "%s{name: z%u.example, role: primary, file: one.zone}", i ? ", " : "", i);
+  house_config(&h, buf_text(&text));
+  buf_done(&text);
+  house_zone(&h, "one.zone", 1, "");
+  house_start(&h);
+  assert_int_equal(count_served(&h, NEW, 1), NEW);
+  assert_int_equal(count_durable(&h, NEW), 0);
+  assert_null(slot_wrong(house_slot(&h, "z7.example.")));
+  control_run(h.control, fake_net_now(h.net));
+  unsigned durable = count_durable(&h, NEW);
+  assert_true(durable > 0 && durable < NEW);
+  house_run_ms(&h, 1);
+  assert_int_equal(count_durable(&h, NEW), NEW);
+  assert_true(control_deadline(h.control) > fake_net_now(h.net).mono_ns);
+  house_zone(&h, "one.zone", 2, "");
+  assert_false(house_slot(&h, zone_text(NEW - 1, name))->coming);
+  house_restart(&h);
+  assert_int_equal(count_served(&h, NEW, 2), NEW);
+  house_done(&h);
+}
+
+/* The server ends before it has kept them: that is done first. */
+static void test_an_end_keeps_what_is_coming(void **state) {
+  enum { NEW = 1200 };
+  struct house h;
+  struct buf text = {0};
+  house_init(&h);
+  for (unsigned i = 0; i < NEW; i++)
+    buf_printf(&text, "%s{name: z%u.example, role: primary, file: one.zone}", i ? ", " : "", i);
+  house_config(&h, buf_text(&text));
+  buf_done(&text);
+  house_zone(&h, "one.zone", 1, "");
+  house_start(&h);
+  house_restart(&h);
+  assert_int_equal(count_served(&h, NEW, 1), NEW);
+  assert_int_equal(count_durable(&h, NEW), NEW);
+  house_done(&h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_arrivals_share_a_sync),
@@ -173,6 +328,10 @@ int main(void) {
       cmocka_unit_test(test_a_change_among_many),
       cmocka_unit_test(test_a_refresh_publishes_nothing),
       cmocka_unit_test(test_restart_with_changes_behind_images),
+      cmocka_unit_test(test_a_reload_goes_in_slices),
+      cmocka_unit_test(test_a_reload_is_cut),
+      cmocka_unit_test(test_many_new_zones_are_served_before_they_are_kept),
+      cmocka_unit_test(test_an_end_keeps_what_is_coming),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
