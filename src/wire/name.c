@@ -201,44 +201,67 @@ static inline word word_load(const uint8_t *p) {
   return w;
 }
 
-/* Folds a word of a label into the key; which of its octets need an escape. */
-static inline word key_word(const uint8_t *label, uint8_t *to) {
-  word w = word_load(label), folded = w | ((word)(w - 'A' < 26) & 0x20);
+/* What octets of a word are: all bits of those are set. */
+struct word_octets {
+  word escaped, upper;
+};
+
+/* Folds a word of a label into the key; its first octets that are in `own` count. */
+static inline void key_word(const uint8_t *label, word own, struct word_octets *seen, uint8_t *to) {
+  word w = word_load(label), upper = (word)(w - 'A' < 26), folded = w | (upper & 0x20);
   memcpy(to, &folded, sizeof folded);
-  return (word)(w <= KEY_ESCAPE);
+  seen->escaped |= (word)(w <= KEY_ESCAPE) & own;
+  seen->upper |= upper & own;
 }
 
-/* The key a word at a time, which reads and writes up to WORD_BYTES - 1 octets past the end of each label. 0: some octet needs an
- * escape, or it is the root. */
-static inline size_t key_wordwise(const struct name *n, const uint8_t *label_at, uint8_t *out) {
+static inline bool word_any(word w) {
+  halves h = (halves)w;
+  return h[0] | h[1];
+}
+
+/* The key of the `count` leftmost labels a word at a time, which reads and writes up to WORD_BYTES - 1 octets past the end of each.
+ * 0: some octet needs an escape, or there is no label. `upper` may be NULL. */
+static inline size_t key_wordwise(const struct name *n, const uint8_t *label_at, unsigned count, uint8_t *out, bool *upper) {
   static const uint8_t firsts[2 * WORD_BYTES] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
-  word escapes = {0};
+  struct word_octets seen = {0};
   uint8_t *to = out;
-  for (unsigned i = n->labels; i-- > 0;) {
+  for (unsigned i = count; i-- > 0;) {
     const uint8_t *label = n->octets + label_at[i] + 1;
     unsigned left = label[-1];
     for (; left > WORD_BYTES; left -= WORD_BYTES, label += WORD_BYTES, to += WORD_BYTES)
-      escapes |= key_word(label, to);
-    escapes |= key_word(label, to) & word_load(firsts + WORD_BYTES - left);
+      key_word(label, word_load(firsts), &seen, to);
+    key_word(label, word_load(firsts + WORD_BYTES - left), &seen, to);
     to += left;
     *to++ = 0;
   }
-  halves h = (halves)escapes;
-  return h[0] | h[1] ? 0 : (size_t)(to - out);
+  if (word_any(seen.escaped)) return 0;
+  if (upper) *upper = word_any(seen.upper);
+  return (size_t)(to - out);
 }
 
-size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NAME_KEY_BYTES]) {
+static inline size_t key_labels(const struct name *n, const uint8_t *label_at, unsigned count, uint8_t *out, bool *upper) {
   if (n->size <= FAST_NAME_BYTES) { /* reading past the last label stays inside the name's room */
-    size_t size = key_wordwise(n, label_at, out);
+    size_t size = key_wordwise(n, label_at, count, out, upper);
     if (size) return size;
   }
   uint8_t *to = out;
-  for (unsigned i = n->labels; i-- > 0;) {
+  if (upper) *upper = false;
+  for (unsigned i = count; i-- > 0;) {
     const uint8_t *label = n->octets + label_at[i];
+    for (unsigned k = 1; upper && k <= label[0]; k++)
+      *upper |= label[k] != ascii_lower(label[k]);
     to = key_label_bytewise(label + 1, label[0], to);
     *to++ = 0;
   }
   return (size_t)(to - out);
+}
+
+size_t name_key_labels(const struct name *n, const uint8_t *label_at, unsigned count, uint8_t out[NAME_KEY_BYTES], bool *upper) {
+  return key_labels(n, label_at, count, out, upper);
+}
+
+size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NAME_KEY_BYTES]) {
+  return key_labels(n, label_at, n->labels, out, NULL);
 }
 
 size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {

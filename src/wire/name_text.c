@@ -56,28 +56,46 @@ static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
   return true;
 }
 
+/* The high bit of each octet of x that is c, the first octet lowest. */
+static inline uint64_t octets_equal(uint64_t x, char c) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), low = 0x7f * ones;
+  x ^= (uint8_t)c * ones;
+  return ~(((x & low) + low) | x | low);
+}
+
 /* The most of names: no escapes, and nothing wrong. A label's length stands where the dot before it was. */
 static bool read_plain(const char *text, size_t n, const struct name *origin, struct name *out) {
   bool absolute = text[n - 1] == '.';
   const struct name *behind = absolute ? &name_root : origin;
   size_t own = n + !absolute;
   struct name name; /* `out` is written on success only */
-  if (!behind || own + behind->size > LIMIT_NAME_BYTES || memchr(text, '\\', n)) return false;
+  if (!behind || own + behind->size > LIMIT_NAME_BYTES || own > LIMIT_NAME_BYTES - sizeof(uint64_t)) return false;
   unsigned labels = behind->labels;
-  uint8_t *to = name.octets;
-  for (const char *p = text, *end = text + own - 1; p <= end; labels++) {
-    const char *dot = memchr(p, '.', (size_t)(end - p));
-    size_t length = (size_t)((dot ? dot : end) - p);
-    if (length == 0 || length > LIMIT_LABEL_BYTES) return false;
-    *to++ = (uint8_t)length;
-    memcpy(to, p, length);
-    to += length;
-    p += length + 1;
+  uint8_t *length = name.octets, *end = length + own; /* of the label that is looked for the end of; of the last one */
+  uint64_t escapes = 0;
+  bytes_copy(length + 1, (const uint8_t *)text, own - 1);
+  memset(end, 0, sizeof(uint64_t));
+  *end = '.';
+  for (uint8_t *p = length + 1; p <= end; p += sizeof(uint64_t)) {
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) x = __builtin_bswap64(x);
+    escapes |= octets_equal(x, '\\');
+    for (uint64_t dots = octets_equal(x, '.'); dots; dots &= dots - 1, labels++) {
+      uint8_t *dot = p + __builtin_ctzll(dots) / 8;
+      size_t size = (size_t)(dot - length) - 1;
+      if (size - 1 >= LIMIT_LABEL_BYTES) return false; /* 0, too */
+      *length = (uint8_t)size;
+      length = dot;
+    }
   }
-  memcpy(to, behind->octets, behind->size);
+  if (escapes) return false;
+  bytes_copy(end, behind->octets, behind->size);
   name.size = (uint8_t)(own + behind->size);
   name.labels = (uint8_t)labels;
-  name_copy(out, &name);
+  out->size = name.size;
+  out->labels = name.labels;
+  bytes_copy(out->octets, name.octets, name.size);
   return true;
 }
 

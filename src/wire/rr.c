@@ -116,13 +116,24 @@ static enum err type_from_number(const char *digits, size_t n, uint16_t *out) {
   return ERR_OK;
 }
 
+/* Letters in upper case, eight octets at once. */
+static void raise_case(char *text) {
+  const uint64_t ones = UINT64_C(0x0101010101010101), low = 0x7f * ones;
+  uint64_t x;
+  memcpy(&x, text, sizeof x);
+  uint64_t from_a = (x & low) + (0x80 - 'a') * ones, past_z = (x & low) + (0x7f - 'z') * ones;
+  x &= ~((from_a & ~past_z & ~x & ~low) >> 2);
+  memcpy(text, &x, sizeof x);
+}
+
 enum err rr_type_from_text(const char *text, size_t n, uint16_t *out) {
-  char upper[RR_TYPE_TEXT_BYTES] = {0};
-  if (n == 0 || n >= sizeof upper) return ERR_NOT_FOUND;
-  for (size_t i = 0; i < n; i++)
-    upper[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] & ~0x20) : text[i];
+  char upper[RR_TYPE_TEXT_BYTES + 4] = {0};
+  if (n == 0 || n >= RR_TYPE_TEXT_BYTES) return ERR_NOT_FOUND;
+  bytes_copy((uint8_t *)upper, (const uint8_t *)text, n);
+  raise_case(upper);
+  raise_case(upper + 8);
   for (unsigned at = mnemonic_hash(upper), i; (i = mnemonic_index[at]); at = (at + 1) % INDEX_SIZE)
-    if (memcmp(mnemonics[i - 1].text, upper, sizeof upper) == 0) {
+    if (memcmp(mnemonics[i - 1].text, upper, RR_TYPE_TEXT_BYTES) == 0) {
       *out = mnemonics[i - 1].type;
       return ERR_OK;
     }

@@ -254,18 +254,23 @@ static void date_from_days(int64_t days, unsigned *year, unsigned *month, unsign
   *day = (unsigned)(days - days_from_date(y, m, 1)) + 1;
 }
 
+static unsigned days_of_month(unsigned year, unsigned month) {
+  bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+  return month == 2 ? 28u + leap : 30 + ((month + month / 8) & 1);
+}
+
 static bool parse_date(const char *text, uint32_t *out) {
-  uint64_t part[6]; /* year month day hour minute second */
-  for (unsigned i = 0; i < 6; i++) {
-    unsigned at = i ? 2 + 2 * i : 0, size = i ? 2 : 4;
-    if (!rr_parse_number(text + at, size, 9999, &part[i])) return false;
+  unsigned part[7]; /* century year month day hour minute second */
+  for (unsigned i = 0; i < 7; i++) {
+    unsigned tens = (unsigned)text[2 * i] - '0', ones = (unsigned)text[2 * i + 1] - '0';
+    if (tens > 9 || ones > 9) return false;
+    part[i] = 10 * tens + ones;
   }
-  if (part[0] < 1970 || part[1] < 1 || part[1] > 12 || part[2] < 1 || part[3] > 23 || part[4] > 59 || part[5] > 60) return false;
-  int64_t day = days_from_date((int64_t)part[0], (unsigned)part[1], (unsigned)part[2]);
-  unsigned y, m, d;
-  date_from_days(day, &y, &m, &d);
-  if (m != part[1]) return false;                                                     /* such as 31 April */
-  *out = (uint32_t)((uint64_t)day * 86400 + part[3] * 3600 + part[4] * 60 + part[5]); /* modulo 2^32, RFC 4034 §3.1.5 */
+  unsigned year = 100 * part[0] + part[1], month = part[2], day = part[3];
+  if (year < 1970 || month < 1 || month > 12 || day < 1 || part[4] > 23 || part[5] > 59 || part[6] > 60) return false;
+  if (day > days_of_month(year, month)) return false;
+  uint64_t days = (uint64_t)days_from_date(year, month, day);
+  *out = (uint32_t)(days * 86400 + part[4] * 3600 + part[5] * 60 + part[6]); /* modulo 2^32, RFC 4034 §3.1.5 */
   return true;
 }
 

@@ -36,7 +36,7 @@ static inline unsigned octet_digits(const char *p, uint8_t *value) {
 bool rr_parse_ipv4(const char *text, size_t n, uint8_t out[4]) {
   char copy[INET_ADDRSTRLEN + 2] = {0}; /* three octets may be looked at from each on */
   if (n >= INET_ADDRSTRLEN) return false;
-  memcpy(copy, text, n);
+  bytes_copy((uint8_t *)copy, (const uint8_t *)text, n);
   const char *p = copy;
   for (unsigned part = 0; part < 4; part++, p++) {
     unsigned digits = octet_digits(p, &out[part]);

@@ -7,18 +7,21 @@ enum { WINDOWS = 256, WINDOW_BYTES = 32 };
 
 /* The whole space of types; a window's octets mean something once its `size` is not 0. */
 struct bitmap {
+  unsigned last;         /* window in use */
   uint8_t size[WINDOWS]; /* octets in use */
   uint8_t bits[WINDOWS][WINDOW_BYTES];
 };
 
 static void bitmap_set(struct bitmap *b, uint16_t type) {
   unsigned window = type >> 8, octet = (type & 0xff) / 8;
+  if (window > b->last) b->last = window;
   if (b->size[window] == 0) memset(b->bits[window], 0, WINDOW_BYTES);
   b->bits[window][octet] |= (uint8_t)(0x80 >> type % 8);
   if (b->size[window] <= octet) b->size[window] = (uint8_t)(octet + 1);
 }
 
 static enum err take_types(struct text_in *in, struct bitmap *b, uint16_t max) {
+  b->last = 0;
   memset(b->size, 0, sizeof b->size);
   for (const struct rr_token *t; (t = rr_in_peek(in)); in->at++) {
     uint16_t type;
@@ -47,7 +50,7 @@ static bool print_window(unsigned base, const uint8_t *bits, size_t n, bool firs
 enum err field_types_parse(struct text_in *in) {
   struct bitmap b;
   enum err e = take_types(in, &b, UINT16_MAX);
-  for (unsigned window = 0; e == ERR_OK && window < WINDOWS; window++) {
+  for (unsigned window = 0; e == ERR_OK && window <= b.last; window++) {
     if (b.size[window] == 0) continue;
     wr_u8(&in->out, (uint8_t)window);
     wr_u8(&in->out, b.size[window]);

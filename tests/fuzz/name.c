@@ -2,6 +2,7 @@
 #include "wire/name.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -40,12 +41,25 @@ static void check_order(const struct name *a, const struct name *b) {
   assert(sign(d) == sign(name_compare(a, b)) && sign(d) == -sign(name_compare(b, a)) && name_equal(a, b) == (d == 0));
 }
 
+/* The first octet written as \DDD changes nothing, but the way of reading. */
+static void check_escaped(const uint8_t *data, size_t size) {
+  char text[1024];
+  struct name plain, escaped;
+  if (size == 0 || size > sizeof text - 8 || memchr(".\\@", data[0], 3)) return;
+  snprintf(text, sizeof text, "\\%03u", data[0]);
+  memcpy(text + 4, data + 1, size - 1);
+  enum err e = name_from_text((const char *)data, size, &name_root, &plain, NULL, NULL);
+  assert(e == name_from_text(text, size + 3, &name_root, &escaped, NULL, NULL));
+  assert(e != ERR_OK || (name_identical(&plain, &escaped) && plain.labels == escaped.labels));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct name n, first;
   size_t bad = 0;
   const char *why = NULL;
   if (name_from_text((const char *)data, size, &name_root, &n, &bad, &why) == ERR_OK) check_name(&n);
   else assert(why && bad <= size);
+  check_escaped(data, size);
   bool have_first = false;
   for (struct rd r = rd_make(data, size); name_read_plain(&r, &n) == ERR_OK;) {
     check_name(&n);
