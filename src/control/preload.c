@@ -4,13 +4,12 @@
  * too far ahead, and a zone that nobody has begun with is done by whoever wants it. */
 #include "base/log.h"
 #include "control/alike.h"
+#include "control/reader_thread.h"
 #include "control/whole.h"
 #include "zone/content.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
   THREADS_MOST = 4,
@@ -71,6 +70,7 @@ enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, s
   struct zone_load_options o = {.include_root = z->config->options->include_root,
                                 .plain = slot_writes_back(z),
                                 .kept = kept,
+                                .two_threads = !kept, /* else there are others already */
                                 .progress = say_progress,
                                 .progress_arg = &progress};
   struct buf scratch = {0};
@@ -200,15 +200,9 @@ static bool add_job(struct control *c, struct preload *p, size_t *capacity, cons
 }
 
 static void start_threads(struct preload *p) {
-  long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-  unsigned most = cpus < 1 ? 1 : cpus > THREADS_MOST ? THREADS_MOST : (unsigned)cpus;
-  sigset_t all, before;
-  sigfillset(&all);
-  sigdelset(&all, SIGBUS);                     /* of its own reads: blocked, it would end the process (store/segment_fault.c) */
-  pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's */
-  while (p->thread_count < most && !pthread_create(&p->threads[p->thread_count], NULL, run, p))
+  unsigned cpus = reader_threads_most(), most = cpus > THREADS_MOST ? THREADS_MOST : cpus;
+  while (p->thread_count < most && reader_thread_start(&p->threads[p->thread_count], run, p))
     p->thread_count++;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void preload_start(struct control *c, size_t first, size_t end) {

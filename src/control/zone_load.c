@@ -1,5 +1,6 @@
 #include "control/zone_load.h"
 
+#include "control/reader_thread.h"
 #include "zone/check.h"
 #include "zonefile/zonefile.h"
 
@@ -104,12 +105,95 @@ static bool add_record(void *arg, const struct zonefile_record *r) {
   return l->error == ERR_OK;
 }
 
+/* ---- the rear half of a large file, by another thread (zonefile.h) ---- */
+
+enum { REAR_FILE_BYTES = 4 << 20 };
+
+struct rear {
+  struct load *front;
+  struct zonefile_rear *half;
+  pthread_t thread;
+  struct zone_edit *edit; /* what was gathered; NULL: nothing */
+  uint64_t records, ttl_sum;
+  bool has_soa; /* one, which is judged with those of the front */
+  struct zonefile_record soa;
+  struct buf soa_rdata;
+};
+
+static void *run_rear(void *arg) {
+  struct rear *r = arg;
+  zonefile_rear_scan(r->half);
+  return NULL;
+}
+
+static bool begin_rear(void *arg, struct zonefile_rear *half) {
+  struct rear *r = arg;
+  r->half = half;
+  return reader_threads_most() > 1 && zone_edit_begin(NULL, r->front->apex, &r->edit) == ERR_OK &&
+         reader_thread_start(&r->thread, run_rear, r);
+}
+
+static void wait_for_rear(void *arg) {
+  struct rear *r = arg;
+  pthread_join(r->thread, NULL);
+}
+
+/* The whole stands between two copies of it in what a transfer left. */
+static bool keep_soa(struct rear *r, const struct zonefile_record *soa) {
+  if (r->has_soa) return false;
+  r->has_soa = true;
+  r->soa = *soa;
+  buf_add(&r->soa_rdata, soa->rdata, soa->rdata_size);
+  return !r->soa_rdata.failed;
+}
+
+/* What is wrong is left to the front, which comes upon it again. */
+static bool add_rear_record(void *arg, const struct zonefile_record *r) {
+  struct rear *rear = arg;
+  enum zone_add outcome;
+  if (r->type == RR_SOA) return keep_soa(rear, r);
+  if (zone_edit_add(rear->edit, &r->owner, r->type, r->ttl, r->rdata, r->rdata_size, &outcome) != ERR_OK) return false;
+  rear->records++;
+  rear->ttl_sum += r->ttl;
+  return true;
+}
+
+static bool take_rear(void *arg) {
+  struct rear *r = arg;
+  struct load *l = r->front;
+  l->error = zone_edit_join(l->edit, r->edit);
+  r->edit = NULL;
+  l->records += r->records;
+  l->ttl_sum += r->ttl_sum;
+  if (l->error == ERR_OK && r->has_soa) {
+    r->soa.rdata = r->soa_rdata.data;
+    (void)add_record(l, &r->soa);
+  }
+  return l->error == ERR_OK;
+}
+
+static void rear_done(struct rear *r) {
+  zone_edit_abort(r->edit);
+  buf_done(&r->soa_rdata);
+}
+
+/* ---- both ---- */
+
 static enum err read_records(struct load *l) {
+  struct rear rear = {.front = l};
+  struct zonefile_fork fork = {.least_bytes = REAR_FILE_BYTES,
+                               .begin = begin_rear,
+                               .record = add_rear_record,
+                               .wait = wait_for_rear,
+                               .take = take_rear,
+                               .arg = &rear};
   struct zonefile_options o = {.file_seen = file_seen, .record = add_record, .arg = l};
+  if (l->o && l->o->two_threads) o.fork = &fork;
   enum err e = zone_edit_begin(NULL, l->apex, &l->edit);
   if (e != ERR_OK) return e;
   size_t errors_before = l->diags->errors;
   e = scan(l->text, &o, l, l->diags);
+  rear_done(&rear);
   if (l->error != ERR_OK) return l->error;
   if (e != ERR_OK) return e;
   if (!l->has_soa) {
@@ -254,7 +338,7 @@ static enum err check(struct load *l) {
   return e;
 }
 
-/* ---- both ---- */
+/* ---- both passes ---- */
 
 static enum err load(const struct text *text, const struct name *apex, const struct zone_load_options *o, struct diags *diags,
                      struct zone_loaded *out) {

@@ -20,6 +20,7 @@ struct zone_load_options {
   bool plain;                 /* $INCLUDE and $GENERATE are errors */
   bool all_checks;            /* also those that are off by default */
   struct zonefile_kept *kept; /* a file that is read for several zones; may be NULL */
+  bool two_threads;           /* the rear half of a large file may be read by another thread */
   bool (*progress)(void *arg, uint64_t records); /* after each record read; false: no more of it (ERR_CLOSED). May be NULL */
   void *progress_arg;
 };

@@ -61,7 +61,7 @@ int cmd_check_zone(int argc, char **argv) {
   struct zone_loaded loaded = {0};
   char zone[NAME_TEXT_BYTES];
   zone_reader_register();
-  enum err e = zone_load_file(c.file, &apex, &(struct zone_load_options){0}, &diags, &loaded);
+  enum err e = zone_load_file(c.file, &apex, &(struct zone_load_options){.two_threads = true}, &diags, &loaded);
   if (e == ERR_MEMORY) fprintf(stderr, "tandem check-zone: out of memory\n");
   else if (c.json) print_json(&diags, loaded.snap);
   else print_text(&diags, loaded.snap, zone_text(&apex, zone));

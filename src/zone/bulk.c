@@ -11,32 +11,47 @@ enum {
   PREFIX_BYTES = 8,
   AHEAD = 12,       /* rows fetched before they are looked at: sorted, they lie all over memory */
   CELLS_A_NAME = 9, /* at most: header, set, signatures, twigs and padding, beside key, case bitmap and RDATA */
+  ROWS_BYTES = 16 * 1024,
 };
 
 struct bulk_row {
-  uint32_t ttl;
-  uint16_t type; /* as in struct draft_item */
-  uint16_t rdata_size;
+  uint32_t bytes; /* with all its records */
   uint16_t key_size;
   uint8_t labels;
-  bool signature;
   bool has_case;
-  uint8_t data[]; /* key, case bitmap, RDATA */
+  uint8_t data[]; /* key, case bitmap; then records, each at a multiple of 4 */
 };
 
-static uint8_t *row_case(struct bulk_row *r) {
+struct bulk_record {
+  uint32_t ttl;
+  uint16_t type;
+  uint16_t size;
+  uint8_t rdata[];
+};
+
+static size_t round_up(size_t n) {
+  return (n + 3) & ~(size_t)3;
+}
+
+static const uint8_t *row_case(const struct bulk_row *r) {
   return r->has_case ? r->data + r->key_size : NULL;
 }
 
-static uint8_t *row_rdata(struct bulk_row *r) {
-  return r->data + r->key_size + (r->has_case ? record_case_bytes(r->key_size) : 0);
+/* Of the row without its records. */
+static size_t head_bytes(unsigned key_size, bool has_case) {
+  return round_up(sizeof(struct bulk_row) + key_size + (has_case ? record_case_bytes(key_size) : 0));
+}
+
+static size_t record_bytes(uint16_t rdata_size) {
+  return round_up(sizeof(struct bulk_record) + rdata_size);
 }
 
 /* The key's bytes from `from` on as a number. Zeros behind the end sort right: no key has 00 00, so an end is before anything. */
 static uint64_t key_prefix(const struct bulk_row *r, size_t from) {
-  uint8_t bytes[PREFIX_BYTES] = {0};
-  if (from < r->key_size) memcpy(bytes, r->data + from, r->key_size - from < PREFIX_BYTES ? r->key_size - from : PREFIX_BYTES);
-  return get_u64(bytes);
+  if (from >= r->key_size) return 0;
+  size_t left = r->key_size - from;
+  uint64_t x = get_u64(r->data + from); /* a record is behind the key */
+  return left >= PREFIX_BYTES ? x : x & UINT64_MAX << (64 - 8 * left);
 }
 
 static void fetch_ahead(const struct bulk_item *items, size_t i, size_t n) {
@@ -47,6 +62,12 @@ static int key_compare(const struct bulk_row *a, const struct bulk_row *b) {
   size_t shorter = a->key_size < b->key_size ? a->key_size : b->key_size;
   int c = shorter ? memcmp(a->data, b->data, shorter) : 0;
   return c ? c : (int)a->key_size - (int)b->key_size;
+}
+
+/* With prefixes of the same depth. */
+static int item_compare(const struct bulk_item *a, const struct bulk_item *b) {
+  if (a->prefix != b->prefix) return a->prefix < b->prefix ? -1 : 1;
+  return key_compare(a->row, b->row);
 }
 
 static enum err reserve(struct bulk *b, size_t n) {
@@ -61,19 +82,73 @@ static enum err reserve(struct bulk *b, size_t n) {
   return ERR_OK;
 }
 
-enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, const struct draft_item *item) {
+static bool have_room(struct bulk *b, struct arena *arena, size_t bytes) {
+  if ((size_t)(b->end - b->at) >= bytes) return true;
+  size_t room = bytes > ROWS_BYTES ? bytes : ROWS_BYTES;
+  b->at = arena_alloc(arena, room);
+  b->end = b->at ? b->at + room : NULL;
+  return b->at;
+}
+
+static void add_record(struct bulk *b, struct bulk_row *r, const struct draft_item *item) {
+  struct bulk_record *record = (struct bulk_record *)b->at;
+  record->ttl = item->ttl;
+  record->type = item->signature ? RR_RRSIG : item->type;
+  record->size = item->size;
+  bytes_copy(record->rdata, item->rdata, item->size);
+  size_t bytes = record_bytes(item->size);
+  r->bytes += (uint32_t)bytes;
+  b->at += bytes;
+  b->records++;
+  b->cells += CELLS_A_NAME + (r->key_size + bytes) / CELL_BYTES;
+}
+
+static struct bulk_row *add_row(struct bulk *b, const struct owner_key *owner) {
+  struct bulk_row *r = (struct bulk_row *)b->at;
+  *r = (struct bulk_row){.key_size = owner->size, .labels = owner->labels, .has_case = owner->has_case};
+  r->bytes = (uint32_t)head_bytes(owner->size, owner->has_case);
+  bytes_copy(r->data, owner->key, owner->size);
+  if (owner->has_case) memcpy(r->data + owner->size, owner->case_bits, record_case_bytes(owner->size));
+  b->at += r->bytes;
+  return r;
+}
+
+static void note_run(struct bulk *b, size_t start) {
+  if (b->run_count < BULK_RUNS_MOST) b->runs[b->run_count] = start;
+  b->run_count++;
+}
+
+enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, bool again, const struct draft_item *item) {
+  size_t bytes = record_bytes(item->size);
+  if (again && (size_t)(b->end - b->at) >= bytes) {
+    add_record(b, b->items[b->count - 1].row, item);
+    return ERR_OK;
+  }
   enum err e = reserve(b, 1);
   if (e != ERR_OK) return e;
-  size_t case_bytes = owner->has_case ? record_case_bytes(owner->size) : 0;
-  struct bulk_row *r = arena_alloc(arena, sizeof *r + owner->size + case_bytes + item->size);
-  if (!r) return ERR_MEMORY;
-  *r = (struct bulk_row){item->ttl, item->type, item->size, owner->size, owner->labels, item->signature, owner->has_case};
-  memcpy(r->data, owner->key, owner->size);
-  memcpy(r->data + owner->size, owner->case_bits, case_bytes);
-  memcpy(row_rdata(r), item->rdata, item->size);
-  if (b->count && !b->unsorted) b->unsorted = key_compare(b->items[b->count - 1].row, r) > 0;
-  b->items[b->count++].row = r;
-  b->cells += CELLS_A_NAME + (owner->size + case_bytes + item->size) / CELL_BYTES;
+  if (!have_room(b, arena, head_bytes(owner->size, owner->has_case) + bytes)) return ERR_MEMORY;
+  struct bulk_item *new = &b->items[b->count];
+  new->row = add_row(b, owner);
+  add_record(b, new->row, item);
+  new->prefix = key_prefix(new->row, 0);
+  if (b->count && item_compare(new - 1, new) > 0) note_run(b, b->count);
+  b->count++;
+  return ERR_OK;
+}
+
+enum err bulk_join(struct bulk *b, struct bulk *rear) {
+  if (!rear->count) return ERR_OK;
+  enum err e = reserve(b, rear->count);
+  if (e != ERR_OK) return e;
+  memcpy(b->items + b->count, rear->items, rear->count * sizeof *rear->items);
+  if (b->count && item_compare(&b->items[b->count - 1], rear->items) > 0) note_run(b, b->count);
+  for (unsigned i = 0; i < rear->run_count; i++)
+    note_run(b, i < BULK_RUNS_MOST ? b->count + rear->runs[i] : 0);
+  b->count += rear->count;
+  b->records += rear->records;
+  b->cells += rear->cells;
+  b->at = rear->at;
+  b->end = rear->end;
   return ERR_OK;
 }
 
@@ -86,9 +161,7 @@ static void insertion_sort(struct bulk_item *items, size_t n) {
   for (size_t i = 1; i < n; i++) {
     struct bulk_item item = items[i];
     size_t j = i;
-    for (; j > 0 && (items[j - 1].prefix > item.prefix ||
-                     (items[j - 1].prefix == item.prefix && key_compare(items[j - 1].row, item.row) > 0));
-         j--)
+    for (; j > 0 && item_compare(&items[j - 1], &item) > 0; j--)
       items[j] = items[j - 1];
     items[j] = item;
   }
@@ -118,12 +191,16 @@ static void radix_sort(struct bulk_item *items, struct bulk_item *spare, size_t 
   if (from != items) memcpy(items, from, n * sizeof *items);
 }
 
-/* Sorts items whose keys agree in their first `depth` bytes; runs that agree in the next 8 as well are sorted by those behind. */
-static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n, size_t depth) {
+static void fill_prefixes(struct bulk_item *items, size_t n, size_t depth) {
   for (size_t i = 0; i < n; i++) {
     fetch_ahead(items, i, n);
     items[i].prefix = key_prefix(items[i].row, depth);
   }
+}
+
+/* Sorts items whose keys agree in their first `depth` bytes and that have the next 8 as prefix; runs that agree in these as well
+ * are sorted by those behind. */
+static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n, size_t depth) {
   if (n <= SMALL_RUN) {
     insertion_sort(items, n);
     return;
@@ -133,17 +210,48 @@ static void sort_from(struct bulk_item *items, struct bulk_item *spare, size_t n
     bool more = false; /* otherwise all of the run are the same key */
     for (end = i; end < n && items[end].prefix == items[i].prefix; end++)
       more |= items[end].row->key_size > depth + PREFIX_BYTES;
-    if (more) sort_from(items + i, spare, end - i, depth + PREFIX_BYTES);
+    if (!more || end - i == 1) continue;
+    fill_prefixes(items + i, end - i, depth + PREFIX_BYTES);
+    sort_from(items + i, spare, end - i, depth + PREFIX_BYTES);
   }
 }
 
+/* Two sorted runs, one behind the other. Of equals those of the first one come first. */
+static void merge_two(struct bulk_item *items, size_t middle, size_t n, struct bulk_item *spare) {
+  size_t from = 0, high = middle; /* items in front of the second run's first one stay */
+  while (from < high) {
+    size_t half = from + (high - from) / 2;
+    if (item_compare(&items[half], &items[middle]) <= 0) from = half + 1;
+    else high = half;
+  }
+  size_t count = middle - from, i = 0;
+  memcpy(spare, items + from, count * sizeof *items);
+  for (size_t j = middle; i < count; from++)
+    items[from] = j < n && item_compare(&items[j], &spare[i]) < 0 ? items[j++] : spare[i++];
+}
+
+/* A run is merged with the one behind it once that is half as long, so short ones are merged with each other first. */
+static void merge_runs(struct bulk *b, struct bulk_item *spare) {
+  size_t first[BULK_RUNS_MOST + 1];
+  unsigned open = 0;
+  for (unsigned i = 0; i <= b->run_count; i++) {
+    bool last = i == b->run_count;
+    size_t end = last ? b->count : b->runs[i];
+    first[open++] = i ? b->runs[i - 1] : 0;
+    for (; open > 1 && (last || first[open - 1] - first[open - 2] <= 2 * (end - first[open - 1])); open--)
+      merge_two(b->items + first[open - 2], first[open - 1] - first[open - 2], end - first[open - 2], spare);
+  }
+}
+
+/* Files are mostly in order, or in few pieces that are: numbered names are sorted by the number of their digits. */
 static enum err sort(struct bulk *rows) {
-  if (!rows->unsorted) return ERR_OK;
+  if (!rows->run_count) return ERR_OK;
   struct bulk_item *spare = malloc(rows->count * sizeof *spare);
   if (!spare) return ERR_MEMORY;
-  sort_from(rows->items, spare, rows->count, 0);
+  if (rows->run_count <= BULK_RUNS_MOST) merge_runs(rows, spare);
+  else sort_from(rows->items, spare, rows->count, 0);
   free(spare);
-  rows->unsorted = false;
+  rows->run_count = 0;
   return ERR_OK;
 }
 
@@ -196,12 +304,22 @@ void bulk_build_free(struct bulk_build *b) {
   free(b);
 }
 
+static enum err append_row(struct bulk_build *b, const struct bulk_row *r) {
+  enum err e = ERR_OK;
+  for (size_t at = head_bytes(r->key_size, r->has_case); e == ERR_OK && at < r->bytes;) {
+    const struct bulk_record *record = (const struct bulk_record *)((const uint8_t *)r + at);
+    struct draft_item item;
+    e = draft_item_make(record->type, record->ttl, record->rdata, record->size, &item);
+    if (e == ERR_OK) e = draft_append(&b->draft, &item);
+    at += record_bytes(record->size);
+  }
+  return e;
+}
+
 static enum err append_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
   enum err e = ERR_OK;
-  for (size_t i = 0; e == ERR_OK && i < n; i++) {
-    struct bulk_row *r = rows[i].row;
-    e = draft_append(&b->draft, &(struct draft_item){row_rdata(r), r->ttl, r->rdata_size, r->type, r->signature});
-  }
+  for (size_t i = 0; e == ERR_OK && i < n; i++)
+    e = append_row(b, rows[i].row);
   return e;
 }
 
@@ -223,7 +341,7 @@ static enum err put_record(struct bulk_build *b, const struct zone_node *record)
 
 /* The rows of one owner. */
 static enum err put_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
-  struct bulk_row *first = rows[0].row;
+  const struct bulk_row *first = rows[0].row;
   const struct zone_node *record;
   draft_clear(&b->draft);
   enum err e = append_rows(b, rows, n);
@@ -244,9 +362,7 @@ static size_t owner_end(const struct bulk *rows, size_t i) {
 static enum err open_add(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
   enum err e = reserve(&b->open, n);
   for (size_t i = 0; e == ERR_OK && i < n; i++) {
-    struct bulk_row *r = rows[i].row;
-    size_t bytes = sizeof *r + (size_t)(row_rdata(r) - r->data) + r->rdata_size;
-    struct bulk_row *copy = arena_copy(&b->open_rows, r, bytes);
+    struct bulk_row *copy = arena_copy(&b->open_rows, rows[i].row, rows[i].row->bytes);
     if (!copy) e = ERR_MEMORY;
     else b->open.items[b->open.count++].row = copy;
   }
@@ -282,7 +398,7 @@ enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept) {
   if (e != ERR_OK) return e;
   memcpy(b->late.items + b->late.count, rows->items, rows->count * sizeof *rows->items);
   b->late.count += rows->count;
-  b->late.unsorted = true;
+  b->late.run_count = UINT_MAX; /* not known */
   return ERR_OK;
 }
 
@@ -358,6 +474,7 @@ enum err bulk_finish(struct bulk_build *b, struct bulk_result *out) {
   if (e == ERR_OK && b->late.count) {
     layout_done(&b->layout);
     layout_start(&b->layout, emit_to_heap, b);
+    fill_prefixes(b->late.items, b->late.count, 0);
     e = sort(&b->late);
     if (e == ERR_OK) e = merge(b, &laid);
     if (e == ERR_OK) e = layout_finish(&b->layout, &b->result.root);

@@ -13,20 +13,25 @@
 #include "zone/heap_priv.h"
 #include "zone/trie_priv.h"
 
-struct bulk_row; /* one gathered record */
+struct bulk_row; /* an owner with records that came one behind the other */
 
 struct bulk_item {
-  uint64_t prefix; /* next 8 bytes of the key, while sorting */
+  uint64_t prefix; /* the first 8 octets of the key; the next ones, while sorting */
   struct bulk_row *row;
 };
+
+enum { BULK_RUNS_MOST = 32 };
 
 /* The rows of one trie; zero-initialised is empty. */
 struct bulk {
   struct bulk_item *items;
   size_t count;
   size_t capacity;
-  bool unsorted;
-  uint64_t cells; /* upper bound of what will be laid out */
+  size_t records;              /* in all rows */
+  uint8_t *at, *end;           /* room for rows, behind the last one */
+  size_t runs[BULK_RUNS_MOST]; /* where an item is less than the one before: the first such places ... */
+  unsigned run_count;          /* ... of so many. 0: sorted */
+  uint64_t cells;              /* upper bound of what will be laid out */
 };
 
 struct bulk_result {
@@ -37,8 +42,11 @@ struct bulk_result {
   struct digest128 content; /* zone/content.h */
 };
 
-/* Rows live in `arena`. */
-MUST_CHECK enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, const struct draft_item *item);
+/* Rows live in `arena`. `again`: the last one that was added has this owner. */
+MUST_CHECK enum err bulk_add(struct bulk *b, struct arena *arena, const struct owner_key *owner, bool again,
+                             const struct draft_item *item);
+/* The rows of `rear` behind those of `b`; their arena must be joined, too. */
+MUST_CHECK enum err bulk_join(struct bulk *b, struct bulk *rear);
 void bulk_done(struct bulk *b);
 
 struct bulk_build; /* one trie on its way into the heap */

@@ -20,24 +20,29 @@ static void sum_take(struct digest128 *sum, struct digest128 v) {
   sum->low -= v.low;
 }
 
-/* Owner, which is in lower case, and RDATA in canonical form: what zone_diff calls equal has the same hash. */
-static struct digest128 hash_lower(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+/* Owner, in lower case, and RDATA in canonical form are hashed: what zone_diff calls equal has the same hash. */
+struct hashed {
+  size_t owner_size;
   uint8_t bytes[RECORD_BYTES];
-  struct wr w = wr_make(bytes, sizeof bytes);
-  wr_bytes(&w, owner->octets, owner->size);
-  wr_u16(&w, type);
-  wr_u32(&w, ttl);
-  size_t at = wr_used(&w);
-  wr_bytes(&w, rdata, size);
-  rr_rdata_canonical(type, bytes + at, size);
-  return hash128_keyed(bytes, at + size, content_key);
+};
+
+static struct digest128 hash_rr(struct hashed *h, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  uint8_t *at = h->bytes + h->owner_size;
+  put_u16(at, type);
+  put_u32(at + 2, ttl);
+  bytes_copy(at + 6, rdata, size);
+  rr_rdata_canonical(type, at + 6, size);
+  return hash128_keyed(h->bytes, h->owner_size + 6 + size, content_key);
 }
 
 static struct digest128 hash_record(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+  struct hashed h;
   struct name lower;
   name_copy(&lower, owner);
   name_lower(&lower);
-  return hash_lower(&lower, type, ttl, rdata, size);
+  memcpy(h.bytes, lower.octets, lower.size);
+  h.owner_size = lower.size;
+  return hash_rr(&h, type, ttl, rdata, size);
 }
 
 struct step {
@@ -83,25 +88,37 @@ enum err zone_content_delta(const uint8_t *body, size_t n, struct digest128 *dig
   return ERR_OK;
 }
 
-static void add_packed(struct digest128 *sum, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rrs,
-                       unsigned count) {
+static void add_packed(struct digest128 *sum, struct hashed *h, uint16_t type, uint32_t ttl, const uint8_t *rrs, unsigned count) {
   for (unsigned i = 0; i < count; i++) {
     const uint8_t *rdata;
     uint16_t size;
     zone_rr_next(&rrs, &rdata, &size);
-    sum_add(sum, hash_lower(owner, type, ttl, rdata, size));
+    sum_add(sum, hash_rr(h, type, ttl, rdata, size));
   }
 }
 
 /* Keys are in lower case: without the case bitmap the owner is, too. */
-void content_add(struct digest128 *sum, const struct zone_node *record, const struct name *apex) {
+static void put_owner(struct hashed *h, const struct zone_node *record, const struct name *apex) {
+  size_t shared;
+  if (zone_node_labels_after(record, NULL, h->bytes, &h->owner_size, &shared)) {
+    bytes_copy(h->bytes + h->owner_size, apex->octets, apex->size);
+    h->owner_size += apex->size;
+    return;
+  }
   struct name owner;
-  struct zone_rrset set;
   owner_key_name(record_key(record), record_key_size(record), NULL, apex, &owner);
+  memcpy(h->bytes, owner.octets, owner.size);
+  h->owner_size = owner.size;
+}
+
+void content_add(struct digest128 *sum, const struct zone_node *record, const struct name *apex) {
+  struct hashed h;
+  struct zone_rrset set;
+  put_owner(&h, record, apex);
   for (unsigned i = 0; i < zone_rrset_count(record); i++) {
     zone_rrset_at(record, i, &set);
-    add_packed(sum, &owner, set.type, set.ttl, set.rrs, set.count);
-    add_packed(sum, &owner, RR_RRSIG, set.sig_ttl, set.sigs, set.sig_count);
+    add_packed(sum, &h, set.type, set.ttl, set.rrs, set.count);
+    add_packed(sum, &h, RR_RRSIG, set.sig_ttl, set.sigs, set.sig_count);
   }
 }
 

@@ -51,11 +51,10 @@ struct zone_edit {
   struct name owner_name; /* whose key `owner` is, as last given */
   struct owner_key owner;
   bool has_owner;
-  struct open_owner *open; /* `owner`, in one of the tries; NULL: not looked for yet */
+  const struct bulk *gathered; /* whose last row is of `owner`; NULL: none */
+  struct open_owner *open;     /* `owner`, in one of the tries; NULL: not looked for yet */
   struct owners owners;
   struct step step; /* what was done, if it is to be kept */
-  uint16_t apex_key_size;
-  uint8_t apex_key[NAME_KEY_BYTES];
 };
 
 static void part_done(struct part *p) {
@@ -100,7 +99,6 @@ enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, 
   }
   e->gathering = !base;
   e->tries.heap = &e->line->heap;
-  e->apex_key_size = (uint16_t)name_key(e->line->apex, e->apex_key);
   *out = e;
   return ERR_OK;
 }
@@ -222,6 +220,7 @@ static enum err load(struct zone_edit *e, struct open_owner *o) {
 static void cut_part(struct zone_edit *e) {
   e->part = (struct part){e->names, e->nsec3, e->arena};
   e->names = e->nsec3 = (struct bulk){0};
+  e->gathered = NULL;
   e->arena = (struct arena){0};
   if (e->line->hashing) return;
   e->line->hashing = e->hashing;
@@ -229,10 +228,26 @@ static void cut_part(struct zone_edit *e) {
 }
 
 bool zone_edit_part(struct zone_edit *e, size_t least) {
-  if (!e->gathering || e->failed || e->names.count + e->nsec3.count < least) return false;
+  if (!e->gathering || e->failed || e->names.records + e->nsec3.records < least) return false;
   cut_part(e);
   e->laying.parted = true;
   return true;
+}
+
+enum err zone_edit_join(struct zone_edit *e, struct zone_edit *rear) {
+  assert(e->gathering && rear->gathering && !rear->laying.parted && name_equal(e->line->apex, rear->line->apex));
+  enum err r = e->failed ? e->failed : rear->failed;
+  if (r == ERR_OK) r = bulk_join(&e->names, &rear->names);
+  if (r == ERR_OK) r = bulk_join(&e->nsec3, &rear->nsec3);
+  if (r != ERR_OK) e->failed = r; /* some rows may be there whose memory goes */
+  else arena_join(&e->arena, &rear->arena);
+  if (!e->hashing) {
+    e->hashing = rear->hashing;
+    rear->hashing = NULL;
+  }
+  e->gathered = NULL;
+  zone_edit_abort(rear);
+  return r;
 }
 
 static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct hashing *const *hashing, struct bulk *rows,
@@ -297,10 +312,11 @@ static enum err open_owner(struct zone_edit *e, bool nsec3) {
 static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t type, bool *nsec3) {
   if (!e->has_owner || !name_identical(&e->owner_name, owner)) {
     e->has_owner = false;
+    e->gathered = NULL;
     e->open = NULL;
-    enum err r = owner_key_make(owner, e->line->apex, e->apex_key, e->apex_key_size, &e->owner);
+    enum err r = owner_key_make(owner, e->line->apex, &e->owner);
     if (r != ERR_OK) return r;
-    memcpy(&e->owner_name, owner, offsetof(struct name, octets) + owner->size);
+    name_copy(&e->owner_name, owner);
     e->has_owner = true;
   }
   *nsec3 = is_nsec3_owner(&e->owner, type);
@@ -315,6 +331,13 @@ static enum err note_chain(struct zone_edit *e, const uint8_t *rdata, uint16_t s
   return hashing_new(&p, &e->hashing);
 }
 
+static enum err gather(struct zone_edit *e, bool nsec3, const struct draft_item *item) {
+  struct bulk *b = nsec3 ? &e->nsec3 : &e->names;
+  enum err r = bulk_add(b, &e->arena, &e->owner, e->gathered == b, item);
+  e->gathered = r == ERR_OK ? b : NULL;
+  return r;
+}
+
 enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                        uint16_t size, enum zone_add *outcome) {
   struct draft_item item;
@@ -325,7 +348,7 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   if (r != ERR_OK) return r;
   if (e->gathering) {
     if (type == RR_NSEC3PARAM) r = note_chain(e, rdata, size);
-    if (r == ERR_OK) r = bulk_add(nsec3 ? &e->nsec3 : &e->names, &e->arena, &e->owner, &item);
+    if (r == ERR_OK) r = gather(e, nsec3, &item);
     if (r == ERR_OK) *outcome = ZONE_ADD_NEW;
     return r;
   }

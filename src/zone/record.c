@@ -86,30 +86,33 @@ static bool is_upper(uint8_t c) {
   return c >= 'A' && c <= 'Z';
 }
 
-/* Which octets of the name's own labels are upper case; false: none is. */
-static bool case_bits_make(const struct name *n, size_t own_octets, unsigned key_size, uint8_t *bits) {
-  bool any = false;
+/* Which octets of the name's own labels are upper case. */
+static void case_bits_make(const struct name *n, size_t own_octets, unsigned key_size, uint8_t *bits) {
   memset(bits, 0, record_case_bytes(key_size));
-  for (size_t i = 0; i < own_octets; i += n->octets[i] + 1u) {
-    for (size_t j = i + 1; j <= i + n->octets[i]; j++) {
-      if (!is_upper(n->octets[j])) continue;
-      bits[j / 8] |= (uint8_t)(1u << (j % 8));
-      any = true;
-    }
-  }
-  return any;
+  for (size_t i = 0; i < own_octets; i += n->octets[i] + 1u)
+    for (size_t j = i + 1; j <= i + n->octets[i]; j++)
+      if (is_upper(n->octets[j])) bits[j / 8] |= (uint8_t)(1u << (j % 8));
 }
 
-enum err owner_key_make(const struct name *n, const struct name *apex, const uint8_t *apex_key, size_t apex_key_size,
-                        struct owner_key *out) {
-  uint8_t key[NAME_KEY_BYTES];
-  size_t size = name_key(n, key);
-  if (n->labels < apex->labels || size < apex_key_size || (apex_key_size && memcmp(key, apex_key, apex_key_size) != 0))
-    return ERR_RANGE;
-  out->size = (uint16_t)(size - apex_key_size);
-  out->labels = (uint8_t)(n->labels - apex->labels);
-  memcpy(out->key, key + apex_key_size, out->size);
-  out->has_case = case_bits_make(n, (size_t)n->size - apex->size, out->size, out->case_bits);
+/* Length octets are below 'A'. */
+static bool equal_folded(const uint8_t *a, const uint8_t *b, size_t n) {
+  if (memcmp(a, b, n) == 0) return true;
+  for (size_t i = 0; i < n; i++)
+    if (ascii_lower(a[i]) != ascii_lower(b[i])) return false;
+  return true;
+}
+
+enum err owner_key_make(const struct name *n, const struct name *apex, struct owner_key *out) {
+  uint8_t label_at[LIMIT_NAME_LABELS];
+  if (n->labels < apex->labels) return ERR_RANGE;
+  unsigned labels = (unsigned)n->labels - apex->labels;
+  size_t own = 0; /* octets in front of the apex */
+  for (unsigned i = 0; i < labels; i++, own += n->octets[own] + 1u)
+    label_at[i] = (uint8_t)own;
+  if (n->size - own != apex->size || !equal_folded(n->octets + own, apex->octets, apex->size)) return ERR_RANGE;
+  out->labels = (uint8_t)labels;
+  out->size = (uint16_t)name_key_labels(n, label_at, labels, out->key, &out->has_case);
+  if (out->has_case) case_bits_make(n, own, out->size, out->case_bits);
   return ERR_OK;
 }
 

@@ -118,8 +118,7 @@ struct owner_key {
 };
 
 /* The key of `n` below the apex. ERR_RANGE: not at or below it. */
-MUST_CHECK enum err owner_key_make(const struct name *n, const struct name *apex, const uint8_t *apex_key, size_t apex_key_size,
-                                   struct owner_key *out);
+MUST_CHECK enum err owner_key_make(const struct name *n, const struct name *apex, struct owner_key *out);
 /* The name back from key, case bitmap (NULL: none) and apex. */
 void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, const struct name *apex, struct name *out);
 

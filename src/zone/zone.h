@@ -185,6 +185,9 @@ MUST_CHECK enum err zone_edit_find(struct zone_edit *e, const struct name *owner
  * before the next part is cut off or the edit ends. What fails there fails the finish. */
 bool zone_edit_part(struct zone_edit *e, size_t least);
 MUST_CHECK enum err zone_edit_lay(struct zone_edit *e);
+/* Two from nothing, of the same zone: what was added to `rear` follows what was added to `e`, as if it had been added to that.
+ * `rear` is at its end. */
+MUST_CHECK enum err zone_edit_join(struct zone_edit *e, struct zone_edit *rear);
 /* Makes the snapshot, with one reference for the caller, and ends the edit. Made from nothing it knows its digest (content.h).
  * Without exactly one SOA at the apex: ERR_FORMAT, on a base that is damaged: ERR_CORRUPT; and the edit is ended all the same. */
 MUST_CHECK enum err zone_edit_finish(struct zone_edit *e, struct zone_snap **out);

@@ -16,13 +16,13 @@ static bool set_origin(struct scan *s) {
   struct name origin;
   if (!wants(s, 2, 2, "$ORIGIN name")) return false;
   if (!name_from_token(s, &s->tokens[1], MISTAKE_DIRECTIVE, "origin", &origin)) return false;
-  s->origin = origin;
+  s->carried.origin = origin;
   return true;
 }
 
 static bool set_ttl(struct scan *s) {
-  if (!wants(s, 2, 2, "$TTL seconds") || !ttl_required(s, &s->tokens[1], &s->default_ttl)) return false;
-  s->has_default_ttl = true;
+  if (!wants(s, 2, 2, "$TTL seconds") || !ttl_required(s, &s->tokens[1], &s->carried.default_ttl)) return false;
+  s->carried.has_default_ttl = true;
   return true;
 }
 
@@ -55,16 +55,16 @@ static bool check_loop(struct scan *s, struct place at, const struct source *ope
 static void scan_included(struct scan *s, struct source *src, const struct name *origin) {
   const struct source *includer = s->src;
   struct cursor cur = s->cur;
-  struct name old_origin = s->origin, old_owner = s->record.owner;
+  struct name old_origin = s->carried.origin, old_owner = s->record.owner;
   bool has_owner = s->has_owner;
   src->includer = (struct source *)includer;
-  s->origin = *origin;
+  s->carried.origin = *origin;
   s->depth++;
   scan_source(s, src);
   s->depth--;
   s->src = includer;
   s->cur = cur;
-  s->origin = old_origin;
+  s->carried.origin = old_origin;
   s->record.owner = old_owner;
   s->has_owner = has_owner;
 }
@@ -72,7 +72,7 @@ static void scan_included(struct scan *s, struct source *src, const struct name 
 static bool include(struct scan *s) {
   if (!wants(s, 2, 3, "$INCLUDE file [origin]")) return false;
   struct place at = place_of_token(s, &s->tokens[1]);
-  struct name origin = s->origin;
+  struct name origin = s->carried.origin;
   if (s->count == 3 && !name_from_token(s, &s->tokens[2], MISTAKE_DIRECTIVE, "origin", &origin)) return false;
   if (s->depth >= LIMIT_INCLUDE_DEPTH) {
     SCAN_ERROR(s, at, MISTAKE_INCLUDE, "", "more than %d files include each other", LIMIT_INCLUDE_DEPTH);

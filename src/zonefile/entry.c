@@ -96,7 +96,7 @@ bool name_from_token(struct scan *s, const struct rr_token *t, enum mistake m, c
   if (refuse_non_ascii(s, t, what)) return false;
   size_t bad = 0;
   const char *why = "malformed";
-  if (name_from_text(t->text, t->size, &s->origin, out, &bad, &why) == ERR_OK) return true;
+  if (name_from_text(t->text, t->size, &s->carried.origin, out, &bad, &why) == ERR_OK) return true;
   struct place at = place_at(s, t->line, t->column + t->quoted + (uint32_t)bad);
   SCAN_ERROR(s, at, m, "", "invalid %s %s: %s", what, token_shown(t).text, why);
   return false;
@@ -197,8 +197,16 @@ static void report_unknown_type(struct scan *s, const struct rr_token *t) {
   SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TYPE, hint, "unknown type %s", token_shown(t).text);
 }
 
-static bool is_last_type(const struct scan *s, const struct rr_token *t) {
-  return !t->quoted && t->size == s->last_type_size && memcmp(t->text, s->last_type_text, t->size) == 0;
+/* The first octets of a token as a number, of those that it has. There are more behind it (SCAN_PAD_BYTES). */
+static inline uint64_t token_start(const struct rr_token *t) {
+  uint64_t x;
+  memcpy(&x, t->text, sizeof x);
+  if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) x = __builtin_bswap64(x);
+  return t->size < sizeof x ? x & ((UINT64_C(1) << 8 * t->size) - 1) : x;
+}
+
+static inline bool is_last_type(const struct scan *s, const struct rr_token *t) {
+  return t->size == s->last_type_size && !t->quoted && token_start(t) == s->last_type_text;
 }
 
 static bool type_from_token(struct scan *s, const struct rr_token *t, uint16_t *out) {
@@ -216,7 +224,7 @@ static bool type_from_token(struct scan *s, const struct rr_token *t, uint16_t *
     return false;
   }
   if (t->size <= sizeof s->last_type_text) {
-    memcpy(s->last_type_text, t->text, t->size);
+    s->last_type_text = token_start(t);
     s->last_type_size = (uint8_t)t->size;
     s->last_type = type;
   }
@@ -281,7 +289,7 @@ static bool read_rdata(struct scan *s, const struct head *head, struct wr *out) 
   size_t count = s->count - head->rdata;
   struct rr_text_error error;
   *out = wr_make(s->rdata, sizeof s->rdata);
-  if (rr_rdata_from_text(head->type, s->tokens + head->rdata, count, &s->origin, out, &error) == ERR_OK) return true;
+  if (rr_rdata_from_text(head->type, s->tokens + head->rdata, count, &s->carried.origin, out, &error) == ERR_OK) return true;
   struct place at = error.token < count ? place_of_token(s, &s->tokens[head->rdata + error.token]) : place_of_end(s);
   SCAN_ERROR(s, at, MISTAKE_RDATA, error.hint, "%s", error.what);
   return false;
@@ -291,16 +299,17 @@ static bool read_rdata(struct scan *s, const struct head *head, struct wr *out) 
  * what follows, as people rely on since BIND does it. */
 static bool choose_ttl(struct scan *s, const struct head *head, const struct wr *rdata, uint32_t *out) {
   if (head->has_ttl) {
-    *out = s->last_ttl = head->ttl;
-    s->has_last_ttl = true;
-  } else if (s->has_default_ttl) {
-    *out = s->default_ttl;
-  } else if (s->has_last_ttl) {
-    *out = s->last_ttl;
+    *out = s->carried.last_ttl = head->ttl;
+    s->carried.has_last_ttl = s->ttl_was_given = true;
+  } else if (s->carried.has_default_ttl) {
+    *out = s->carried.default_ttl;
+  } else if (s->carried.has_last_ttl) {
+    *out = s->carried.last_ttl;
+    s->took_last_ttl |= !s->ttl_was_given;
   } else if (head->type == RR_SOA && wr_used(rdata) >= 4) {
     uint32_t minimum = get_u32(rdata->at - 4);
-    *out = s->default_ttl = minimum < LIMIT_TTL ? minimum : LIMIT_TTL;
-    s->has_default_ttl = true;
+    *out = s->carried.default_ttl = minimum < LIMIT_TTL ? minimum : LIMIT_TTL;
+    s->carried.has_default_ttl = true;
   } else if (s->o->default_ttl) {
     *out = s->o->default_ttl;
   } else {

@@ -181,7 +181,7 @@ static bool emit(struct scan *s, const struct line *line, uint32_t number, struc
     return false;
   }
   text->size -= sizeof pad;
-  s->cur = (struct cursor){text->data, text->data + text->size, text->data, 1};
+  s->cur = (struct cursor){text->data, text->data + text->size, text->data, 1, NULL};
   enum gathered g = gather_entry(s);
   if (g == GATHERED_ENTRY) return entry_record(s);
   return g == GATHERED_END || (!s->bad && report_modifier(s, &line->tokens[0], "the line is empty"));

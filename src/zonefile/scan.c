@@ -46,7 +46,7 @@ struct shown token_shown(const struct rr_token *t) {
   return out;
 }
 
-static void scan_entry(struct scan *s) {
+void scan_entry(struct scan *s) {
   const struct rr_token *first = &s->tokens[0];
   bool ok;
   if (!s->leading_blank && !first->quoted && first->text[0] == '$') ok = entry_directive(s);
@@ -79,12 +79,14 @@ static bool is_directive(const struct rr_token *t) {
 
 void scan_source(struct scan *s, struct source *src) {
   s->src = src;
-  s->cur = (struct cursor){src->bytes, src->bytes + src->size, src->bytes, 1};
+  s->cur = (struct cursor){src->bytes, src->bytes + src->size, src->bytes, 1, NULL};
   s->binary = false;
   size_t errors_before = s->diags->errors;
   bool understood = src->includer == NULL;
   skip_byte_order_mark(s);
+  if (!src->includer) rear_begin(s);
   while (s->stop == ERR_OK) {
+    if (s->cur.mark && s->cur.at >= s->cur.mark) rear_turn(s);
     enum gathered g = gather_entry(s);
     if (g == GATHERED_END) break;
     if (g == GATHERED_ENTRY) {
@@ -95,20 +97,21 @@ void scan_source(struct scan *s, struct source *src) {
     if (s->diags->errors > errors_before) stop_foreign_file(s);
     understood = g == GATHERED_ENTRY;
   }
+  if (!src->includer) rear_end(s);
 }
 
-static struct scan *scan_new(const struct zonefile_options *o, struct diags *diags) {
+struct scan *scan_new(const struct zonefile_options *o, struct diags *diags) {
   struct scan *s = malloc(sizeof *s);
   if (!s) return NULL;
   memset(s, 0, offsetof(struct scan, rdata)); /* a small zone costs less than clearing all of it */
   s->o = o;
   s->diags = diags;
-  s->origin = o->origin;
+  s->carried.origin = o->origin;
   s->words_find = words_find_of(o->narrow ? WORD_PORTABLE : WORD_BEST);
   return s;
 }
 
-static void scan_done(struct scan *s) {
+void scan_done(struct scan *s) {
   free(s->tokens);
   free(s->include_root);
   arena_done(&s->paths);

@@ -7,6 +7,7 @@
  *   generate.c   $GENERATE
  *   word.c       words and the blanks between them, many octets at once
  *   source.c     opening and reading files, and what may be included
+ *   rear.c       the rear half of a large file, by another thread
  *
  * Every function that returns false has reported why; the entry it was at is given up. */
 #ifndef ZONEFILE_SCAN_PRIV_H
@@ -54,6 +55,15 @@ struct cursor {
   const uint8_t *end; /* *end is NUL */
   const uint8_t *line_start;
   uint32_t line;
+  const uint8_t *mark; /* at the first entry from there on rear_turn is called; NULL: nowhere */
+};
+
+/* What lines take over from those before them, beside the owner. */
+struct carried {
+  struct name origin;
+  bool has_default_ttl, has_last_ttl;
+  uint32_t default_ttl; /* $TTL, or the minimum of a SOA without TTL */
+  uint32_t last_ttl;    /* the last explicit one */
 };
 
 struct scan {
@@ -79,17 +89,17 @@ struct scan {
   unsigned rewinds;                /* how often an open parenthesis was given up (token.c) */
   const struct rr_token *generate; /* inside $GENERATE: where every mistake is shown; else NULL */
 
-  struct name origin;
+  struct carried carried;
+  bool ttl_was_given;            /* a TTL was, here: `last_ttl` is not from before any more */
+  bool took_last_ttl;            /* some record has a `last_ttl` from before */
+  struct zonefile_rear *rear;    /* NULL: there is none, or it is behind us */
   struct zonefile_record record; /* the last one; its owner is taken over by lines without one */
   bool has_owner;
   bool owner_was_bad; /* the entries that take it over are wrong for that alone: said once */
-  bool has_default_ttl, has_last_ttl;
-  uint32_t default_ttl; /* $TTL, or the minimum of a SOA without TTL */
-  uint32_t last_ttl;    /* the last explicit one */
-  uint16_t last_type;   /* memo of the last mnemonic */
+  uint16_t last_type; /* memo of the last mnemonic */
   uint8_t last_type_size;
-  char last_type_text[8];
-  uint8_t rdata[65535]; /* last, for it is not cleared */
+  uint64_t last_type_text; /* its octets, and zeros */
+  uint8_t rdata[65535];    /* last, for it is not cleared */
 };
 
 const char *mistake_name(enum mistake m);
@@ -134,7 +144,19 @@ void source_close(struct source *src);
 const char *include_path(struct scan *s, const struct rr_token *t);
 
 /* scan.c */
+struct scan *scan_new(const struct zonefile_options *o, struct diags *diags); /* NULL: out of memory */
+void scan_done(struct scan *s);
 /* All entries of `src`, with the state of the includer kept. */
 void scan_source(struct scan *s, struct source *src);
+/* What gather_entry found. */
+void scan_entry(struct scan *s);
+
+/* rear.c */
+/* Before the first entry of the file asked for. */
+void rear_begin(struct scan *s);
+/* At the cursor's mark. */
+void rear_turn(struct scan *s);
+/* After the last entry, or where the scan stopped. */
+void rear_end(struct scan *s);
 
 #endif

@@ -40,14 +40,31 @@ struct zonefile_kept {
 };
 void zonefile_kept_done(struct zonefile_kept *k);
 
+/* The rear half of a large file, scanned by another thread while the front half is: what a line means depends on those before it in
+ * little (origin, TTLs), which is guessed from the first lines. When the front is through, the guess is compared with what came of
+ * it. If it was right, and there was nothing to be said of the rear, its records follow those of the front; else the rear is
+ * scanned again, as if nobody had. */
+struct zonefile_rear;
+struct zonefile_fork {
+  uint64_t least_bytes; /* of a file for this to be worth while */
+  /* Begins a thread, or whatever calls zonefile_rear_scan, before `wait` returns; false: no, and nothing more is asked. */
+  bool (*begin)(void *arg, struct zonefile_rear *rear);
+  bool (*record)(void *arg, const struct zonefile_record *r); /* of the rear, on that thread; false: it gives up */
+  void (*wait)(void *arg);                                    /* for the thread's end */
+  bool (*take)(void *arg); /* its records count, and follow those that were given; not called: they do not. False stops the scan */
+  void *arg;
+};
+void zonefile_rear_scan(struct zonefile_rear *rear);
+
 struct zonefile_options {
   struct name origin;
-  const char *include_root;   /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
-  bool no_include;            /* for input that is not a local file: $INCLUDE is an error */
-  bool plain;                 /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
-  bool narrow;                /* without the processor's wide instructions: for tests */
-  struct zonefile_kept *kept; /* NULL: the file is read in any case */
-  uint32_t default_ttl;       /* when neither $TTL nor SOA gives one; 0: then it is an error */
+  const char *include_root;         /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
+  bool no_include;                  /* for input that is not a local file: $INCLUDE is an error */
+  bool plain;                       /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
+  bool narrow;                      /* without the processor's wide instructions: for tests */
+  struct zonefile_kept *kept;       /* NULL: the file is read in any case */
+  uint32_t default_ttl;             /* when neither $TTL nor SOA gives one; 0: then it is an error */
+  const struct zonefile_fork *fork; /* NULL: one thread does it all */
   /* Called for each file read, the first included, with its whole content: for digests. May be NULL. */
   void (*file_seen)(void *arg, const struct zonefile_file *file);
   /* Called for each record; false stops the scan. */

@@ -1,5 +1,6 @@
 /* Any bytes as a zone file: what is scanned is printed and scanned back equal, and every mistake has its place. */
 #include "zonefile/zonefile.h"
+#include "wire/encoding.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,23 +43,72 @@ static bool say_record(void *arg, const struct zonefile_record *r) {
   return out->size < 1 << 16;
 }
 
-static void say_all(const uint8_t *data, size_t size, bool narrow, struct buf *out) {
+static void say_all(const uint8_t *data, size_t size, bool narrow, const struct zonefile_fork *fork, struct buf *out) {
   struct diags d = {0};
-  struct zonefile_options o = {.no_include = true, .narrow = narrow, .record = say_record, .arg = out};
+  struct zonefile_options o = {.no_include = true, .narrow = narrow, .fork = fork, .record = say_record, .arg = out};
   if (name_from_text("example.", 8, NULL, &o.origin, NULL, NULL) != ERR_OK) abort();
-  buf_printf(out, "%d\n", (int)zonefile_scan_bytes("input", data, size, &o, &d));
+  enum err e = zonefile_scan_bytes("input", data, size, &o, &d);
+  buf_printf(out, "%d\n", (int)e);
   diags_print(&d, out);
   diags_done(&d);
 }
 
-/* Wide instructions find the same as one octet at a time. */
-static void check_narrow(const uint8_t *data, size_t size) {
-  struct buf wide = {0}, narrow = {0};
-  say_all(data, size, false, &wide);
-  say_all(data, size, true, &narrow);
-  if (wide.size != narrow.size || (wide.size && memcmp(wide.data, narrow.data, wide.size) != 0)) abort();
-  buf_done(&wide);
+/* The rear half by a scan of its own. */
+struct halves {
+  struct buf *front, rear;
+  struct zonefile_rear *half;
+};
+
+static bool begin_rear(void *arg, struct zonefile_rear *half) {
+  ((struct halves *)arg)->half = half;
+  return true;
+}
+
+static void scan_rear(void *arg) {
+  zonefile_rear_scan(((struct halves *)arg)->half);
+}
+
+static bool say_rear_record(void *arg, const struct zonefile_record *r) {
+  return say_record(&((struct halves *)arg)->rear, r);
+}
+
+static bool take_rear(void *arg) {
+  struct halves *h = arg;
+  buf_add(h->front, h->rear.data, h->rear.size);
+  return true;
+}
+
+static bool same(const struct buf *a, const struct buf *b) {
+  return a->size == b->size && (!a->size || memcmp(a->data, b->data, a->size) == 0);
+}
+
+/* Wide instructions find the same as one octet at a time, and two halves the same as the whole. */
+static void check_others(const uint8_t *data, size_t size) {
+  struct buf whole = {0}, narrow = {0}, halved = {0};
+  struct halves h = {.front = &halved};
+  struct zonefile_fork fork = {.begin = begin_rear, .record = say_rear_record, .wait = scan_rear, .take = take_rear, .arg = &h};
+  say_all(data, size, false, NULL, &whole);
+  say_all(data, size, true, NULL, &narrow);
+  if (!same(&whole, &narrow)) abort();
+  say_all(data, size, false, &fork, &halved);
+  if (whole.size < 1 << 16 && !same(&whole, &halved)) abort(); /* more was cut off */
+  buf_done(&whole);
   buf_done(&narrow);
+  buf_done(&halved);
+  buf_done(&h.rear);
+}
+
+/* Many digits at once are decoded as one by one. */
+static void check_base64(const char *text, size_t n) {
+  uint8_t out[2][1024];
+  struct base64_decoder d[2] = {{0}};
+  struct wr w[2] = {wr_make(out[0], sizeof out[0]), wr_make(out[1], sizeof out[1])};
+  bool good = base64_feed(&d[0], text, n, &w[0]), each = true;
+  for (size_t i = 0; i < n && each; i++)
+    each = base64_feed(&d[1], text + i, 1, &w[1]);
+  if (good != each || wr_failed(&w[0]) != wr_failed(&w[1])) abort();
+  if (!good || wr_failed(&w[0])) return;
+  if (d[0].digits != d[1].digits || wr_used(&w[0]) != wr_used(&w[1]) || memcmp(out[0], out[1], wr_used(&w[0])) != 0) abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -73,6 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   for (size_t i = 0; i < d.count; i++)
     if (!d.list[i].place.line || !d.list[i].place.column || !d.list[i].what[0]) abort();
   diags_done(&d);
-  check_narrow(data, size);
+  check_others(data, size);
+  check_base64((const char *)data, size);
   return 0;
 }

@@ -330,6 +330,54 @@ static void many_findings_are_counted(void **state) {
   diags_done(&d);
 }
 
+enum { LARGE_RECORDS = 20000, LARGE_TXT_BYTES = 230 };
+
+/* Some 5 MB of records, and these lines behind them. */
+static struct buf large_file(const char *last) {
+  struct buf text = {0};
+  char octets[LARGE_TXT_BYTES + 1];
+  memset(octets, 'x', LARGE_TXT_BYTES);
+  octets[LARGE_TXT_BYTES] = 0;
+  buf_add_text(&text, BASE);
+  for (unsigned i = 0; i < LARGE_RECORDS; i++)
+    buf_printf(&text, "h%u 60 TXT \"%s\"\n", i, octets);
+  buf_add_text(&text, last);
+  return text;
+}
+
+/* Loaded by one thread and by two: the same. */
+static void expect_large(const char *last, enum err error, uint64_t records, const char *diags) {
+  struct buf text = large_file(last);
+  struct name apex = name_of("example.");
+  struct zone_loaded l[2] = {{0}};
+  for (unsigned two = 0; two < 2; two++) {
+    struct diags d = {0};
+    struct buf got = {0};
+    struct zone_load_options o = {.two_threads = two};
+    assert_int_equal(zone_load_bytes("z", text.data, text.size, &apex, &o, &d, &l[two]), error);
+    diags_print(&d, &got);
+    assert_string_equal(buf_text(&got), diags);
+    if (!error) assert_int_equal(zone_record_count(l[two].snap), records);
+    buf_done(&got);
+    diags_done(&d);
+  }
+  if (!error) assert_true(zone_equal(l[0].snap, l[1].snap));
+  zone_loaded_done(&l[0]);
+  zone_loaded_done(&l[1]);
+  buf_done(&text);
+}
+
+static void two_threads(void **state) {
+  expect_large("h0 60 A 192.0.2.1\n", ERR_OK, LARGE_RECORDS + 4, "");
+  expect_large("@ 60 SOA ns h 1 3600 600 86400 60\n", ERR_OK, LARGE_RECORDS + 3, "");
+  expect_large("@ 60 SOA ns h 2 3600 600 86400 60\n", ERR_FORMAT, 0,
+               "z:20004:1: error: example. has another SOA already [several-soa]; keep one\n");
+  expect_large("out.of. 60 A 192.0.2.1\nh0 60 A 192.0.2\n", ERR_FORMAT, 0,
+               "z:20004:1: error: out.of. is not in the zone example. [out-of-zone]; is a dot missing, or one too many, at the end "
+               "of a name, or a $ORIGIN wrong?\n"
+               "z:20005:9: error: invalid address in A: 192.0.2 [rdata]; an IPv4 address such as 192.0.2.1\n");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(good_zone),
@@ -347,6 +395,7 @@ int main(void) {
       cmocka_unit_test(diags_are_shared),
       cmocka_unit_test(all_checks),
       cmocka_unit_test(many_findings_are_counted),
+      cmocka_unit_test(two_threads),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

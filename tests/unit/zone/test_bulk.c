@@ -64,6 +64,18 @@ static void shuffle(struct dice *d) {
     swap(i, dice_below(d, (unsigned)i + 1));
 }
 
+/* Sorted records become some pieces one behind the other, each of which is sorted. */
+static void deal(struct dice *d) {
+  struct model_record *dealt = calloc(RECORDS, sizeof *dealt);
+  size_t pieces = 2 + dice_below(d, 60), to = 0;
+  assert_non_null(dealt);
+  for (size_t piece = 0; piece < pieces; piece++)
+    for (size_t i = piece; i < RECORDS; i += pieces)
+      dealt[to++] = records[i];
+  memcpy(records, dealt, RECORDS * sizeof *records);
+  free(dealt);
+}
+
 /* `chance`: of a part to be cut off, in 1000, at each record; 0: none is. */
 static struct zone_snap *build(struct dice *d, const struct name *apex, unsigned chance) {
   struct zone_edit *e;
@@ -165,6 +177,9 @@ static void test_orders(void **state) {
     check_order(&d, &apex, &first);
     qsort(records, RECORDS, sizeof *records, by_owner);
     check_order(&d, &apex, &first);
+    deal(&d);
+    check_order(&d, &apex, &first);
+    qsort(records, RECORDS, sizeof *records, by_owner);
     swap(RECORDS / 3, RECORDS / 2); /* nearly */
     check_order(&d, &apex, &first);
     for (size_t i = 0; i < RECORDS / 2; i++)
