@@ -624,6 +624,7 @@ static void follow(struct store_batch *b) {
   }
   for (size_t i = 0; i < b->stale.count; i++)
     s->stale.list[s->stale.count++] = b->stale.list[i];
+  s->retain.rows += b->changes;
   s->last_seq = b->last_seq;
   s->last_zone = b->last_zone;
   s->last_snapshot = b->last_snapshot;

@@ -73,7 +73,9 @@ static enum err look(struct store *s, struct look rows[STEP_ROWS], size_t *count
 static void count(struct store *s, const struct look *l) {
   struct zone_row *row = zones_find(s, l->zone);
   if (!row) s->retain.whole = true;
-  if (!row || l->seq > s->retain.count_to) return; /* those behind were counted when they came */
+  if (l->seq > s->retain.count_to) return; /* those behind were counted when they came */
+  s->retain.rows++;
+  if (!row) return;
   row->history_bytes += l->bytes;
   if (!row->first_version || l->version < row->first_version) {
     row->first_version = l->version;
@@ -112,24 +114,26 @@ static void count_again(struct store *s) {
     struct zone_row *row = zones_find(s, s->kept.list[i].zone);
     if (row && s->kept.list[i].kind == SNAPSHOT_KEPT) row->history_bytes += s->kept.list[i].image.size_bytes;
   }
-  s->retain.at = 0;
+  s->retain.at = s->retain.rows = 0;
   s->retain.from = UINT64_MAX;
   s->retain.count_to = s->last_seq;
   s->retain.counted = s->retain.running = false;
 }
 
 static enum err delete_rows(struct store *s, const struct look *rows, size_t n, int64_t now_s, struct store_error *error) {
-  bool begun = false;
+  uint64_t deleted = 0;
   enum err err = ERR_OK;
   for (size_t i = 0; !err && i < n; i++) {
     if (!goes(s, &rows[i], now_s)) continue;
-    if (!begun) err = store_transaction_begin(s, error);
-    begun = true;
+    if (!deleted++) err = store_transaction_begin(s, error);
     if (!err) err = DB_RUN(&s->db, error, ST_RETAIN_DELETE, DB_INT(rows[i].seq));
   }
-  if (!begun) return ERR_OK;
+  if (!deleted) return ERR_OK;
   if (!err) err = store_transaction_end(s, 0, error);
-  if (!err) return ERR_OK;
+  if (!err) {
+    s->retain.rows -= deleted;
+    return ERR_OK;
+  }
   db_rollback(&s->db);
   count_again(s);
   return err;

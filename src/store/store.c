@@ -330,7 +330,7 @@ enum err store_usage(struct store *s, struct store_usage *out) {
   u.memory_bytes = db_memory_bytes(&s->db);
   enum err err = db_number(&s->db, NULL, ST_CHANGE_FIRST, &first);
   if (err) return err;
-  u.changesets = first ? s->last_seq - first + 1 : 0;
+  u.changesets = s->retain.counted ? s->retain.rows : first ? s->last_seq - first + 1 : 0;
   u.database_bytes = file_bytes(s->dir_fd, "log.db") + file_bytes(s->dir_fd, "log.db-wal");
   for (size_t i = 0; i < s->segments.count; i++)
     u.segment_bytes += s->segments.list[i].size_bytes;

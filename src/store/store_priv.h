@@ -401,6 +401,7 @@ struct store {
     uint64_t count_to;           /* rows up to this were there at the start and are counted by the first pass */
     uint64_t from;               /* where the next pass for size begins; UINT64_MAX: none is wanted */
     uint64_t looked;             /* rows looked at since the start */
+    uint64_t rows;               /* that there are, once they are counted; until then those that were or that came */
     size_t over;                 /* zones with more than they may */
     int64_t aged_s;              /* when the last pass for age began */
     bool counted;                /* the first pass is done */

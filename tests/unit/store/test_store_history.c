@@ -282,15 +282,23 @@ static void test_changes_behind_a_cut(void **state) {
   test_directory_done(&d);
 }
 
+static uint64_t changes_told(struct store *s) {
+  struct store_usage u;
+  assert_int_equal(store_usage(s, &u), ERR_OK);
+  return u.changesets;
+}
+
 static void test_age_and_the_least(void **state) {
   struct test_directory d;
   struct store_error why;
   struct walked w;
   test_directory_make(&d);
   struct store *s = test_open(&d);
+  (void)test_create(s, "b.example.", 1, 3); /* before all that will go */
   uint64_t a = test_create(s, "a.example.", 1, 3);
   for (uint64_t v = 2; v <= 20; v++)
     test_delta(s, a, v, "delta");
+  assert_int_equal(changes_told(s), 21);
   struct store_retention keep = {.age_s = DAY_S, .zone_bytes = 1 << 20, .least = 4};
   int64_t long_after_s = NOW_S + 100 * DAY_S;
   retain(s, &keep, long_after_s);
@@ -302,11 +310,14 @@ static void test_age_and_the_least(void **state) {
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);
   assert_int_equal(w.count, 4);
   assert_int_equal(w.versions[3], 17);
+  assert_int_equal(changes_told(s), 1 + 4);
   store_close(s);
   s = test_open(&d);
   retain(s, &keep, long_after_s);
   assert_int_equal(walk(s, a, 64, &w), ERR_NOT_FOUND);
   assert_int_equal(w.count, 4);
+  test_delta(s, a, 21, "delta");
+  assert_int_equal(changes_told(s), 1 + 5);
   store_close(s);
   test_directory_done(&d);
 }
