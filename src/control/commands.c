@@ -184,17 +184,11 @@ static void answer_one(struct control *c, struct reload *r) {
   reply_ok(c, r->token, buf_text(text));
 }
 
-void reload_answer(struct control *c, struct reload *r) {
-  if (r->has_zone) answer_one(c, r);
-  else answer_all(c, r);
-}
-
 static enum err reload_one_file(struct control *c, struct reload *r, struct zone_slot *z, bool force) {
   struct pipeline *p = NULL;
   bool refused = false;
-  r->has_zone = true;
+  r->answer = answer_one;
   slot_name(z, &r->zone);
-  source_forget(&c->source_memo);
   enum err err = pipeline_begin(c, &p);
   if (!err) err = zone_reload_file(c, p, z, force, &refused, &r->report.text);
   r->report.refused += refused;
@@ -214,7 +208,7 @@ static void cmd_reload(struct control *c, uint64_t token, const json_t *args) {
       return;
     }
     r->token = token;
-    r->has_client = true;
+    r->answer = answer_all;
     reload_begun(c, r, z ? reload_one_file(c, r, z, force) : reload_all(c, force, r));
     return;
   }

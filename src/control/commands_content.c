@@ -102,7 +102,7 @@ static enum err import_work(struct whole *w) {
   struct import *i = (struct import *)w;
   enum err err = i->is_read ? ERR_OK : read_content(i);
   i->is_read = true;
-  if (!err && !w->next) err = whole_settle(w, zone_snap_ref(i->loaded.snap));
+  if (!err && !w->next) err = whole_settle(w, zone_snap_ref(i->loaded.snap), true);
   if (!err && w->only_shown) err = make_plan(i);
   return err;
 }
@@ -141,17 +141,14 @@ static void say_plan(struct control *c, struct import *i, const struct zone_slot
 
 static void commit(struct control *c, struct import *i, struct zone_slot *z, const struct ready *ready) {
   struct whole *w = &i->whole;
-  struct pipeline *p;
   struct store_error why = {""};
   struct buf note = {0};
   struct change_info info = {
       .door = DOOR_COMMAND, .author = w->author, .comment = w->comment, .fresh_serial = true, .ready = ready};
-  size_t changed = 0;
+  size_t changed;
   char name[NAME_TEXT_BYTES];
   buf_add(&note, w->note.data, w->note.size);
-  enum err err = pipeline_begin(c, &p);
-  if (!err && (err = pipeline_add(p, z, zone_snap_ref(w->next), &info, c->now, &note))) pipeline_abort(p);
-  else if (!err) err = pipeline_commit(p, c->now, &changed, &why);
+  enum err err = pipeline_change(c, z, w->next, &info, &note, &changed, &why);
   buf_printf(&note, "%s: ", slot_name_text(z, name));
   if (err) {
     buf_add_text(&note, why.what[0] ? why.what : err_text(err));

@@ -1,10 +1,11 @@
 /* history, diff, export and rollback. Each is a job that control_run takes one step further, the oldest first; what it says goes to
  * the client as it comes, and a job whose client is slow waits for it. So a long answer stalls the control thread for one step at
- * most (history.h), and printing for STEP_BYTES of text. The commit of a rollback is one step, as that of a file. */
+ * most (history.h), and printing for STEP_BYTES of text. What a rollback has found is committed as any content that comes as a
+ * whole (whole.h). */
 #include "base/log.h"
 #include "control/commands_priv.h"
 #include "control/history.h"
-#include "control/serial.h"
+#include "control/whole.h"
 #include "control/zone_export.h"
 #include "zone/content.h"
 #include "zonefile/zonefile.h"
@@ -54,9 +55,12 @@ struct job {
   json_t *last; /* behind that */
   json_t *removed, *added;
   char *author, *comment;
+  struct roll_back *roll_back; /* takes the job over once this step has ended */
 };
 
 /* ---- jobs ---- */
+
+static void start_roll_back(struct control *c, struct job *j);
 
 static void job_free(struct job *j) {
   if (!j) return;
@@ -107,6 +111,10 @@ void jobs_run(struct control *c) {
   if (err) answer_failed(c, j, err);
   *at = j->next; /* to the end, or away */
   j->next = NULL;
+  if (!err && j->roll_back) {
+    start_roll_back(c, j);
+    return;
+  }
   if (err || !j->step) {
     job_free(j);
     return;
@@ -549,50 +557,51 @@ static bool may_roll_back(struct control *c, uint64_t token, const struct zone_s
   return z->snap && !zone_is_signed(z->snap);
 }
 
-/* On top of what is served now, with a serial of its own. */
-static enum err commit(struct control *c, struct job *j, struct zone_slot *z, struct buf *note, size_t *changed) {
-  struct pipeline *p;
+struct roll_back {
+  struct whole whole;
+  struct job *job;
+  bool aside;
+  const struct zone_snap *content; /* where it is wanted as this thread has it: a copy if it is another one; one reference */
+};
+
+static bool roll_back_begin(struct control *c, struct whole *w, struct zone_slot *z) {
+  const struct job *j = ((struct roll_back *)w)->job;
+  if (z->store_id == j->history.zone) return may_roll_back(c, w->token, z);
+  reply_error(c, w->token, "the zone was removed meanwhile", "");
+  return false;
+}
+
+/* What is put on top of what is served has a serial of its own. Only the control thread may build on what history has made. */
+static enum err roll_back_work(struct whole *w) {
+  struct roll_back *r = (struct roll_back *)w;
+  struct zone_snap *copy = NULL;
+  enum err err = !r->content && r->aside ? whole_copy(r->job->to_snap, &copy) : ERR_OK;
+  if (err) return err;
+  if (!r->content) r->content = copy ? copy : zone_snap_ref(r->job->to_snap);
+  return w->next ? ERR_OK : whole_settle(w, zone_snap_ref(r->content), true);
+}
+
+static enum err commit(struct control *c, const struct whole *w, struct job *j, struct zone_slot *z, const struct ready *ready,
+                       size_t *changed) {
+  struct buf note = {0};
   char comment[64 + HISTORY_POINT_TEXT_BYTES];
   snprintf(comment, sizeof comment, "rollback to v%" PRIu64, j->history.list[j->to_at].version);
-  struct change_info info = {
-      .door = DOOR_COMMAND, .author = j->author, .comment = j->comment && *j->comment ? j->comment : comment, .fresh_serial = true};
-  enum err err = pipeline_begin(c, &p);
-  if (err) return err;
-  err = pipeline_add(p, z, zone_snap_ref(j->to_snap), &info, c->now, note);
-  if (!err) return pipeline_commit(p, c->now, changed, &j->why);
-  pipeline_abort(p);
+  struct change_info info = {.door = DOOR_COMMAND,
+                             .author = w->author,
+                             .comment = w->comment && *w->comment ? w->comment : comment,
+                             .fresh_serial = true,
+                             .ready = ready};
+  enum err err = pipeline_change(c, z, w->next, &info, &note, changed, &j->why);
+  buf_done(&note);
   return err;
 }
 
-static enum err show_roll_back(struct control *c, struct job *j, const struct zone_slot *z) {
-  bool same;
-  struct buf note = {0};
-  struct history_entry *now = &j->history.list[0], *then = &j->history.list[j->to_at];
-  enum err err = serial_refresh(z, z->snap, &j->to_snap, c->now, &same, &note);
-  buf_done(&note);
-  if (err) return err;
-  j->from_snap = zone_snap_ref(same ? j->to_snap : z->snap); /* but for the serial, which does not move then */
-  now->serial = zone_serial(z->snap);
-  then->serial = zone_serial(j->to_snap);
-  j->from_at = 0;
-  return begin_diff(c, j);
-}
-
-static enum err step_roll_back(struct control *c, struct job *j) {
-  struct zone_slot *z = registry_find(&c->registry, j->name.octets, j->name.size);
-  struct buf note = {0};
-  size_t changed = 0;
+static enum err roll_back(struct control *c, const struct whole *w, struct job *j, struct zone_slot *z, const struct ready *ready) {
+  size_t changed;
   char text[NAME_TEXT_BYTES + 160];
-  if (!z || z->store_id != j->history.zone) return fail(j, ERR_NOT_FOUND, "the zone was removed meanwhile", "");
-  if (!may_roll_back(c, j->token, z)) {
-    j->step = NULL;
-    return ERR_OK;
-  }
-  if (j->dry_run) return show_roll_back(c, j, z);
-  enum err err = commit(c, j, z, &note, &changed);
-  buf_done(&note);
-  if (err) return err;
   uint64_t version = j->history.list[j->to_at].version;
+  enum err err = commit(c, w, j, z, ready, &changed);
+  if (err) return err;
   if (changed)
     snprintf(text, sizeof text, "%s: v%" PRIu64 " is back as v%" PRIu64 ", serial %u\n", j->zone, version, z->version,
              zone_serial(z->snap));
@@ -600,8 +609,84 @@ static enum err step_roll_back(struct control *c, struct job *j) {
   reply_json(c, j->token,
              json_pack("{s:b,s:s,s:I,s:I,s:b}", "ok", 1, "text", text, "version", (json_int_t)z->version, "serial",
                        (json_int_t)zone_serial(z->snap), "changed", changed != 0));
-  j->step = NULL;
   return ERR_OK;
+}
+
+/* The job goes on, and says the difference. */
+static enum err show_roll_back(struct control *c, struct roll_back *r, const struct zone_slot *z) {
+  const struct whole *w = &r->whole;
+  struct job *j = r->job;
+  struct history_entry *now = &j->history.list[0], *then = &j->history.list[j->to_at];
+  zone_snap_unref(j->to_snap);
+  j->to_snap = zone_snap_ref(w->next);
+  j->from_snap = zone_snap_ref(w->same ? w->next : z->snap); /* but for the serial, which does not move then */
+  now->serial = zone_serial(z->snap);
+  then->serial = zone_serial(j->to_snap);
+  j->from_at = 0;
+  enum err err = begin_diff(c, j);
+  if (err) return err;
+  r->job = NULL;
+  job_start(c, j, j->step);
+  return ERR_OK;
+}
+
+static void roll_back_done(struct control *c, struct whole *w, struct zone_slot *z, const struct ready *ready) {
+  struct roll_back *r = (struct roll_back *)w;
+  struct job *j = r->job;
+  enum err err = w->err;
+  if (!err) err = w->only_shown ? show_roll_back(c, r, z) : roll_back(c, w, j, z, ready);
+  if (err) answer_failed(c, j, err);
+}
+
+static void roll_back_refused(struct control *c, struct whole *w, const char *why, const char *hint) {
+  reply_error(c, w->token, why, hint);
+}
+
+static void roll_back_free(struct whole *w) {
+  struct roll_back *r = (struct roll_back *)w;
+  job_free(r->job);
+  zone_snap_unref(r->content);
+  free(r);
+}
+
+static const struct whole_use roll_back_use = {.begin = roll_back_begin,
+                                               .work = roll_back_work,
+                                               .done = roll_back_done,
+                                               .refused = roll_back_refused,
+                                               .free = roll_back_free,
+                                               .what = "rollback"};
+
+/* A small step back, as most are, costs what it changes. */
+static bool is_large(const struct control *c, const struct job *j, const struct zone_slot *z) {
+  uint64_t bytes = 0;
+  if (!zone_shares_memory(z->snap, j->to_snap)) return whole_is_large(c, z, zone_memory_bytes(j->to_snap));
+  for (size_t i = 0; i < j->to_at; i++)
+    bytes += j->history.list[i].bytes;
+  return bytes > c->images.whole_bytes;
+}
+
+static enum err step_roll_back(struct control *c, struct job *j) {
+  const struct zone_slot *z = registry_find(&c->registry, j->name.octets, j->name.size);
+  if (!z || z->store_id != j->history.zone) return fail(j, ERR_NOT_FOUND, "the zone was removed meanwhile", "");
+  j->step = NULL;
+  if (!may_roll_back(c, j->token, z)) return ERR_OK;
+  struct roll_back *r = calloc(1, sizeof *r);
+  if (!r) return ERR_MEMORY;
+  c->author = j->author;
+  c->comment = j->comment;
+  whole_init(c, &r->whole, &roll_back_use, z, j->token);
+  c->author = c->comment = NULL;
+  r->whole.only_shown = j->dry_run;
+  r->aside = is_large(c, j, z);
+  j->roll_back = r;
+  return ERR_OK;
+}
+
+static void start_roll_back(struct control *c, struct job *j) {
+  struct roll_back *r = j->roll_back;
+  r->job = j;
+  j->roll_back = NULL;
+  whole_start(c, &r->whole, r->aside);
 }
 
 void cmd_rollback(struct control *c, uint64_t token, const json_t *args) {

@@ -31,7 +31,6 @@ static void take_durable(struct pipeline *p, struct pending *n) {
   z->image = n->image;
   z->tail_bytes = n->tail_bytes;
   z->departed = n->departed;
-  if (images_tail_is_long(p->control, &z->image, z->tail_bytes)) images_refresh(p->control, z);
   write_back_due(p->control, z);
   if (!n->content) return;
   slot_author(z, NULL, NULL);
@@ -126,11 +125,11 @@ static bool finish_durable(struct pipeline *p, struct pending *n, struct instant
   struct zone_slot *z = n->zone;
   bool fresh = !n->served && n->snap && n->snap != z->snap;
   take_durable(p, n);
-  if (!n->snap) return false;
-  if (fresh || n->content) {
+  if (n->snap && (fresh || n->content)) {
     take_content(n, true, now);
     publish_one(p->control, z, fresh, "");
   }
+  images_refresh(p->control, z);
   return fresh;
 }
 
@@ -197,6 +196,18 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
     log_event(EV_STORE_FAILED, LOG_TEXT("what", why->what));
   }
   pipeline_free(p);
+  return err;
+}
+
+enum err pipeline_change(struct control *c, struct zone_slot *z, const struct zone_snap *snap, const struct change_info *info,
+                         struct buf *note, size_t *changed, struct store_error *why) {
+  struct pipeline *p;
+  *changed = 0;
+  enum err err = pipeline_begin(c, &p);
+  if (err) return err;
+  err = pipeline_add(p, z, zone_snap_ref(snap), info, c->now, note);
+  if (!err) return pipeline_commit(p, c->now, changed, why);
+  pipeline_abort(p);
   return err;
 }
 

@@ -14,8 +14,8 @@
  *   run_time.c  zones that commands add and delete                          commands_content.c content that a command brings
  *   figures.c   counters and states, for metrics and status
  *   write_back.c edits written to zone files
- *   images.c    large versions made ready and their images written by another thread; ready.c what that does; whole.c content read
- *               there
+ *   images.c    large versions made ready and their images written by another thread; ready.c what that does; whole.c what is done
+ *               with a zone as a whole
  *   upkeep.c    what is done from time to time: timers written, the store swept, what is not durable tried again */
 #ifndef CONTROL_CONTROL_PRIV_H
 #define CONTROL_CONTROL_PRIV_H
@@ -143,7 +143,7 @@ struct source_memo {
   struct digest128 digest;
   struct zone_source_file unchanged;
 };
-void source_forget(struct source_memo *memo); /* at the begin of each reload */
+void source_forget(struct source_memo *memo);
 /* Appends the paths of the files that the zone's own included, each ended by a zero. */
 void source_included(const struct zone_slot *z, struct buf *out);
 
@@ -171,7 +171,8 @@ struct ready {
   struct digest128 content;
   struct delta_size size;
   uint64_t conflicts;        /* names with a CNAME and other data, that are new */
-  struct store_aside *image; /* unless it is the same, or a delta */
+  struct store_aside *image; /* unless it is the same, or a delta; ... */
+  bool fresh;                /* ... or also then, for the zone's next seed (keep_seed in pipeline.c) */
   struct store_aside *seed;  /* what `seed` of the change is; NULL: it was not written */
 };
 
@@ -209,11 +210,16 @@ MUST_CHECK enum err pipeline_add(struct pipeline *p, struct zone_slot *z, const 
                                  const struct change_info *info, struct instant now, struct buf *note);
 /* Queues what the slot serves already, which the store could not take when it came. Whoever looks sees no change. */
 MUST_CHECK enum err pipeline_keep(struct pipeline *p, struct zone_slot *z, const struct ready *ready);
+/* Queues a fresh image of what the log has. */
+MUST_CHECK enum err pipeline_renew(struct pipeline *p, struct zone_slot *z);
 bool pipeline_has_base(const struct zone_slot *z); /* what the slot has is what a delta can be written against */
 /* Makes all durable, publishes, and ends the batch. `*changed` counts new versions. On a store failure content that replaces
  * nothing, and content from transfers, is served all the same and marked not durable; the rest is dropped, and `why` says so. */
 MUST_CHECK enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
 void pipeline_abort(struct pipeline *p);
+/* A batch of that one change. */
+MUST_CHECK enum err pipeline_change(struct control *c, struct zone_slot *z, const struct zone_snap *snap,
+                                    const struct change_info *info, struct buf *note, size_t *changed, struct store_error *why);
 
 /* ---- zonemd_keep.c ---- */
 
@@ -382,7 +388,7 @@ bool images_take_unkept(struct control *c, struct zone_slot *z);
 /* Takes it over, with all else that comes as a whole (whole.h). False: there is no thread. */
 bool images_take_whole(struct control *c, struct whole *w);
 bool images_tail_is_long(const struct control *c, const struct store_image *image, uint64_t tail_bytes);
-void images_refresh(struct control *c, struct zone_slot *z); /* a fresh image, since the tail is long */
+void images_refresh(struct control *c, struct zone_slot *z); /* a fresh image, if it wants one */
 void images_run(struct control *c);
 bool images_wait(const struct control *c);             /* for images_run */
 void images_drop(struct control *c, uint32_t zone_id); /* the zone goes, or changes its role */
@@ -475,17 +481,16 @@ struct reload {
   const char *cut;        /* why it did not come to its end; NULL: nothing */
   enum err err;           /* of the store, or out of memory */
   struct store_error why;
+  void (*answer)(struct control *c, struct reload *r); /* NULL: nobody waits */
   uint64_t token;
-  bool has_client;
-  bool has_zone, loaded; /* only that one's file; a configuration was put in force */
-  struct name zone;
+  struct name zone; /* of one zone's file */
+  bool loaded;      /* a configuration was put in force */
 };
 
 /* What is begun between the two calls is of this reload. */
 MUST_CHECK enum err reload_begin(struct control *c, struct reload **out);
 void reload_begun(struct control *c, struct reload *r, enum err err);
-void reload_end(struct control *c, struct reload *r);    /* a part of it is done; the last one answers */
-void reload_answer(struct control *c, struct reload *r); /* commands.c */
+void reload_end(struct control *c, struct reload *r); /* a part of it is done; the last one answers */
 MUST_CHECK enum err reload_all(struct control *c, bool force, struct reload *r);
 void reload_run(struct control *c); /* the next slice */
 /* It ends here: what it has not come to stays as it is. `why` is static. Fine if there is none. */

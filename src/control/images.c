@@ -100,7 +100,17 @@ bool images_take_unkept(struct control *c, struct zone_slot *z) {
   return has(c, IMAGE_UNKEPT, z->id) || add(c, IMAGE_UNKEPT, z->id);
 }
 
+/* Its next edit beside its file wants an image of what that is (keep_seed in pipeline.c). */
+static bool wants_seed(const struct zone_slot *z) {
+  return z->tail_bytes && !z->departed && z->source_size && config_zone_has_writers(z->config->options);
+}
+
+static bool wants_fresh(const struct control *c, const struct zone_slot *z) {
+  return z->snap && z->durable && (images_tail_is_long(c, &z->image, z->tail_bytes) || wants_seed(z));
+}
+
 void images_refresh(struct control *c, struct zone_slot *z) {
+  if (!wants_fresh(c, z) || !images_are_aside(c, z->snap)) return;
   if (c->now.mono_ns < c->images.fresh_ns || has(c, IMAGE_FRESH, z->id) || has(c, IMAGE_OPENED, z->id)) return;
   (void)add(c, IMAGE_FRESH, z->id); /* out of memory: the next change asks again */
 }
@@ -115,7 +125,7 @@ static bool prepare(struct control *c, struct image_job *job) {
   bool new_version = job->use == IMAGE_ARRIVAL || job->use == IMAGE_UNKEPT;
   if (!z || (job->use == IMAGE_UNKEPT && (!z->snap || z->durable))) return false;
   if (job->use == IMAGE_FRESH && !has_room(c)) return false;
-  if (job->use == IMAGE_FRESH && (!z->snap || !z->durable || !images_tail_is_long(c, &z->image, z->tail_bytes))) return false;
+  if (job->use == IMAGE_FRESH && !wants_fresh(c, z)) return false;
   if (!job->snap) job->snap = zone_snap_ref(z->snap);
   job->began_ns = c->now.mono_ns;
   job->store_id = z->store_id;

@@ -1,33 +1,54 @@
 /* An image that was opened at a start is proven after it, a millisecond at a time, while zones are answered (zone/image.h). What is
  * found damaged, by that or by whoever reads it, is not answered from that moment on; the zone comes back from what the store has
- * besides it, or from its file if that is all the zone has, or from its primary. */
+ * besides it, or from its file if that is all the zone has, or from its primary. Images of an old format, and older ones that stood
+ * in for a damaged one, are written anew: small ones here, large ones by another thread (images_refresh). */
 #include "base/log.h"
 #include "control/control_priv.h"
 #include "zone/image.h"
 
 #include <stdlib.h>
 
-enum { SLOTS_A_STEP = 4096 };
+enum { SLOTS_A_STEP = 4096, RENEWED_A_STEP = 64 };
 
 void mend_opened(struct control *c) {
   c->mend.proving = true;
   c->mend.next = 0;
 }
 
+static bool wants_renewal(const struct control *c, const struct zone_slot *z) {
+  return z->snap && z->durable && images_tail_is_long(c, &z->image, z->tail_bytes) && !images_are_aside(c, z->snap);
+}
+
+/* One batch. What fails is told by it, and tried again at the next change or start. */
+static void renew(struct control *c, struct zone_slot *const *list, size_t count) {
+  struct pipeline *p;
+  struct store_error why;
+  size_t changed;
+  if (!count || pipeline_begin(c, &p)) return;
+  enum err err = ERR_OK;
+  for (size_t i = 0; !err && i < count; i++)
+    err = pipeline_renew(p, list[i]);
+  if (err) pipeline_abort(p);
+  else if (pipeline_commit(p, c->now, &changed, &why)) return;
+}
+
 /* Mostly nothing: a small image was proven when it was opened. */
 static void prove_some(struct control *c) {
-  size_t i = c->mend.next;
-  for (unsigned n = 0; n < SLOTS_A_STEP; n++) {
-    const struct zone_slot *z = registry_next(&c->registry, &i);
+  struct zone_slot *old[RENEWED_A_STEP];
+  size_t i = c->mend.next, count = 0;
+  for (unsigned n = 0; n < SLOTS_A_STEP && count < RENEWED_A_STEP; n++) {
+    struct zone_slot *z = registry_next(&c->registry, &i);
     bool more = false;
     if (!z) {
       c->mend.proving = false;
-      return;
+      break;
     }
     enum err err = z->snap ? zone_image_prove(z->snap, &more) : ERR_OK;
-    if (err == ERR_MEMORY || more) return; /* the same again */
+    if (err == ERR_MEMORY || more) break; /* the same again */
+    if (wants_renewal(c, z)) old[count++] = z;
     c->mend.next = i;
   }
+  renew(c, old, count);
 }
 
 static bool is_damaged(const struct zone_slot *z) {

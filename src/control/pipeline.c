@@ -7,7 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BULK_BYTES = 256 * 1024 /* in memory; a larger zone is not written as a whole when there is little room */ };
+enum {
+  BULK_BYTES = 256 * 1024,  /* in memory; a larger zone is not written as a whole when there is little room */
+  APPLY_BYTES = 256 * 1024, /* of a difference that is applied here: some milliseconds */
+};
 
 enum err pipeline_begin(struct control *c, struct pipeline **out) {
   struct pipeline *p = calloc(1, sizeof *p);
@@ -132,11 +135,19 @@ static enum err copy_source(struct pending *n, const struct buf *source) {
   return ERR_OK;
 }
 
-static enum err keep_source(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info) {
+/* Before the change: what is there mostly has an image in the store, and that is the seed then. */
+static void keep_seed(struct pipeline *p, struct pending *n, const struct before *before, const struct change_info *info) {
   const struct zone_snap *seed = !info->seed && departs(n, info) ? before->head : info->seed;
   struct store_aside *aside = info->seed && info->ready ? info->ready->seed : NULL;
-  if (!p->broken && (seed || info->seed_gone)) p->broken = store_batch_seed(p->batch, n->store_id, seed, aside);
-  if (seed || info->seed_gone) n->departed = seed != NULL;
+  bool is_image = seed && seed == before->base && n->image.version == n->version && !n->tail_bytes;
+  if (!seed && !info->seed_gone) return;
+  n->departed = seed != NULL;
+  if (p->broken) return;
+  if (is_image) p->broken = store_batch_seed_image(p->batch, n->store_id);
+  else p->broken = store_batch_seed(p->batch, n->store_id, seed, aside);
+}
+
+static enum err keep_source(struct pipeline *p, struct pending *n, const struct change_info *info) {
   if (!info->source) return ERR_OK;
   enum err err = copy_source(n, info->source);
   if (!err && !p->broken) p->broken = store_batch_source(p->batch, n->store_id, n->source, n->source_size);
@@ -181,14 +192,15 @@ static void count_change(const struct pending *n, const struct before *before, c
   if (!err) take_digest(n, digest, size, c);
 }
 
-/* The difference as a body, unless it is known already, and content that shares the memory of what it builds on. */
+/* The difference as a body, unless it is known already, and content that shares the memory of what it builds on, unless that would
+ * take long. */
 static bool make_delta(struct pending *n, const struct zone_snap *base, const struct ready *ready, struct buf *body) {
   struct delta_size size;
   if (ready && !ready->is_delta) return false;
   if (ready) buf_add(body, ready->body.data, ready->body.size);
   else if (zone_delta_make(base, n->snap, LIMIT_CHANGE_BYTES, body, &size)) return false;
   if (body->failed) return false;
-  if (zone_shares_memory(base, n->snap)) return true;
+  if (zone_shares_memory(base, n->snap) || (ready && body->size > APPLY_BYTES)) return true;
   struct zone_snap *applied;
   if (zone_delta_apply(base, body->data, body->size, &applied)) return false;
   zone_snap_unref(n->snap);
@@ -235,6 +247,10 @@ static void append(struct pipeline *p, struct pending *n, const struct before *b
   if (images_tail_is_long(p->control, &n->image, n->tail_bytes) && now_and_here) append_image(p, n, NULL, NULL);
 }
 
+static bool has_fresh_image(const struct change_info *info) {
+  return info->ready && info->ready->made && info->ready->fresh && info->ready->image;
+}
+
 /* A zone that only its file changes and that nothing is known of yet: until it is in the store, the file is as good. So a large
  * one, or one of many at a start, is served at once. */
 static bool is_in_its_file(const struct pipeline *p, const struct pending *n, const struct before *before,
@@ -265,8 +281,10 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
     err = copy_source(n, info->source);
   } else {
     have_row(p, n);
+    keep_seed(p, n, before, info);
     if (n->content) append(p, n, before, info, delta ? &body : NULL, ready, now);
-    err = keep_source(p, n, before, info);
+    if (has_fresh_image(info) && n->tail_bytes) append_image(p, n, NULL, info->ready);
+    err = keep_source(p, n, info);
   }
   buf_done(&body);
   return err;
@@ -322,4 +340,13 @@ enum err pipeline_keep(struct pipeline *p, struct zone_slot *z, const struct rea
   struct buf source = {.data = z->source, .size = z->source_size};
   if (z->source_size) info.source = z->door == DOOR_TRANSFER ? &no_file : z->door == DOOR_FILE ? &source : NULL;
   return queue(p, n, &before, &info, (struct instant){.wall_s = z->since_s});
+}
+
+enum err pipeline_renew(struct pipeline *p, struct zone_slot *z) {
+  struct before before;
+  struct pending *n = pending_add(p, z, &before);
+  if (!n) return ERR_MEMORY;
+  n->snap = zone_snap_ref(z->snap);
+  append_image(p, n, NULL, NULL);
+  return ERR_OK;
 }

@@ -45,9 +45,19 @@ static enum err count(struct ready *r) {
   return err;
 }
 
+/* One that is only to be fresh need not be there. */
+static enum err write_fresh(struct ready *r, const struct store_watch *watch) {
+  if (!r->image || !store_aside_write(r->image, watch)) return ERR_OK;
+  store_aside_end(r->image);
+  r->image = NULL;
+  return ERR_OK;
+}
+
 static enum err write_image(struct ready *r, const struct store_watch *watch) {
   enum err err = compare(r);
-  if (err || r->same || r->is_delta || !watch->step(watch->arg, 0)) return err;
+  bool needed = !r->same && !r->is_delta;
+  if (err || (!needed && !r->fresh) || !watch->step(watch->arg, 0)) return err;
+  if (!needed) return write_fresh(r, watch);
   err = count(r);
   if (err || !watch->step(watch->arg, 0)) return err;
   return r->image ? store_aside_write(r->image, watch) : ERR_OK;

@@ -1,7 +1,9 @@
 /* `rebuild ZONE --from ADDRESS`: the content of a primary zone comes back from a secondary, by the machine that our own secondary
- * zones transfer with. What it gives becomes a version like any other; a zone that is its file gets the file, too. */
+ * zones transfer with. What it gives becomes a version like any other that comes as a whole (whole.h); a zone that is its file gets
+ * the file, too. */
 #include "control/commands_priv.h"
 #include "control/serial.h"
+#include "control/whole.h"
 #include "control/zone_export.h"
 #include "control/zone_load.h"
 
@@ -16,26 +18,21 @@
 enum { DNS_PORT = 53, TRANSFER_TIMEOUT_MS = 30 * 1000, TIMER_MS = 3600 * 1000, WHY_BYTES = 600 };
 
 struct rebuild {
+  struct whole whole; /* begins when all has come */
   struct rebuild *next;
-  uint64_t token;
-  uint32_t zone_id;
   bool force, ended, dropped;
   struct xfr_primary primary;
-  struct zone_snap *snap; /* what came */
-  char *author;
-  char why[WHY_BYTES]; /* why nothing came */
+  const struct zone_snap *came; /* one reference; NULL: nothing */
+  struct store_error why;       /* nothing came, or nothing came of it */
+  const char *path;             /* of the file; "": it has none */
+  struct buf scratch;
+  bool has_written;  /* the file: once, whatever serial the zone gets in the end */
+  struct buf source; /* what of it is to be remembered; empty: it was not written */
 };
-
-static void rebuild_free(struct rebuild *r) {
-  tsig_keyring_unref(r->primary.keys);
-  zone_snap_unref(r->snap);
-  free(r->author);
-  free(r);
-}
 
 static struct rebuild *find(const struct control *c, uint32_t zone_id) {
   for (struct rebuild *r = c->rebuilds; r; r = r->next)
-    if (r->zone_id == zone_id) return r;
+    if (r->whole.zone_id == zone_id) return r;
   return NULL;
 }
 
@@ -44,8 +41,8 @@ static struct rebuild *find(const struct control *c, uint32_t zone_id) {
 bool rebuild_transferred(struct control *c, uint32_t zone_id, struct zone_snap *snap) {
   struct rebuild *r = find(c, zone_id);
   if (!r) return false;
-  zone_snap_unref(r->snap);
-  r->snap = snap;
+  zone_snap_unref(r->came);
+  r->came = snap;
   r->ended = true;
   return true;
 }
@@ -54,7 +51,7 @@ bool rebuild_settled(struct control *c, uint32_t zone_id) {
   struct rebuild *r = find(c, zone_id);
   struct secondary_status s;
   if (!r) return false;
-  if (secondary_status(c->secondaries, zone_id, &s)) snprintf(r->why, sizeof r->why, "%s", s.last_error);
+  if (secondary_status(c->secondaries, zone_id, &s)) snprintf(r->why.what, sizeof r->why.what, "%.250s", s.last_error);
   r->ended = true;
   return true;
 }
@@ -76,37 +73,36 @@ static bool is_in_the_way(const struct zone_slot *z, const char *path, bool forc
 }
 
 /* An old file is kept beside the new one. */
-static enum err put_file(const char *path, const struct zone_snap *snap, struct store_error *why) {
+static enum err put_file(struct rebuild *r, const struct zone_snap *snap) {
   struct buf text = {0}, old = {0};
   enum err err = zone_export(snap, add_piece, &text);
-  buf_printf(&old, "%s.before-rebuild", path);
+  buf_printf(&old, "%s.before-rebuild", r->path);
   if (!err && (text.failed || old.failed)) err = ERR_MEMORY;
-  if (!err && rename(path, buf_text(&old)) && errno != ENOENT) {
-    snprintf(why->what, sizeof why->what, "%.150s can't be moved away: %s", path, strerror(errno));
+  if (!err && rename(r->path, buf_text(&old)) && errno != ENOENT) {
+    snprintf(r->why.what, sizeof r->why.what, "%.150s can't be moved away: %s", r->path, strerror(errno));
     err = ERR_IO;
   }
-  if (!err) err = store_restore_bytes(path, 0644, text.data, text.size, why);
+  if (!err) err = store_restore_bytes(r->path, 0644, text.data, text.size, &r->why);
+  r->has_written = !err;
   buf_done(&text);
   buf_done(&old);
   return err;
 }
 
 /* Writes the zone's file if it has to be, and says what of it is to be remembered. */
-static enum err write_file(struct control *c, const struct zone_slot *z, const char *path, bool force, const struct zone_snap *snap,
-                           struct buf *source, struct store_error *why) {
+static enum err write_file(struct rebuild *r, const struct zone_snap *snap) {
+  const struct zone_slot *z = &r->whole.zone;
   struct zone_load_options o = {.include_root = z->config->options->include_root};
   struct zone_loaded loaded = {0};
   struct diags diags = {0};
-  struct name apex;
-  if (!path[0] || (access(path, F_OK) == 0 && !(is_law(z, path) && force))) return ERR_OK;
-  enum err err = put_file(path, snap, why);
+  if (!r->path[0] || (access(r->path, F_OK) == 0 && !(is_law(z, r->path) && r->force))) return ERR_OK;
+  enum err err = put_file(r, snap);
   if (err) return err;
-  slot_name(z, &apex);
-  err = zone_load_file(path, &apex, &o, &diags, &loaded);
+  err = zone_load_file(r->path, &r->whole.name, &o, &diags, &loaded);
   if (!err) {
-    err = source_encode(&loaded, c->now, source);
+    err = source_encode(&loaded, r->whole.now, &r->source);
   } else if (err != ERR_MEMORY) { /* the next reload says the same */
-    snprintf(why->what, sizeof why->what, "%.100s was written, but is refused as a zone file: %.100s", path,
+    snprintf(r->why.what, sizeof r->why.what, "%.100s was written, but is refused as a zone file: %.100s", r->path,
              diags.count ? diags.list[0].what : err_text(err));
   }
   zone_loaded_done(&loaded);
@@ -114,75 +110,115 @@ static enum err write_file(struct control *c, const struct zone_slot *z, const c
   return err;
 }
 
-/* ---- the end ---- */
+/* ---- the work ---- */
 
 /* What came follows what the log has: its serial is raised if that is higher. ERR_REFUSED: then ours would be lost. */
-static enum err raise_serial(struct rebuild *r, const struct zone_slot *z, struct buf *note) {
-  uint32_t own = zone_serial(r->snap), last = z->snap ? zone_serial(z->snap) : z->stored_serial;
-  struct zone_snap *raised;
-  if ((!z->snap && !z->version) || serial_gt(own, last) || (z->snap && zone_equal(z->snap, r->snap))) return ERR_OK;
-  if (!z->snap && own == last) return ERR_OK;
-  if (z->snap && !r->force) {
-    snprintf(r->why, sizeof r->why, "it has serial %u, which is not above ours, %u: our content would be lost", own, last);
+static enum err raise_serial(struct rebuild *r, struct zone_snap **out) {
+  const struct zone_slot *z = &r->whole.zone;
+  const struct zone_snap *head = r->whole.base;
+  uint32_t own = zone_serial(r->came), last = head ? zone_serial(head) : z->stored_serial;
+  bool follows = (!head && (!z->version || own == last)) || serial_gt(own, last) || (head && zone_equal(head, r->came));
+  if (follows) {
+    *out = zone_snap_ref(r->came);
+    return ERR_OK;
+  }
+  if (head && !r->force) {
+    snprintf(r->why.what, sizeof r->why.what, "it has serial %u, which is not above ours, %u: our content would be lost", own,
+             last);
     return ERR_REFUSED;
   }
   uint32_t next = serial_floor(z, last) + 1;
-  enum err err = serial_set(r->snap, next, &raised);
-  if (err) return err;
-  buf_printf(note, "its serial %u is not above the last one here, %u: raised to %u\n", own, last, next);
-  zone_snap_unref(r->snap);
-  r->snap = raised;
-  return ERR_OK;
+  enum err err = serial_set(r->came, next, out);
+  if (!err) buf_printf(&r->whole.note, "its serial %u is not above the last one here, %u: raised to %u\n", own, last, next);
+  return err;
 }
 
-static enum err commit(struct control *c, struct rebuild *r, struct zone_slot *z, struct buf *note, struct store_error *why) {
-  struct buf source = {0}, scratch = {0}, comment = {0};
-  struct pipeline *p = NULL;
-  size_t changed;
-  const char *path = z->config->options->managed ? "" : config_zone_file(z->config, &scratch);
-  enum err err = raise_serial(r, z, note);
-  if (!err && is_in_the_way(z, path, r->force)) {
-    snprintf(why->what, sizeof why->what, "%.200s has appeared meanwhile", path);
+static bool rebuild_begin(struct control *c, struct whole *w, struct zone_slot *z) {
+  struct rebuild *r = (struct rebuild *)w;
+  r->path = z->config->options->managed ? "" : config_zone_file(z->config, &r->scratch);
+  return true;
+}
+
+static enum err rebuild_work(struct whole *w) {
+  struct rebuild *r = (struct rebuild *)w;
+  struct zone_snap *next;
+  enum err err = raise_serial(r, &next);
+  if (err) return err;
+  if (!r->has_written && is_in_the_way(&w->zone, r->path, r->force)) {
+    snprintf(r->why.what, sizeof r->why.what, "%.200s has appeared meanwhile", r->path);
     err = ERR_EXISTS;
   }
-  if (!err) err = write_file(c, z, path, r->force, r->snap, &source, why);
-  if (!err) err = pipeline_begin(c, &p);
-  if (!err) {
-    buf_printf(&comment, "rebuilt from %s", r->primary.name);
-    struct change_info info = {.door = DOOR_COMMAND, .author = r->author, .comment = buf_text(&comment)};
-    if (source.size) info.source = &source;
-    if (source.size) info.seed_gone = z->departed;
-    err = pipeline_add(p, z, zone_snap_ref(r->snap), &info, c->now, note);
-    if (err) pipeline_abort(p);
-    else err = pipeline_commit(p, c->now, &changed, why);
-  }
-  buf_done(&source);
-  buf_done(&scratch);
+  if (!err && !r->has_written) err = write_file(r, next);
+  w->wants_image = r->source.size && config_zone_has_writers(w->config.options);
+  if (!err) return whole_settle(w, next, false);
+  zone_snap_unref(next);
+  return err;
+}
+
+/* ---- the end ---- */
+
+static enum err commit(struct control *c, struct rebuild *r, struct zone_slot *z, const struct ready *ready, struct buf *note) {
+  struct whole *w = &r->whole;
+  struct buf comment = {0};
+  size_t changed;
+  buf_printf(&comment, "rebuilt from %s", r->primary.name);
+  struct change_info info = {.door = DOOR_COMMAND, .author = w->author, .comment = buf_text(&comment), .ready = ready};
+  if (r->source.size) info.source = &r->source;
+  if (r->source.size) info.seed_gone = z->departed;
+  enum err err = pipeline_change(c, z, w->next, &info, note, &changed, &r->why);
   buf_done(&comment);
   return err;
 }
 
-static void finish(struct control *c, struct rebuild *r) {
-  struct zone_slot *z = r->zone_id < c->registry.capacity ? c->registry.slots[r->zone_id] : NULL;
+static void rebuild_done(struct control *c, struct whole *w, struct zone_slot *z, const struct ready *ready) {
+  struct rebuild *r = (struct rebuild *)w;
   struct buf note = {0};
-  struct store_error why = {""};
   char name[NAME_TEXT_BYTES];
-  if (r->dropped || !z) {
-    reply_error(c, r->token, "the zone was removed, or is a secondary now", "");
-  } else if (!r->snap) {
-    reply_error(c, r->token, r->why[0] ? r->why : "nothing came", "name a secondary that lets us transfer, and its key by --key");
+  buf_add(&note, w->note.data, w->note.size);
+  enum err err = w->err ? w->err : commit(c, r, z, ready, &note);
+  if (err) {
+    reply_error(c, w->token, r->why.what[0] ? r->why.what : err_text(err),
+                err == ERR_REFUSED ? "--force takes it all the same" : "");
   } else {
-    enum err err = commit(c, r, z, &note, &why);
-    if (err) {
-      const char *what = why.what[0] ? why.what : r->why[0] ? r->why : err_text(err);
-      reply_error(c, r->token, what, err == ERR_REFUSED ? "--force takes it all the same" : "");
-    } else {
-      buf_printf(&note, "%s: rebuilt from %s, %llu records, serial %u is served\n", slot_name_text(z, name), r->primary.name,
-                 (unsigned long long)zone_record_count(r->snap), zone_serial(z->snap));
-      reply_ok(c, r->token, buf_text(&note));
-    }
+    buf_printf(&note, "%s: rebuilt from %s, %llu records, serial %u is served\n", slot_name_text(z, name), r->primary.name,
+               (unsigned long long)zone_record_count(w->next), zone_serial(z->snap));
+    reply_ok(c, w->token, buf_text(&note));
   }
   buf_done(&note);
+}
+
+static void rebuild_refused(struct control *c, struct whole *w, const char *why, const char *hint) {
+  reply_error(c, w->token, why, hint);
+}
+
+static void rebuild_free(struct whole *w) {
+  struct rebuild *r = (struct rebuild *)w;
+  tsig_keyring_unref(r->primary.keys);
+  zone_snap_unref(r->came);
+  buf_done(&r->scratch);
+  buf_done(&r->source);
+  free(r);
+}
+
+static const struct whole_use rebuild_use = {.begin = rebuild_begin,
+                                             .work = rebuild_work,
+                                             .done = rebuild_done,
+                                             .refused = rebuild_refused,
+                                             .free = rebuild_free,
+                                             .what = "rebuild"};
+
+/* What came goes on its way. */
+static void finish(struct control *c, struct rebuild *r) {
+  struct whole *w = &r->whole;
+  const struct zone_slot *z = r->dropped ? NULL : c->registry.slots[w->zone_id];
+  const char *nothing = r->why.what[0] ? r->why.what : "nothing came";
+  if (z && r->came) {
+    whole_start(c, w, whole_is_large(c, z, zone_memory_bytes(r->came)));
+    return;
+  }
+  if (!z) reply_error(c, w->token, "the zone was removed, or is a secondary now", "");
+  else reply_error(c, w->token, nothing, "name a secondary that lets us transfer, and its key by --key");
+  whole_free(w);
 }
 
 void rebuilds_run(struct control *c) {
@@ -193,9 +229,8 @@ void rebuilds_run(struct control *c) {
       continue;
     }
     *at = r->next;
-    if (!r->dropped) secondary_remove(c->secondaries, r->zone_id);
+    if (!r->dropped) secondary_remove(c->secondaries, r->whole.zone_id);
     finish(c, r);
-    rebuild_free(r);
   }
 }
 
@@ -214,7 +249,7 @@ void rebuild_drop(struct control *c, uint32_t zone_id) {
 void rebuilds_free(struct control *c) {
   for (struct rebuild *r; (r = c->rebuilds);) {
     c->rebuilds = r->next;
-    rebuild_free(r);
+    whole_free(&r->whole);
   }
 }
 
@@ -297,12 +332,12 @@ void rebuild_command(struct control *c, uint64_t token, const json_t *args) {
     reply_error(c, token, why, "");
   } else {
     struct rebuild *r = calloc(1, sizeof *r);
-    if (r) *r = (struct rebuild){.token = token, .zone_id = z->id, .force = force, .primary = primary};
-    if (r && c->author) r->author = strdup(c->author);
+    if (r) *r = (struct rebuild){.force = force, .primary = primary};
+    if (r) whole_init(c, &r->whole, &rebuild_use, z, token);
     if (!r || begin(c, r, z)) {
       reply_error(c, token, "out of memory", "");
       if (r && c->rebuilds == r) c->rebuilds = r->next;
-      if (r) rebuild_free(r);
+      if (r) whole_free(&r->whole);
     }
   }
   buf_done(&scratch);

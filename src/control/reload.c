@@ -114,6 +114,7 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
     if (tell) transfers_notify(c, z);
   }
   write_back_due(c, z);
+  images_refresh(c, z);
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : ERR_OK;
   return err ? err : slot_publish(c, z);
 }
@@ -267,7 +268,6 @@ enum err reload_all(struct control *c, bool force, struct reload *r) {
   c->figures.config_refused = !fresh;
   if (err || !fresh) return err;
   reload_cut(c, "another reload has begun, which reads the rest");
-  source_forget(&c->source_memo);
   err = settle_arrivals(c);
   if (err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
   c->figures.config_loaded_wall_s = c->now.wall_s;
@@ -291,6 +291,7 @@ enum err reload_begin(struct control *c, struct reload **out) {
   struct reload *r = calloc(1, sizeof *r);
   if (!r) return ERR_MEMORY;
   r->pending = 1;
+  source_forget(&c->source_memo);
   *out = c->reload = r;
   return ERR_OK;
 }
@@ -302,7 +303,7 @@ void reload_end(struct control *c, struct reload *r) {
     log_event(EV_CONFIG_LOADED, LOG_NUMBER("zones", c->registry.count), LOG_NUMBER("added", report->added),
               LOG_NUMBER("removed", report->removed), LOG_NUMBER("changed", report->changed),
               LOG_NUMBER("refused", report->refused));
-  if (r->has_client) reload_answer(c, r);
+  if (r->answer) r->answer(c, r);
   else if (r->err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(r->err)));
   buf_done(&r->report.text);
   free(r->author);

@@ -120,15 +120,34 @@ static void say_added(struct control *c, uint64_t token, struct zone_slot *z, co
   buf_done(&text);
 }
 
-static enum err start(struct control *c, struct zone_slot *z, struct buf *note, struct store_error *why) {
+static void answer_added(struct control *c, struct reload *r) {
+  struct zone_slot *z = registry_find(&c->registry, r->zone.octets, r->zone.size);
+  if (!z) reply_error(c, r->token, "the zone was removed meanwhile", "");
+  else if (r->err)
+    reply_error(c, r->token, r->why.what[0] ? r->why.what : err_text(r->err), "the zone was added, and its content not kept");
+  else say_added(c, r->token, z, &r->report.text);
+}
+
+/* As a reload of this one zone, since its file may be large. */
+static enum err start(struct control *c, struct zone_slot *z, struct reload *r) {
   struct pipeline *p;
   size_t changed;
   bool refused;
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
-  err = zone_start(c, p, z, &refused, note);
-  if (!err) return pipeline_commit(p, c->now, &changed, why);
+  err = zone_start(c, p, z, &refused, &r->report.text);
+  if (!err) return pipeline_commit(p, c->now, &changed, &r->why);
   pipeline_abort(p);
+  return err;
+}
+
+static enum err add(struct control *c, const struct name *name, const struct config_template *t, struct zone_slot **out,
+                    struct store_error *why) {
+  enum err err = make_slot(c, name->octets, name->size, t, out);
+  if (err) return err;
+  err = registry_adopt_zone(c, *out);
+  if (!err) err = keep(c, *out, t->name, why);
+  if (err) zone_remove(c, *out);
   return err;
 }
 
@@ -136,7 +155,8 @@ void command_zone_add(struct control *c, uint64_t token, const json_t *args) {
   const char *wanted = command_text(args, "template");
   struct name name;
   struct zone_slot *z;
-  struct buf why = {0}, note = {0};
+  struct reload *r = NULL;
+  struct buf why = {0};
   struct store_error error = {""};
   char text[NAME_TEXT_BYTES];
   if (!command_name(c, token, args, &name)) return;
@@ -152,19 +172,18 @@ void command_zone_add(struct control *c, uint64_t token, const json_t *args) {
     buf_done(&why);
     return;
   }
-  enum err err = make_slot(c, name.octets, name.size, t, &z);
-  if (!err) err = registry_adopt_zone(c, z);
-  if (!err) err = keep(c, z, t->name, &error);
+  enum err err = reload_begin(c, &r);
+  if (!err) err = add(c, &name, t, &z, &error);
   if (err) {
     reply_error(c, token, error.what[0] ? error.what : err_text(err), "the zone was not added");
-    if (err != ERR_MEMORY || registry_find(&c->registry, name.octets, name.size)) zone_remove(c, z);
+    if (r) reload_begun(c, r, ERR_OK);
     return;
   }
-  err = start(c, z, &note, &error);
   log_event(EV_ZONE_ADDED, LOG_TEXT("zone", slot_name_text(z, text)), LOG_TEXT("template", t->name));
-  if (err) reply_error(c, token, error.what[0] ? error.what : err_text(err), "the zone was added, and its content not kept");
-  else say_added(c, token, z, &note);
-  buf_done(&note);
+  r->answer = answer_added;
+  r->token = token;
+  r->zone = name;
+  reload_begun(c, r, start(c, z, r));
 }
 
 void command_zone_delete(struct control *c, uint64_t token, const json_t *args) {

@@ -246,7 +246,8 @@ void zone_open_stored(struct control *c, struct zone_slot *z, bool prove) {
   }
   z->snap = zone.snap;
   take_content_digest(z, zone.differs);
-  z->tail_bytes = image.version == z->image.version ? zone.tail_bytes : UINT64_MAX / 2; /* the next change brings a fresh image */
+  bool good = image.version == z->image.version && !zone_image_is_old(z->snap);
+  z->tail_bytes = good ? zone.tail_bytes : UINT64_MAX / 2; /* a fresh image is written: mend.c, images_refresh */
   z->durable = true;
   z->since_s = c->now.wall_s;
   mend_opened(c);
@@ -259,6 +260,7 @@ enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, 
   z->started = true;
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : zone_reload_file(c, p, z, false, refused, note);
   write_back_due(c, z);
+  images_refresh(c, z);
   if (!err && (z->snap || !z->queued)) err = slot_publish(c, z); /* what is queued is published with its batch, durable or not */
   /* Who names a zone anew may mean another primary with another history: what it has is taken, whatever its serial. */
   if (!err && z->revived && z->snap && slot_is_secondary(z)) secondary_retransfer(c->secondaries, z->id, c->now);

@@ -77,8 +77,8 @@ void whole_free(struct whole *w) {
 
 /* ---- the work ---- */
 
-enum err whole_settle(struct whole *w, const struct zone_snap *content) {
-  enum err err = version_settle(&w->zone, w->base, true, w->now, &content, &w->same, &w->note);
+enum err whole_settle(struct whole *w, const struct zone_snap *content, bool fresh_serial) {
+  enum err err = version_settle(&w->zone, w->base, fresh_serial, w->now, &content, &w->same, &w->note);
   if (err) zone_snap_unref(content);
   else w->next = content;
   return err;
@@ -128,12 +128,14 @@ void whole_run(struct image_job *job, const struct store_watch *watch) {
   struct whole *w = job->whole;
   struct ready *r = &job->ready;
   w->was_run = true;
+  w->watch = watch;
   w->err = w->use->work(w);
   if (w->err || !w->next || w->only_shown) return;
   r->snap = w->next;
   r->head = w->base;
   r->same = w->same;
   r->settled = true;
+  r->fresh = w->wants_image && !w->seed;
   if (!job->aside) return;
   if (r->image) store_aside_content(r->image, w->next);
   if (r->seed && w->seed) {
@@ -233,7 +235,7 @@ void whole_done(struct control *c, struct image_job *job) {
   }
   struct zone_slot *z = w->any_zone ? NULL : c->registry.slots[w->zone_id];
   if (!w->was_run) whole_run(job, &alone); /* there is no thread */
-  if (z && !w->err && (!is_as_pinned(c, w, z) || z->snap != w->base)) {
+  if (z && !w->err && !w->use->stays_good && (!is_as_pinned(c, w, z) || z->snap != w->base)) {
     if (!again(c, job)) whole_drop_job(c, job, WHOLE_MOVED);
     return;
   }
@@ -272,7 +274,8 @@ struct whole *whole_take_kept(struct control *c, const struct zone_slot *z, cons
 static void describe(const struct whole *w, bool runs, struct buf *out) {
   uint64_t records = atomic_load_explicit(&w->records, memory_order_relaxed);
   if (!runs) buf_add_text(out, "waits for others");
-  else buf_printf(out, "%" PRIu64 " records read", records);
+  else if (records) buf_printf(out, "%" PRIu64 " records read", records);
+  else buf_add_text(out, "begun");
 }
 
 bool whole_progress(const struct control *c, uint32_t zone_id, struct buf *out) {

@@ -1,6 +1,7 @@
-/* Content that comes as a whole: a command's, a zone file's, a version out of history. Where it is large, or what it replaces is,
- * another thread reads it, compares it with what is served, and writes its image; the control thread begins that and commits what
- * came of it. Other zones, and readers of this one, notice nothing. What is small is done at once.
+/* What is done with a zone as a whole: content comes by a command, from a zone file, out of history or from a secondary, or goes to
+ * the zone's file. Where that is large, or what it replaces is, another thread reads it, compares it with what is served, and
+ * writes its image or the file; the control thread begins that and commits what came of it. Other zones, and readers of this one,
+ * notice nothing. What is small is done at once.
  *
  *    whole_start ──► queue of images.c ──► begin: pins what the zone is ──► work: read, settled, ready ──► is the zone as it was?
  *                                           ▲   (control thread)            (other thread)                 │yes: done
@@ -28,6 +29,7 @@ struct whole_use {
   void (*refused)(struct control *c, struct whole *w, const char *why, const char *hint);
   void (*free)(struct whole *w);
   const char *what; /* "import": for who asks what is under way */
+  bool stays_good;  /* what was made is of use whatever became of the zone meanwhile: `done` sees to that */
 };
 
 /* The first member of what each use has. */
@@ -47,13 +49,15 @@ struct whole {
   struct instant now;
   const struct zone_snap *base; /* what it is to follow, one reference; NULL: nothing */
   unsigned tries;
-  const atomic_bool *cancelled; /* of its job */
+  const atomic_bool *cancelled;    /* of its job */
+  const struct store_watch *watch; /* while the work runs: for what it writes */
   /* what the work has made of it */
   bool was_run;
   enum err err;
   const struct zone_snap *next; /* one reference; NULL: nothing, or it has mistakes */
   bool same;                    /* as the base */
-  bool may_seed;                /* `begin` says so: there may be a seed beside it, ... */
+  bool wants_image;             /* `begin` says so: the zone will be as its file is, and its next edit wants an image of that */
+  bool may_seed;                /* the same: there may be a seed beside it, ... */
   const struct zone_snap *seed; /* ... and `work` says what it is, without a reference; NULL: none */
   struct buf note;              /* what the operator should know of it */
   _Atomic uint64_t records;     /* read so far */
@@ -70,9 +74,9 @@ void whole_start(struct control *c, struct whole *w, bool aside);
 /* Whether so much content for the zone is better done aside. */
 bool whole_is_large(const struct control *c, const struct zone_slot *z, uint64_t bytes);
 
-/* Makes `next` of that content (a reference taken over): with the serial and the ZONEMD that it gets, compared with `base`. For
- * `work`. */
-MUST_CHECK enum err whole_settle(struct whole *w, const struct zone_snap *content);
+/* Makes `next` of that content (a reference taken over): with the ZONEMD that it gets, and with `fresh_serial` the serial, compared
+ * with `base`. For `work`. */
+MUST_CHECK enum err whole_settle(struct whole *w, const struct zone_snap *content, bool fresh_serial);
 bool whole_count(void *arg, uint64_t records); /* zone_load_options.progress; `arg` is the struct whole */
 /* The same content in memory of its own, where another thread may build on it. */
 MUST_CHECK enum err whole_copy(const struct zone_snap *s, struct zone_snap **out);

@@ -1,7 +1,8 @@
 /* `write-back`: edits go to the zone's file some time after the first of them, many at once. Only what nobody else has changed
- * since it was read is written; of a file changed by hand the reload decides. What was written counts as read. */
+ * since it was read is written; of a file changed by hand the reload decides. What was written counts as read: where the zone got
+ * further meanwhile, it is the seed from then on. */
 #include "base/log.h"
-#include "control/control_priv.h"
+#include "control/whole.h"
 #include "control/zone_export.h"
 #include "control/zone_load.h"
 
@@ -44,27 +45,40 @@ static void failed(struct zone_slot *z, enum log_event event, const char *format
   buf_done(&text);
 }
 
-struct target {
-  const struct zone_slot *slot;
+struct writing {
+  struct whole whole;
+  struct store *store;
   const char *path;
+  struct buf scratch;
+  uint8_t *was;      /* what is remembered of the file that is to be replaced */
+  struct buf source; /* and of the one that was written */
+  struct store_error why;
 };
 
+static bool writing_begin(struct control *c, struct whole *w, struct zone_slot *z) {
+  struct writing *x = (struct writing *)w;
+  if (!z->departed || !slot_writes_back(z) || !source_is_plain(z) || !z->snap || !z->durable) return false;
+  x->was = malloc(z->source_size);
+  if (!x->was) return false;
+  memcpy(x->was, z->source, z->source_size);
+  x->store = c->store;
+  x->path = config_zone_file(z->config, &x->scratch);
+  w->wants_image = true;
+  return true;
+}
+
 static bool is_as_read(void *arg) {
-  const struct target *t = arg;
+  const struct writing *x = arg;
   struct source_memo memo = {0};
-  bool same = source_compare(t->slot, t->path, &memo) == SOURCE_SAME;
+  bool same = source_compare(&x->whole.zone, x->path, &memo) == SOURCE_SAME;
   source_forget(&memo);
   return same;
 }
 
-/* The log has it that the file is as the zone is. */
-static enum err keep(struct control *c, struct zone_slot *z, const char *path, const struct buf *text, struct store_error *why) {
+static enum err remember(struct writing *x, const struct buf *text) {
   struct stat st;
-  struct buf source = {0}, note = {0};
-  struct pipeline *p;
-  size_t changed;
-  if (stat(path, &st)) return ERR_IO;
-  struct zone_source_file file = {(char *)(uintptr_t)path,
+  if (stat(x->path, &st)) return ERR_IO;
+  struct zone_source_file file = {(char *)(uintptr_t)x->path,
                                   (uint64_t)st.st_size,
                                   zone_load_time_ns(st.st_mtim),
                                   zone_load_time_ns(st.st_ctim),
@@ -72,44 +86,86 @@ static enum err keep(struct control *c, struct zone_slot *z, const char *path, c
                                   st.st_ino};
   struct zone_loaded l = {.plain = true, .files = &file, .file_count = 1};
   l.digest = zone_load_digest(l.digest, hash128(text->data, text->size));
-  enum err err = source_encode(&l, c->now, &source);
-  struct change_info info = {.door = DOOR_FILE, .source = &source, .seed_gone = true};
-  if (!err) err = pipeline_begin(c, &p);
-  if (!err) {
-    err = pipeline_add(p, z, zone_snap_ref(z->snap), &info, c->now, &note);
-    if (err) pipeline_abort(p);
-    else err = pipeline_commit(p, c->now, &changed, why);
-  }
-  buf_done(&source);
-  buf_done(&note);
-  return err;
+  return source_encode(&l, x->whole.now, &x->source);
 }
 
-static void write_zone(struct control *c, struct zone_slot *z) {
-  struct buf path = {0}, text = {0};
-  struct store_error why = {""};
-  struct target t = {z, config_zone_file(z->config, &path)};
-  buf_printf(&text, "; written by tandem from its log: version %llu of the zone\n", (unsigned long long)z->version);
-  enum err err = is_as_read(&t) ? zone_export_buf(z->snap, &text) : ERR_EXISTS;
-  if (!err) err = store_replace_file(c->store, t.path, text.data, text.size, is_as_read, &t, &why);
-  if (!err) err = keep(c, z, t.path, &text, &why); /* if that fails, the next start finds a file that is as the log is */
+static enum err writing_work(struct whole *w) {
+  struct writing *x = (struct writing *)w;
+  struct buf text = {0};
+  w->zone.source = x->was;
+  buf_printf(&text, "; written by tandem from its log: version %llu of the zone\n", (unsigned long long)w->zone.version);
+  enum err err = is_as_read(x) ? zone_export_buf(w->base, &text) : ERR_EXISTS;
+  if (!err) err = store_replace_file(x->store, x->path, text.data, text.size, w->watch, is_as_read, x, &x->why);
+  if (!err) err = remember(x, &text);
+  buf_done(&text);
+  if (err) return err;
+  w->next = zone_snap_ref(w->base);
+  w->same = true;
+  return ERR_OK;
+}
+
+/* The log has it that the file is as the zone is, or was. If that fails, the next start finds a file that is as the log is. */
+static enum err keep(struct control *c, struct writing *x, struct zone_slot *z, const struct ready *ready) {
+  struct whole *w = &x->whole;
+  struct ready seed = {.seed = ready->made ? ready->image : NULL};
+  struct change_info info = {.door = DOOR_FILE, .source = &x->source};
+  size_t changed;
+  if (!z->snap || !z->durable) return ERR_AGAIN;
+  info.seed_gone = z->version == w->zone.version;
+  info.seed = info.seed_gone ? NULL : w->base;
+  info.ready = info.seed_gone ? ready : &seed;
+  return pipeline_change(c, z, z->snap, &info, &w->note, &changed, &x->why);
+}
+
+static void writing_done(struct control *c, struct whole *w, struct zone_slot *z, const struct ready *ready) {
+  struct writing *x = (struct writing *)w;
+  char name[NAME_TEXT_BYTES];
+  enum err err = w->err ? w->err : keep(c, x, z, ready);
   if (err == ERR_EXISTS) {
     failed(z, EV_WRITE_BACK_REFUSED,
            "the file %.200s was changed by hand, and the zone otherwise: nothing is written back until `tandem reload ZONE` has "
            "merged the two",
-           t.path);
+           x->path);
   } else if (err) {
     uint64_t again_s = z->config->options->write_back_s;
-    failed(z, EV_WRITE_BACK_FAILED, "the zone can't be written back: %.200s", why.what[0] ? why.what : err_text(err));
+    failed(z, EV_WRITE_BACK_FAILED, "the zone can't be written back: %.200s", x->why.what[0] ? x->why.what : err_text(err));
     schedule(c, z, again_s > AGAIN_S ? again_s : AGAIN_S);
   } else {
-    char name[NAME_TEXT_BYTES];
-    log_event(EV_WRITE_BACK_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("serial", zone_serial(z->snap)),
-              LOG_NUMBER("version", z->version), LOG_TEXT("file", t.path));
+    log_event(EV_WRITE_BACK_DONE, LOG_TEXT("zone", slot_name_text(z, name)), LOG_NUMBER("serial", zone_serial(w->base)),
+              LOG_NUMBER("version", w->zone.version), LOG_TEXT("file", x->path));
     slot_file_trouble(z, NULL);
   }
-  buf_done(&path);
-  buf_done(&text);
+}
+
+/* If there is still something to be written, that is tried another time. */
+static void writing_refused(struct control *c, struct whole *w, const char *why, const char *hint) {
+  struct zone_slot *z = registry_find(&c->registry, w->name.octets, w->name.size);
+  if (z) write_back_due(c, z);
+}
+
+static void writing_free(struct whole *w) {
+  struct writing *x = (struct writing *)w;
+  buf_done(&x->scratch);
+  buf_done(&x->source);
+  free(x->was);
+  free(x);
+}
+
+static const struct whole_use writing_use = {.begin = writing_begin,
+                                             .work = writing_work,
+                                             .done = writing_done,
+                                             .refused = writing_refused,
+                                             .free = writing_free,
+                                             .what = "write-back",
+                                             .stays_good = true};
+
+/* Out of memory: its next change tries again. */
+static void write_zone(struct control *c, const struct zone_slot *z) {
+  struct writing *x = calloc(1, sizeof *x);
+  if (!x) return;
+  whole_init(c, &x->whole, &writing_use, z, 0);
+  x->whole.has_client = false;
+  whole_start(c, &x->whole, whole_is_large(c, z, 0));
 }
 
 /* True: it waits on. */
@@ -119,7 +175,7 @@ static bool run_one(struct control *c, struct zone_slot *z) {
     return true;
   }
   z->write_ns = 0;
-  if (z->departed && slot_writes_back(z) && source_is_plain(z) && z->snap && z->durable) write_zone(c, z);
+  write_zone(c, z);
   return false;
 }
 

@@ -256,6 +256,7 @@ static bool file_begin(struct control *c, struct whole *w, struct zone_slot *z) 
   f->merging = (struct merging){.slot = &w->zone, .path = path, .diags = &f->diags, .seed = f->merging.seed};
   find_seed(c, z, &f->merging);
   w->may_seed = z->departed && !f->force;
+  w->wants_image = config_zone_has_writers(z->config->options);
   return true;
 }
 
@@ -274,7 +275,7 @@ static enum err file_settle(struct whole_file *f) {
   zone_snap_unref(copy);
   if (err) return err;
   w->seed = next != f->loaded.snap && !same_content(f->loaded.snap, next) ? f->loaded.snap : NULL;
-  return whole_settle(w, next);
+  return whole_settle(w, next, true);
 }
 
 static enum err file_work(struct whole *w) {
@@ -355,7 +356,7 @@ static enum err read_aside(struct control *c, struct zone_slot *z, bool force) {
   struct whole_file *f = calloc(1, sizeof *f);
   if (!f) return ERR_MEMORY;
   whole_init(c, &f->whole, &file_use, z, c->reload->token);
-  f->whole.has_client = c->reload->has_client;
+  f->whole.has_client = c->reload->answer != NULL;
   f->force = force;
   if (!whole_start_aside(c, &f->whole)) {
     whole_free(&f->whole);

@@ -375,19 +375,31 @@ static enum err drop_seed(struct store_batch *b, uint64_t zone) {
   return old && !err ? unkeep(b, old) : err;
 }
 
+static enum err add_seed(struct store_batch *b, const struct zone_row *now, const struct store_image *image) {
+  struct kept seed = {.zone = now->id, .kind = SNAPSHOT_SEED, .image = *image};
+  enum err err = insert_snapshot(b, now, image, SNAPSHOT_SEED, &seed.snapshot);
+  if (!err && !kept_reserve(&b->kept, 1)) err = poison_memory(b);
+  if (!err) kept_add(&b->kept, &seed);
+  return err;
+}
+
 enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap, struct store_aside *written) {
   struct zone_row *now = NULL;
-  struct kept seed = {.zone = zone, .kind = SNAPSHOT_SEED};
   if (b->failed) return b->failed;
   enum err err = touch(b, zone, &now);
   if (!err) err = drop_seed(b, zone);
   if (err || !snap) return err;
-  seed.image.version = now->version;
-  err = written ? take_aside(b, written, &seed.image) : write_image(b, snap, &seed.image);
-  if (!err) err = insert_snapshot(b, now, &seed.image, SNAPSHOT_SEED, &seed.snapshot);
-  if (!err && !kept_reserve(&b->kept, 1)) err = poison_memory(b);
-  if (!err) kept_add(&b->kept, &seed);
-  return err;
+  struct store_image image = {.version = now->version};
+  err = written ? take_aside(b, written, &image) : write_image(b, snap, &image);
+  return err ? err : add_seed(b, now, &image);
+}
+
+enum err store_batch_seed_image(struct store_batch *b, uint64_t zone) {
+  struct zone_row *now = NULL;
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (!err) err = drop_seed(b, zone);
+  return err ? err : add_seed(b, now, &now->image);
 }
 
 /* Either a snapshot to be written now or one that was. */
@@ -411,7 +423,7 @@ static enum err put_image(struct store_batch *b, uint64_t zone, uint64_t version
     err = add_change(b, now, change, STORE_FULL, body, sizeof body);
   }
   struct zone_row then = *now;
-  if (aside && !change) {
+  if (aside && version < now->version) {
     then.head = aside->head;
     then.serial = aside->serial;
   }

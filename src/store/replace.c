@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PIECE_BYTES = 1 << 20 };
+
 struct replace {
   const struct file_ops *ops;
   char *path; /* links resolved */
@@ -26,6 +28,18 @@ static bool write_all(const struct replace *r, const uint8_t *bytes, size_t n) {
     if (done <= 0) return false;
     bytes += done;
     n -= (size_t)done;
+  }
+  return true;
+}
+
+/* As what is written beside commits (file.c). */
+static bool write_pieces(const struct replace *r, const uint8_t *bytes, size_t n, const struct store_watch *watch) {
+  for (size_t at = 0, piece; at < n; at += piece) {
+    piece = n - at < PIECE_BYTES ? n - at : PIECE_BYTES;
+    if (!write_all(r, bytes + at, piece) || r->ops->sync(r->fd)) return false;
+    if (watch->step(watch->arg, at + piece)) continue;
+    errno = ECANCELED;
+    return false;
   }
   return true;
 }
@@ -56,12 +70,12 @@ static enum err take_owner(const struct replace *r, struct store_error *error) {
   return ERR_OK;
 }
 
-enum err store_replace_file(struct store *s, const char *path, const void *bytes, size_t n, bool (*still)(void *arg), void *arg,
-                            struct store_error *error) {
+enum err store_replace_file(struct store *s, const char *path, const void *bytes, size_t n, const struct store_watch *watch,
+                            bool (*still)(void *arg), void *arg, struct store_error *error) {
   struct replace r = {.ops = s->env.ops, .dir = -1, .fd = -1};
   enum err err = open_beside(&r, path, error);
   if (!err) err = take_owner(&r, error);
-  if (!err && (!write_all(&r, bytes, n) || r.ops->sync(r.fd))) err = store_fail(error, ERR_IO, "%.160s can't be written: %m", path);
+  if (!err && !write_pieces(&r, bytes, n, watch)) err = store_fail(error, ERR_IO, "%.160s can't be written: %m", path);
   if (!err && !still(arg)) err = store_fail(error, ERR_EXISTS, "%.160s was changed meanwhile", path);
   if (!err && r.ops->rename(r.dir, r.temporary, r.name)) err = store_fail(error, ERR_IO, "%.160s can't be replaced: %m", path);
   if (err && r.fd >= 0) (void)r.ops->remove(r.dir, r.temporary);

@@ -213,6 +213,8 @@ MUST_CHECK enum err store_batch_delta(struct store_batch *b, const struct store_
 struct store_aside;
 MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const struct zone_snap *snap,
                                      struct store_aside *written);
+/* The same where the zone's image is just that: it is named twice, and nothing is written. */
+MUST_CHECK enum err store_batch_seed_image(struct store_batch *b, uint64_t zone);
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
 MUST_CHECK enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size); /* 0: none */
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
@@ -255,10 +257,11 @@ void store_seed_of(const struct store *s, uint64_t zone, struct store_image *out
 /* ---- files that are not the store's ---- */
 
 /* Writes the file anew as a whole: beside it, synced, renamed, its directory synced, owner and mode kept, links followed. `still`
- * is asked last whether it may be replaced. ERR_EXISTS: it said no. ERR_IO: what is there is as it was, or its directory not
- * synced. */
-MUST_CHECK enum err store_replace_file(struct store *s, const char *path, const void *bytes, size_t n, bool (*still)(void *arg),
-                                       void *arg, struct store_error *error);
+ * is asked last whether it may be replaced. Any thread. ERR_EXISTS: it said no. ERR_IO: what is there is as it was, or its
+ * directory not synced. */
+MUST_CHECK enum err store_replace_file(struct store *s, const char *path, const void *bytes, size_t n,
+                                       const struct store_watch *watch, bool (*still)(void *arg), void *arg,
+                                       struct store_error *error);
 
 /* ---- timers of secondary zones: node-local, not in the log ---- */
 
@@ -302,7 +305,8 @@ bool store_tend_is_due(const struct store *s);
 void store_tend(struct store *s);
 
 struct store_usage {
-  uint64_t database_bytes, segment_bytes, segments, changesets;
+  uint64_t database_bytes, segment_bytes, segments;
+  uint64_t changesets;   /* at most so many, until the first pass of store_retain has counted them */
   uint64_t memory_bytes; /* what the database keeps in memory */
 };
 MUST_CHECK enum err store_usage(struct store *s, struct store_usage *out);

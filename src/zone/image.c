@@ -263,9 +263,13 @@ static enum err remake_line(const struct parts *p, struct snap_parts *parts, str
   enum err e = line_new(&p->header->apex, &line);
   if (e != ERR_OK) return e;
   e = image_old_remake(p->header, p->cells, &line->heap, &parts->names, &parts->nsec3);
-  if (e == ERR_OK) *out = line;
-  else line_free(line);
-  return e;
+  if (e != ERR_OK) {
+    line_free(line);
+    return e;
+  }
+  line->is_remade = true;
+  *out = line;
+  return ERR_OK;
 }
 
 enum err image_open(const void *bytes, size_t n, struct image_backing *backing, size_t lazy_bytes, struct zone_snap **out) {
@@ -311,6 +315,10 @@ enum err zone_image_prove(const struct zone_snap *s, bool *more) {
   if (e != ERR_OK || *more) return e;
   heap_open_image(&line->heap, guard_cells(line->guard));
   return ERR_OK;
+}
+
+bool zone_image_is_old(const struct zone_snap *s) {
+  return s->line->is_remade;
 }
 
 bool zone_is_damaged(const struct zone_snap *s) {

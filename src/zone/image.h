@@ -38,6 +38,9 @@ void image_backing_done(struct image_backing *b); /* its memory is about to go *
  * (of another format or byte order, undamaged). On ERR_OK the snapshot owns one release of `backing` (NULL: none). */
 MUST_CHECK enum err zone_image_open(const void *bytes, size_t n, struct image_backing *backing, struct zone_snap **out);
 
+/* It was of an old format, and took the time that making it again takes: a fresh one should be written. */
+bool zone_image_is_old(const struct zone_snap *s);
+
 /* Goes on proving the image that the snapshot came from, for about a millisecond; `*more`: there is something left. ERR_CORRUPT: it
  * is damaged, as zone_is_damaged says from now on. The writer's thread. */
 MUST_CHECK enum err zone_image_prove(const struct zone_snap *s, bool *more);

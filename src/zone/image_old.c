@@ -3,7 +3,8 @@
  *   for each type:  u16 type | u16 count | u32 TTL | u32 at, bit 31: signed
  *   at -> [if signed: u32 TTL, u32 at of the signatures, u16 count, u16 0] RRs  signatures     RR: u16 size | RDATA | pad to 2
  *
- * They are proven whole when they are opened, and made again in memory as today's records; the next image is of today's format. */
+ * They are proven whole when they are opened, and made again in memory as today's records; who has opened one writes a fresh image
+ * (zone_image_is_old). */
 #include "zone/image_priv.h"
 
 #include "zone/draft_priv.h"

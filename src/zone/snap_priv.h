@@ -30,6 +30,7 @@ struct zone_line {
   struct name *own_apex;
   struct hashing *hashing; /* of its records; does not change once it is there. The writer's */
   bool editing;
+  bool is_remade;                    /* from an image of an old format */
   struct zone_snap *oldest, *newest; /* by creation */
   struct span_list *free_spans;      /* what reclaim.c gave back: free_count lists */
   size_t free_count, free_capacity;

@@ -99,12 +99,12 @@ def test_warned_then_no_whole_zones(lab, small_disk):
 
 
 def test_a_secondary_serves_what_it_has_no_room_for(lab, small_disk):
-    p, s = lab.tandem("primary"), lab.tandem("secondary")
+    p, s, metrics = lab.tandem("primary"), lab.tandem("secondary"), Metrics()
     p.file("bulk", bulk(1, 10, "a"))
     p.configure({"peers": [{"name": "s", "address": s.at}], "zones": [
         {"name": BULK, "role": "primary", "file": "bulk", "transfer": ["any"], "notify": ["s"]}]})
     small_disk(s.dir / "state", DISK)
-    s.configure({"history": HISTORY, "peers": [{"name": "p", "address": p.at}], "zones": [{"name": BULK, "role": "secondary", "primaries": ["p"]}]})
+    s.configure({"history": HISTORY, "metrics": {"listen": metrics.at}, "peers": [{"name": "p", "address": p.at}], "zones": [{"name": BULK, "role": "secondary", "primaries": ["p"]}]})
     p.start(), s.start()
     s.wait_answer(BULK, serial=1)
     filler = leave(s, DISK * 4 // 100)
@@ -113,8 +113,15 @@ def test_a_secondary_serves_what_it_has_no_room_for(lab, small_disk):
     s.wait_answer(BULK, serial=2)
     status = s.status(BULK)
     assert status["durable"] is False and "whole zones are not written" in status["trouble"]
+    told = s.run("status", check=0).stdout
+    assert "NOT DURABLE: 1 zones" in told and "DISK: little space left" in told and "not durable: served from memory only" in told
+    page = metrics.page()
+    assert page.value("tandem_zones_not_durable") == 1 and page.value("tandem_store_bulk_refused_total") >= 1
+    assert "served from memory only" in s.log() and "durable=no" in s.log()
     filler.unlink()
     wait_until(lambda: s.status(BULK)["durable"], timeout=60, what="the store to take it: " + s.log()[-1500:])
+    assert "trouble" not in s.status(BULK) and metrics.page().value("tandem_zones_not_durable") == 0
+    assert "what was served from memory only is durable now" in s.log()
     p.kill(), s.kill()
     s.start()
     assert s.serial(BULK) == 2

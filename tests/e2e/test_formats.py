@@ -11,10 +11,11 @@ import dns.zone
 import pytest
 
 import harness
-from harness import ROOT, simple_zone
+from harness import ROOT, simple_zone, wait_until
 
 STATES = sorted((ROOT / "tests/data/states").iterdir())
 FILE, DYN, COPY = "file.example.", "dyn.example.", "copy.example."
+IMAGE_FORMAT = int((ROOT / "src/zone/image.h").read_text().split("IMAGE_FORMAT = ")[1].split()[0])
 COLUMNS = "seq, zone, gen, prev, kind, serial_from, serial_to, at, door, author, comment, hex(body)"
 
 
@@ -45,6 +46,14 @@ def rows(server, sql):
     return found
 
 
+def image_formats(server):
+    """Of those that a start would open."""
+    newest = rows(server, "SELECT segment, start FROM snapshot WHERE id IN (SELECT max(id) FROM snapshot "
+                              "WHERE kind = 0 AND zone IN (SELECT id FROM zone WHERE state = 0) GROUP BY zone)")
+    images = ((server.dir / f"state/segments/{segment}.seg").read_bytes()[start:] for segment, start in newest)
+    return {int.from_bytes(image[8:12], "little") for image in images}
+
+
 def changes_since(server, zone, serial):
     """Serials of the changes that an IXFR gives; empty: the whole zone came."""
     records = [rd for m in dns.query.xfr(server.host, zone, port=server.port, rdtype="IXFR", serial=serial, relativize=False)
@@ -66,6 +75,7 @@ def test_opened_as_it_was(lab, fixture):
     t.start()
     for zone, content in expected["content"].items():
         assert exported(t, zone) == content, zone
+    wait_until(lambda: image_formats(t) == {IMAGE_FORMAT}, what="images of an old format to be written anew")
     assert changes_since(t, FILE, 1)[0] == 1, "history is as good as before"
     serial = t.serial(FILE)
     t.file("file.zone", simple_zone(FILE, serial + 1, "edited.file.example. 60 IN A 192.0.2.99\n"))

@@ -153,10 +153,12 @@ def test_the_disk_fills_up_while_an_image_is_written(tmp_path, small_disk):
     t.kill()
     t.start()
     assert is_right(t, 3)
+    t.kill()
     ballast.unlink()
-    change(t, 4)
+    t.start()
     wait_until(lambda: seen(t, "zone-compacted"), what="a fresh image: " + t.log()[-500:])
-    assert not [p for p in segments.iterdir() if p.suffix == ".tmp"]
+    change(t, 4)
+    wait_until(lambda: not [p for p in segments.iterdir() if p.suffix == ".tmp"], what="no image to be under way")
     assert t.stop() == 0
     t.start()
     assert is_right(t, 4)

@@ -421,6 +421,169 @@ static void test_clients_are_told(void **state) {
   house_done(&h);
 }
 
+/* ---- versions out of history ---- */
+
+static uint64_t roll_back(struct house *h, const char *more) {
+  struct buf json = {0};
+  buf_printf(&json, "{\"command\":\"rollback\",\"zone\":\"b.example\",\"version\":\"v1\"%s}", more);
+  all_is_large(h);
+  uint64_t token = house_ask(h, buf_text(&json));
+  buf_done(&json);
+  house_run_ms(h, 1);
+  assert_non_null(h->image);
+  assert_int_equal(house_reply_of(h, token)->count, 0);
+  return token;
+}
+
+static void test_rollback(void **state) {
+  for (int moves = 0; moves < 2; moves++) {
+    struct house h;
+    begin(&h, EDITABLE_B);
+    all_is_small(&h);
+    assert_true(said(&h, import(&h, 10, "one", ""), "serial 10"));
+    finish_all(&h);
+    (void)roll_back(&h, ",\"dry-run\":true");
+    finish_all(&h);
+    house_run_ms(&h, 1);
+    assert_non_null(strstr(buf_text(&h.said), "-one.b.example. 60 IN A 192.0.2.1"));
+    assert_non_null(strstr(buf_text(&h.said), "\"ok\":true"));
+    assert_int_equal(house_serial(&h, B), 10);
+    uint64_t token = roll_back(&h, "");
+    assert_true(house_image(&h));
+    all_is_small(&h);
+    if (moves) assert_true(said(&h, import(&h, 20, "two", ""), "serial 20"));
+    house_image_done(&h);
+    house_run_ms(&h, 1);
+    finish_all(&h);
+    assert_true(said(&h, token, moves ? "v1 is back as v4, serial 21" : "v1 is back as v3, serial 11"));
+    assert_true(!has_name(&h, "one.b.example.") && !has_name(&h, "two.b.example."));
+    house_restart(&h);
+    assert_int_equal(house_serial(&h, B), moves ? 21 : 11);
+    house_done(&h);
+  }
+}
+
+/* ---- the file and what is beside it ---- */
+
+/* What the file was has an image already, since the reload wrote one: the first edit writes none. */
+static void test_the_first_edit(void **state) {
+  struct house h;
+  struct store_image seed;
+  begin(&h, EDITABLE_B);
+  all_is_large(&h);
+  house_zone(&h, "b.zone", 2, "one 60 IN A 192.0.2.1\n");
+  uint64_t token = house_command(&h, "reload", B);
+  house_run_ms(&h, 1);
+  finish_all(&h);
+  assert_true(said(&h, token, "serial 2 is served"));
+  const struct zone_slot *z = house_slot(&h, B);
+  struct store_image was = z->image;
+  assert_int_equal(was.version, 2);
+  assert_int_equal(z->tail_bytes, 0);
+  house_ask(&h, "{\"command\":\"history\",\"zone\":\"b.example\",\"json\":true,\"limit\":\"1\"}");
+  house_run_ms(&h, 100);
+  assert_non_null(strstr(buf_text(&h.said), "\"kind\":\"delta\"")); /* secondaries get it as one */
+  all_is_small(&h);
+  assert_true(said(&h, import(&h, 10, "two", ""), "serial 10"));
+  store_seed_of(h.control->store, z->store_id, &seed);
+  assert_true(z->departed && seed.segment == was.segment && seed.offset_bytes == was.offset_bytes);
+  finish_all(&h);
+  for (int i = 0; i < 3; i++)
+    assert_int_equal(store_sweep(h.control->store, 0, NULL), ERR_OK);
+  house_restart(&h);
+  house_zone(&h, "b.zone", 2, "one 60 IN A 192.0.2.1\nthree 60 IN A 192.0.2.3\n");
+  assert_true(house_done_at_once(&h, "reload", B, NULL));
+  assert_true(has_name(&h, "two.b") && has_name(&h, "three.b") && !has_name(&h, "one.b"));
+  house_done(&h);
+}
+
+/* Edits go on meanwhile; what was written is what the file was, then. */
+static void test_write_back(void **state) {
+  for (int moves = 0; moves < 2; moves++) {
+    struct house h;
+    begin(&h, "{name: b.example, role: primary, file: b.zone, editable: true, write-back: 5}");
+    all_is_small(&h);
+    assert_true(said(&h, import(&h, 10, "one", ""), "serial 10"));
+    finish_all(&h);
+    all_is_large(&h);
+    house_run_ms(&h, 5100);
+    assert_true(house_image(&h));
+    all_is_small(&h);
+    if (moves) assert_true(said(&h, import(&h, 20, "two", ""), "serial 20"));
+    house_image_done(&h);
+    const struct zone_slot *z = house_slot(&h, B);
+    assert_int_equal(z->departed, moves);
+    if (!moves) assert_int_equal(z->image.version, z->version); /* for the next seed */
+    if (moves) house_zone(&h, "b.zone", 10, "one 60 IN A 192.0.2.1\nthree 60 IN A 192.0.2.3\n");
+    finish_all(&h);
+    house_restart(&h);
+    assert_true(house_done_at_once(&h, "reload", B, NULL));
+    assert_int_equal(house_serial(&h, B), moves ? 21 : 10);
+    assert_true(has_name(&h, moves ? "two.b" : "one.b"));
+    assert_true(moves ? has_name(&h, "three.b") && !has_name(&h, "one.b") : true);
+    house_run_ms(&h, 6000);
+    finish_all(&h);
+    assert_false(house_slot(&h, B)->departed);
+    assert_null(house_slot(&h, B)->file_trouble);
+    house_done(&h);
+  }
+}
+
+static void test_zone_add(void **state) {
+  for (int goes = 0; goes < 2; goes++) {
+    struct house h;
+    begin(&h, FILE_C);
+    house_file(&h, "tandem.yaml",
+               "server: {listen: ['127.0.0.1@5300'], state: state}\ntemplates: {t: {role: primary, file: b.zone}}\nzones: []\n");
+    assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+    all_is_large(&h);
+    uint64_t token = house_ask(&h, "{\"command\":\"zone-add\",\"zone\":\"b.example\",\"template\":\"t\"}");
+    house_run_ms(&h, 1);
+    assert_int_equal(house_reply_of(&h, token)->count, 0);
+    assert_true(house_image(&h));
+    if (goes) assert_true(house_done_at_once(&h, "zone-delete", B, NULL));
+    house_image_done(&h);
+    assert_true(said(&h, token, goes ? "was removed" : "added, serial 1 is served"));
+    house_run_ms(&h, 1);
+    finish_all(&h);
+    house_restart(&h);
+    assert_int_equal(house_slot(&h, B) ? house_serial(&h, B) : NOT_SERVED, goes ? NOT_SERVED : 1);
+    house_done(&h);
+  }
+}
+
+/* From a secondary, with the zone's file. What the file was is kept once. */
+static void test_rebuild(void **state) {
+  for (int moves = 0; moves < 2; moves++) {
+    struct house h;
+    begin(&h, FILE_B);
+    fake_primary_serve(&h.p1, B, make_zone(B, 50, 3600, 600, 86400, 3));
+    all_is_large(&h);
+    uint64_t token = house_ask(&h, "{\"command\":\"rebuild\",\"zone\":\"b.example\",\"from\":\"p1\",\"force\":true}");
+    while (!h.image || h.image->use != IMAGE_WHOLE) {
+      house_run_ms(&h, 100);
+      if (h.image && h.image->use != IMAGE_WHOLE) work(&h);
+    }
+    assert_true(house_image(&h));
+    all_is_small(&h);
+    house_zone(&h, "b.zone", 60, "sixty 60 IN A 192.0.2.60\n");
+    if (moves) assert_true(house_done_at_once(&h, "reload", B, NULL));
+    house_image_done(&h);
+    house_run_ms(&h, 1);
+    finish_all(&h);
+    assert_true(said(&h, token, moves ? "serial 61 is served" : "serial 50 is served"));
+    assert_false(has_name(&h, "sixty"));
+    char old[TEST_PATH_BYTES], text[200];
+    snprintf(old, sizeof old, "%.60s/b.zone.before-rebuild", h.dir.root);
+    FILE *f = fopen(old, "re");
+    assert_true(f && fgets(text, sizeof text, f) && strstr(text, "h 1 3600"));
+    fclose(f);
+    house_restart(&h);
+    assert_int_equal(house_serial(&h, B), moves ? 62 : 60); /* as the file was changed by hand behind it */
+    house_done(&h);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_import),
@@ -440,6 +603,11 @@ int main(void) {
       cmocka_unit_test(test_a_file_is_merged),
       cmocka_unit_test(test_the_client_goes),
       cmocka_unit_test(test_clients_are_told),
+      cmocka_unit_test(test_rollback),
+      cmocka_unit_test(test_the_first_edit),
+      cmocka_unit_test(test_write_back),
+      cmocka_unit_test(test_zone_add),
+      cmocka_unit_test(test_rebuild),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,35 @@ static void test_seeds(void **state) {
   test_directory_done(&d);
 }
 
+/* Two rows name one image: the file goes with the second of them. */
+static void test_a_seed_that_is_the_image(void **state) {
+  struct test_directory d;
+  struct store_batch *b;
+  struct store_error why;
+  struct store_usage u;
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  uint64_t a = test_create(s, "a.example.", 1, 3);
+  assert_int_equal(store_batch_begin(s, &b), ERR_OK);
+  assert_int_equal(store_batch_seed_image(b, a), ERR_OK);
+  assert_int_equal(store_batch_commit(b, &why), ERR_OK);
+  test_delta(s, a, 2, "two");
+  compact(s, a, "a.example.", 2);
+  for (int seeded = 1; seeded >= 0; seeded--) {
+    assert_int_equal(store_sweep(s, 0, NULL), ERR_OK);
+    assert_int_equal(store_sweep(s, 0, NULL), ERR_OK);
+    store_close(s);
+    s = test_open(&d);
+    assert_int_equal(seed_serial(s, a), seeded);
+    assert_int_equal(image_version(s, a, 2), 2);
+    assert_int_equal(store_usage(s, &u), ERR_OK);
+    assert_int_equal(u.segments, 1 + seeded);
+    if (seeded) seed(s, a, NULL, true);
+  }
+  store_close(s);
+  test_directory_done(&d);
+}
+
 static void run_sql(struct store *s, const char *sql) {
   assert_int_equal(sqlite3_exec(s->db.connection, sql, NULL, NULL, NULL), SQLITE_OK);
 }
@@ -458,6 +487,7 @@ int main(void) {
       cmocka_unit_test(test_images_that_full_changes_replace_stay),
       cmocka_unit_test(test_kept_images_are_put_together),
       cmocka_unit_test(test_seeds),
+      cmocka_unit_test(test_a_seed_that_is_the_image),
       cmocka_unit_test(test_changes_behind_a_cut),
       cmocka_unit_test(test_age_and_the_least),
       cmocka_unit_test(test_kept_images_go_with_their_changes),
