@@ -36,7 +36,7 @@ enum err name_read(struct rd *r, const uint8_t *message, struct name *out) {
     if (length <= LIMIT_LABEL_BYTES) {
       if ((size_t)(r->end - p) <= length) return ERR_SHORT;
       if (n.size + length + 1 >= LIMIT_NAME_BYTES) return ERR_FORMAT;
-      memcpy(n.octets + n.size, p, length + 1);
+      bytes_copy(n.octets + n.size, p, length + 1);
       n.size = (uint8_t)(n.size + length + 1);
       n.labels++;
       p += length + 1;
@@ -51,7 +51,9 @@ enum err name_read(struct rd *r, const uint8_t *message, struct name *out) {
   }
   n.octets[n.size++] = 0;
   r->at = behind ? behind : p + 1;
-  name_copy(out, &n);
+  out->size = n.size;
+  out->labels = n.labels;
+  bytes_copy(out->octets, n.octets, n.size);
   return ERR_OK;
 }
 

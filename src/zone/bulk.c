@@ -257,25 +257,32 @@ static enum err sort(struct bulk *rows) {
 
 /* ---- laying out ---- */
 
-/* The layout's objects go into the heap; records are made by the draft first. */
+struct bulk_run { /* leaves in order, of records that are in the heap */
+  struct trie_node *leaves;
+  size_t count, capacity;
+  size_t at; /* the next one to be merged */
+};
+
 struct bulk_build {
   struct heap *heap;
   struct hashing *const *hashing;
   struct name apex; /* lower case */
   struct bulk open; /* rows of the last owner: more may come */
   struct arena open_rows;
-  struct bulk late; /* in the order they came in */
+  struct bulk_run *runs; /* as they came; none: all was in order so far, and is in the layout */
+  size_t run_count;
   struct bulk_result result;
   struct draft draft;
-  const void *stays; /* a record that is in the heap already, at `stays_ref` */
-  uint32_t stays_ref;
+  const struct zone_node *record; /* that is being laid out, and its reference */
+  uint32_t ref;
   struct layout layout; /* large: left as it is until it is started */
 };
 
+/* Records are in the heap already. */
 static enum err emit_to_heap(void *arg, const void *bytes, uint32_t cells, uint32_t *ref) {
   struct bulk_build *b = arg;
-  if (bytes == b->stays) {
-    *ref = b->stays_ref;
+  if (bytes == b->record) {
+    *ref = b->ref;
     return ERR_OK;
   }
   return layout_to_heap(b->heap, bytes, cells, ref);
@@ -299,8 +306,10 @@ void bulk_build_free(struct bulk_build *b) {
   layout_done(&b->layout);
   draft_done(&b->draft);
   bulk_done(&b->open);
-  bulk_done(&b->late);
   arena_done(&b->open_rows);
+  for (size_t i = 0; i < b->run_count; i++)
+    free(b->runs[i].leaves);
+  free(b->runs);
   free(b);
 }
 
@@ -323,31 +332,57 @@ static enum err append_rows(struct bulk_build *b, const struct bulk_item *rows, 
   return e;
 }
 
-/* The record of what is in the draft. */
-static enum err make_record(struct bulk_build *b, struct draft_owner owner, const struct zone_node **out) {
+/* The record of what is in the draft, in the heap. */
+static enum err make_record(struct bulk_build *b, struct draft_owner owner, struct trie_node *leaf) {
   uint8_t hash[NSEC3_HASH_BYTES];
+  uint32_t cells, ref;
   draft_settle(&b->draft);
   if (b->hashing) owner.hash = draft_hash(&b->draft, *b->hashing, &b->apex, &owner, hash);
-  return draft_make(&b->draft, &owner, out);
-}
-
-static enum err put_record(struct bulk_build *b, const struct zone_node *record) {
+  enum err e = draft_measure(&b->draft, &owner, &cells);
+  if (e != ERR_OK) return e;
+  struct zone_node *record = heap_alloc(b->heap, cells, &ref);
+  if (!record) return ERR_MEMORY;
+  draft_write(&b->draft, &owner, cells, record);
   b->result.record_count += b->draft.count;
   b->result.name_count++;
   b->result.conflicts += zone_cname_conflict(record);
   content_add(&b->result.content, record, &b->apex);
-  return layout_leaf(&b->layout, record, record_leaf_flags(record));
+  *leaf = node_make(record_leaf_flags(record), ref);
+  return ERR_OK;
+}
+
+static enum err run_add(struct bulk_run *run, struct trie_node leaf) {
+  if (run->count == run->capacity) {
+    size_t capacity = run->capacity ? 2 * run->capacity : 1024;
+    struct trie_node *leaves = realloc(run->leaves, capacity * sizeof *leaves);
+    if (!leaves) return ERR_MEMORY;
+    run->leaves = leaves;
+    run->capacity = capacity;
+  }
+  run->leaves[run->count++] = leaf;
+  return ERR_OK;
+}
+
+static const struct zone_node *record_of(const struct bulk_build *b, const struct trie_node *leaf) {
+  return cell_at(b->heap->table, leaf->ref);
+}
+
+static enum err put_leaf(struct bulk_build *b, const struct trie_node *leaf) {
+  b->record = record_of(b, leaf);
+  b->ref = leaf->ref;
+  return layout_leaf(&b->layout, b->record, node_word(leaf));
 }
 
 /* The rows of one owner. */
 static enum err put_rows(struct bulk_build *b, const struct bulk_item *rows, size_t n) {
   const struct bulk_row *first = rows[0].row;
-  const struct zone_node *record;
+  struct trie_node leaf;
   draft_clear(&b->draft);
   enum err e = append_rows(b, rows, n);
   if (e == ERR_OK)
-    e = make_record(b, (struct draft_owner){first->data, first->key_size, first->labels, row_case(first), NULL}, &record);
-  return e == ERR_OK ? put_record(b, record) : e;
+    e = make_record(b, (struct draft_owner){first->data, first->key_size, first->labels, row_case(first), NULL}, &leaf);
+  if (e != ERR_OK) return e;
+  return b->run_count ? run_add(b->runs + b->run_count - 1, leaf) : put_leaf(b, &leaf);
 }
 
 /* End of the rows of the owner that begins at i. */
@@ -387,101 +422,129 @@ static enum err lay(struct bulk_build *b, const struct bulk *rows) {
   return e == ERR_OK ? open_add(b, rows->items + i, rows->count - i) : e;
 }
 
-enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept) {
-  if (!rows->count) return ERR_OK;
-  enum err e = b->late.count ? ERR_OK : sort(rows);
-  if (e != ERR_OK) return e;
-  bool late = b->late.count || (b->open.count && key_compare(b->open.items[0].row, rows->items[0].row) > 0);
-  if (!late) return lay(b, rows);
-  *kept = true;
-  e = reserve(&b->late, rows->count);
-  if (e != ERR_OK) return e;
-  memcpy(b->late.items + b->late.count, rows->items, rows->count * sizeof *rows->items);
-  b->late.count += rows->count;
-  b->late.run_count = UINT_MAX; /* not known */
+/* ---- runs ---- */
+
+static enum err add_run(struct bulk_build *b) {
+  if (!(b->run_count & (b->run_count - 1))) { /* a power of two: full */
+    struct bulk_run *runs = realloc(b->runs, (b->run_count ? 2 * b->run_count : 1) * sizeof *runs);
+    if (!runs) return ERR_MEMORY;
+    b->runs = runs;
+  }
+  b->runs[b->run_count++] = (struct bulk_run){0};
   return ERR_OK;
 }
 
-/* ---- the end ---- */
-
-static int leaf_order(const struct bulk_row *r, const struct zone_node *record) {
-  unsigned size = record_key_size(record), shorter = r->key_size < size ? r->key_size : size;
-  int c = shorter ? memcmp(r->data, record_key(record), shorter) : 0;
-  return c ? c : (int)r->key_size - (int)size;
-}
-
-/* A record that was laid out stays where it is. */
-static enum err put_again(struct bulk_build *b, const struct zone_node *record, const struct trie_node *leaf) {
-  b->stays = record;
-  b->stays_ref = leaf->ref;
-  enum err e = layout_leaf(&b->layout, record, node_word(leaf));
-  b->stays = NULL;
+/* The twigs above them go. */
+static enum err take_leaves(struct bulk_build *b, const struct trie_node *n) {
+  if (!node_is_branch(n)) return run_add(b->runs, *n);
+  unsigned count = word_twigs(node_word(n));
+  const struct trie_node *twigs = cell_at(b->heap->table, n->ref);
+  enum err e = ERR_OK;
+  for (unsigned i = 0; e == ERR_OK && i < count; i++)
+    e = take_leaves(b, twigs + i);
+  heap_free(b->heap, n->ref, twigs_cells(count));
   return e;
 }
 
-/* One that was laid out, and rows of the same owner that came later. */
-static enum err put_joined(struct bulk_build *b, const struct zone_node *record, const struct trie_node *leaf,
-                           const struct bulk_item *rows, size_t n) {
-  const struct zone_node *joined;
-  draft_clear(&b->draft);
-  enum err e = draft_load(&b->draft, record);
-  if (e == ERR_OK) e = append_rows(b, rows, n);
-  if (e == ERR_OK) e = make_record(b, record_owner(record), &joined);
-  if (e != ERR_OK) return e;
+/* What comes next does not follow what came before. What was laid out, if that goes for the first time, is a run then as well. */
+static enum err next_run(struct bulk_build *b) {
+  struct trie_node laid;
+  enum err e = open_close(b);
+  if (e == ERR_OK && !b->run_count) {
+    e = layout_finish(&b->layout, &laid);
+    if (e == ERR_OK) e = add_run(b);
+    if (e == ERR_OK) e = take_leaves(b, &laid);
+  }
+  return e == ERR_OK ? add_run(b) : e;
+}
+
+enum err bulk_take(struct bulk_build *b, struct bulk *rows) {
+  if (!rows->count) return ERR_OK;
+  enum err e = sort(rows);
+  if (e == ERR_OK && b->open.count && key_compare(b->open.items[0].row, rows->items[0].row) > 0) e = next_run(b);
+  return e == ERR_OK ? lay(b, rows) : e;
+}
+
+/* ---- the end: runs are merged, the records stay where they are ---- */
+
+static int leaf_order(const struct bulk_build *b, const struct trie_node *x, const struct trie_node *y) {
+  return record_key_order(record_of(b, x), record_of(b, y));
+}
+
+/* By their next leaves, and of the same owner the one that came first. */
+static bool goes_before(const struct bulk_build *b, const struct bulk_run *x, const struct bulk_run *y) {
+  int c = leaf_order(b, x->leaves + x->at, y->leaves + y->at);
+  return c < 0 || (c == 0 && x < y);
+}
+
+/* Of a heap of runs the one at `i` goes down to its place. */
+static void sink(const struct bulk_build *b, struct bulk_run **heap, size_t n, size_t i) {
+  for (size_t child; (child = 2 * i + 1) < n; i = child) {
+    if (child + 1 < n && goes_before(b, heap[child + 1], heap[child])) child++;
+    if (!goes_before(b, heap[child], heap[i])) return;
+    struct bulk_run *swap = heap[i];
+    heap[i] = heap[child];
+    heap[child] = swap;
+  }
+}
+
+static struct trie_node take_leaf(const struct bulk_build *b, struct bulk_run **heap, size_t *n) {
+  struct bulk_run *run = heap[0];
+  struct trie_node leaf = run->leaves[run->at++];
+  if (run->at + AHEAD < run->count) __builtin_prefetch(record_of(b, run->leaves + run->at + AHEAD));
+  if (run->at == run->count) heap[0] = heap[--*n];
+  sink(b, heap, *n, 0);
+  return leaf;
+}
+
+static void drop_record(struct bulk_build *b, const struct trie_node *leaf) {
+  const struct zone_node *record = record_of(b, leaf);
   b->result.record_count -= record_rr_count(record);
   b->result.name_count--;
   b->result.conflicts -= zone_cname_conflict(record);
   content_take(&b->result.content, record, &b->apex);
-  e = put_record(b, joined);
-  if (e == ERR_OK) heap_free(b->heap, leaf->ref, record->cells);
-  return e;
+  heap_free(b->heap, leaf->ref, record->cells);
 }
 
-static void free_twigs(struct heap *h, const struct trie_node *n) {
-  if (!node_is_branch(n)) return;
-  unsigned count = word_twigs(node_word(n));
-  const struct trie_node *twigs = cell_at(h->table, n->ref);
-  for (unsigned i = 0; i < count; i++)
-    free_twigs(h, twigs + i);
-  heap_free(h, n->ref, twigs_cells(count));
+/* Two records of one owner: `leaf` becomes that of both, as the first one that came has its name. */
+static enum err join(struct bulk_build *b, struct trie_node *leaf, struct trie_node other) {
+  const struct zone_node *first = record_of(b, leaf);
+  struct trie_node joined;
+  draft_clear(&b->draft);
+  enum err e = draft_load(&b->draft, first);
+  if (e == ERR_OK) e = draft_load(&b->draft, record_of(b, &other));
+  if (e == ERR_OK) e = make_record(b, record_owner(first), &joined);
+  if (e != ERR_OK) return e;
+  drop_record(b, leaf);
+  drop_record(b, &other);
+  *leaf = joined;
+  return ERR_OK;
 }
 
-/* The late rows among the `laid` leaves, in one pass over both. */
-static enum err merge(struct bulk_build *b, const struct trie_node *laid) {
-  struct trie_iter *it = malloc(sizeof *it);
-  if (!it) return ERR_MEMORY;
-  trie_iter_start(it, b->heap->table, laid);
-  const struct trie_node *leaf = trie_iter_leaf(it);
+static enum err merge(struct bulk_build *b) {
+  size_t n = b->run_count;
+  struct bulk_run **heap = malloc(n * sizeof *heap);
+  if (!heap) return ERR_MEMORY;
+  for (size_t i = 0; i < n; i++)
+    heap[i] = b->runs + i;
+  for (size_t i = n / 2; i > 0; i--)
+    sink(b, heap, n, i - 1);
   enum err e = ERR_OK;
-  for (size_t i = 0; e == ERR_OK && (leaf || i < b->late.count);) {
-    const struct zone_node *record = leaf ? node_record(it->table, leaf) : NULL;
-    int c = !leaf ? -1 : i == b->late.count ? 1 : leaf_order(b->late.items[i].row, record);
-    size_t end = c <= 0 ? owner_end(&b->late, i) : i;
-    if (c < 0) e = put_rows(b, b->late.items + i, end - i);
-    else if (c > 0) e = put_again(b, record, leaf);
-    else e = put_joined(b, record, leaf, b->late.items + i, end - i);
-    i = end;
-    if (c >= 0) leaf = trie_iter_leaf(it);
+  while (e == ERR_OK && n) {
+    const struct bulk_run *run = heap[0]; /* in which no owner is twice */
+    struct trie_node leaf = take_leaf(b, heap, &n);
+    while (e == ERR_OK && n && heap[0] != run && leaf_order(b, &leaf, heap[0]->leaves + heap[0]->at) == 0)
+      e = join(b, &leaf, take_leaf(b, heap, &n));
+    if (e == ERR_OK) e = put_leaf(b, &leaf);
   }
-  free(it);
+  free(heap);
   return e;
 }
 
 enum err bulk_finish(struct bulk_build *b, struct bulk_result *out) {
-  struct trie_node laid;
   enum err e = open_close(b);
-  if (e == ERR_OK) e = layout_finish(&b->layout, &laid);
-  if (e == ERR_OK && b->late.count) {
-    layout_done(&b->layout);
-    layout_start(&b->layout, emit_to_heap, b);
-    fill_prefixes(b->late.items, b->late.count, 0);
-    e = sort(&b->late);
-    if (e == ERR_OK) e = merge(b, &laid);
-    if (e == ERR_OK) e = layout_finish(&b->layout, &b->result.root);
-    if (e == ERR_OK) free_twigs(b->heap, &laid);
-  } else if (e == ERR_OK) {
-    b->result.root = laid;
-  }
+  if (e == ERR_OK && b->run_count) e = merge(b);
+  if (e == ERR_OK) e = layout_finish(&b->layout, &b->result.root);
   if (e == ERR_OK) *out = b->result;
   return e;
 }

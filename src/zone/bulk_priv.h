@@ -1,7 +1,8 @@
-/* The build from nothing: records are gathered as they come, and laid out in canonical order. What comes in that order is laid out
- * part by part; from the first row that does not on, rows are kept, sorted at the end, and merged in:
+/* The build from nothing: records are gathered as they come, and laid out in canonical order. Parts are sorted and their records
+ * put into the heap while more is gathered. Parts that follow each other are one run: the only one is laid out with its twigs; of
+ * several only the leaves are kept, and they are merged at the end:
  *
- *   gathered rows --bulk_take--> [laid out: records and twigs in the heap] [open: the last owner] [late: all behind a disorder]
+ *   gathered rows --bulk_take--> [laid out: records and twigs in the heap, or records in runs] [open: the last owner]
  *
  * Gathering and laying out share nothing, so a part may be laid out by another thread while the next one is gathered. */
 #ifndef ZONE_BULK_PRIV_H
@@ -53,8 +54,8 @@ struct bulk_build; /* one trie on its way into the heap */
 /* `hashing`: where it says, from some part on, with what owners are hashed; NULL: they are not. */
 MUST_CHECK enum err bulk_build_new(struct heap *heap, const struct name *apex, struct hashing *const *hashing,
                                    struct bulk_build **out);
-/* Lays the rows out, sorting them for it. `*kept`: the rows' memory is still of use, and stays so until bulk_finish. */
-MUST_CHECK enum err bulk_take(struct bulk_build *b, struct bulk *rows, bool *kept);
+/* Lays the rows out, sorting them for it. */
+MUST_CHECK enum err bulk_take(struct bulk_build *b, struct bulk *rows);
 MUST_CHECK enum err bulk_finish(struct bulk_build *b, struct bulk_result *out);
 void bulk_build_free(struct bulk_build *b); /* NULL is fine */
 

@@ -46,20 +46,20 @@ static struct digest128 hash_record(const struct name *owner, uint16_t type, uin
 }
 
 struct step {
-  struct digest128 *digest;
+  struct digest128 *digest; /* NULL: only counted */
   struct delta_size size;
 };
 
 static bool on_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct step *s = arg;
-  sum_take(s->digest, hash_record(owner, type, ttl, rdata, size));
+  if (s->digest) sum_take(s->digest, hash_record(owner, type, ttl, rdata, size));
   s->size.removed++;
   return true;
 }
 
 static bool on_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct step *s = arg;
-  sum_add(s->digest, hash_record(owner, type, ttl, rdata, size));
+  if (s->digest) sum_add(s->digest, hash_record(owner, type, ttl, rdata, size));
   s->size.added++;
   return true;
 }

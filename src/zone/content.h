@@ -18,7 +18,7 @@ void zone_content_set(const struct zone_snap *s, struct digest128 digest);
 
 /* By a walk over the whole zone. */
 MUST_CHECK enum err zone_content_whole(const struct zone_snap *s, struct digest128 *out);
-/* On entry `*digest` is that of `from`, on ERR_OK that of `to`; `size` is how much is between them. */
+/* On entry `*digest` is that of `from`, on ERR_OK that of `to`; NULL: nobody asks. `size` is how much is between them. */
 MUST_CHECK enum err zone_content_diff(const struct zone_snap *from, const struct zone_snap *to, struct digest128 *digest,
                                       struct delta_size *size);
 /* The same by a changeset's body that leads from one to the other. */

@@ -1,6 +1,5 @@
 #include "zone/draft_priv.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define RECORD_BYTES_MAX UINT32_C(0x7fffffff) /* bit 31 of a set's `at` is taken */
@@ -87,7 +86,6 @@ static void load_set(struct draft *d, uint16_t type, bool signature, uint32_t tt
 }
 
 enum err draft_load(struct draft *d, const struct zone_node *r) {
-  assert(d->count == 0);
   if (!reserve(d, (size_t)record_rr_count(r))) return ERR_MEMORY;
   for (unsigned i = 0; i < zone_rrset_count(r); i++) {
     struct zone_rrset set;

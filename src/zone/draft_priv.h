@@ -36,7 +36,7 @@ MUST_CHECK enum err draft_item_make(uint16_t type, uint32_t ttl, const uint8_t *
 
 void draft_clear(struct draft *d);
 void draft_done(struct draft *d);
-/* Appends all of a record, which the draft must be empty for. */
+/* Appends all of a record: in order if the draft was empty. */
 MUST_CHECK enum err draft_load(struct draft *d, const struct zone_node *r);
 /* Adds in order; the RDATA must stay where it is. */
 MUST_CHECK enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add *outcome);

@@ -29,8 +29,7 @@ struct part { /* rows that were cut off, to be laid out */
 
 struct laying { /* whoever lays parts out has this and the heap to himself */
   struct bulk_build *names, *nsec3;
-  struct arena late; /* rows that are kept */
-  bool parted;       /* it was begun before all rows were there */
+  bool parted; /* it was begun before all rows were there */
   enum err failed;
 };
 
@@ -69,7 +68,6 @@ static void edit_free(struct zone_edit *e) {
   part_done(&e->part);
   bulk_build_free(e->laying.names);
   bulk_build_free(e->laying.nsec3);
-  arena_done(&e->laying.late);
   owners_done(&e->owners);
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
@@ -250,18 +248,15 @@ enum err zone_edit_join(struct zone_edit *e, struct zone_edit *rear) {
   return r;
 }
 
-static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct hashing *const *hashing, struct bulk *rows,
-                         bool *kept) {
+static enum err lay_rows(struct zone_edit *e, struct bulk_build **build, struct hashing *const *hashing, struct bulk *rows) {
   enum err r = *build || !rows->count ? ERR_OK : bulk_build_new(&e->line->heap, e->line->apex, hashing, build);
-  return r == ERR_OK && *build ? bulk_take(*build, rows, kept) : r;
+  return r == ERR_OK && *build ? bulk_take(*build, rows) : r;
 }
 
 enum err zone_edit_lay(struct zone_edit *e) {
   struct laying *l = &e->laying;
-  bool kept = false;
-  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->names, &e->line->hashing, &e->part.names, &kept);
-  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->nsec3, NULL, &e->part.nsec3, &kept);
-  if (kept) arena_join(&l->late, &e->part.rows);
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->names, &e->line->hashing, &e->part.names);
+  if (l->failed == ERR_OK) l->failed = lay_rows(e, &l->nsec3, NULL, &e->part.nsec3);
   part_done(&e->part);
   return l->failed;
 }
@@ -283,7 +278,6 @@ static enum err settle_gathered(struct zone_edit *e) {
   heap_trim(&e->line->heap);
   bulk_build_free(l->names);
   bulk_build_free(l->nsec3);
-  arena_done(&l->late);
   l->names = l->nsec3 = NULL;
   e->has_owner = false;
   e->content = content_sum(names.content, nsec3.content);
