@@ -71,7 +71,7 @@ void control_backup_done(struct control *c);
 /* The job that the event told of. `watch` is called by the thread of _run (store_aside_write). */
 void control_image_run(struct image_job *job, const struct store_watch *watch);
 bool control_image_pressed(struct image_job *job);          /* whether changes were committed since it was last asked; its thread */
-bool control_image_is_awaited(const struct image_job *job); /* by somebody who gave a command */
+bool control_image_is_awaited(const struct image_job *job); /* by a command, or since a newer version is not served before */
 void control_image_done(struct control *c, struct instant now);
 
 const struct zone_set *control_zones(const struct control *c);

@@ -1,4 +1,4 @@
-/* What another thread does with a large version, so that the control thread finds it ready: puts a transfer together, compares it
+/* What another thread does with a large version, so that the control thread finds it ready: reads a transfer, compares it
  * with the one before, writes the difference down or the image, proves an image that is to be served from and brings it to where
  * the log is. It touches nothing of control's but its own job; snapshots are immutable. */
 #include "base/log.h"
@@ -37,9 +37,9 @@ static enum err count(struct ready *r) {
   struct digest128 digest = {0};
   enum err err = ERR_OK;
   r->size = (struct delta_size){.added = zone_record_count(r->snap)};
-  bool stepwise = r->has_base && zone_content(r->head, &digest);
-  if (r->has_base) err = zone_content_diff(r->head, r->snap, &digest, &r->size);
-  if (!err && !stepwise && !zone_content(r->snap, &digest)) err = zone_content_whole(r->snap, &digest);
+  bool known = zone_content(r->snap, &digest), stepwise = !known && r->has_base && zone_content(r->head, &digest);
+  if (r->has_base) err = zone_content_diff(r->head, r->snap, known ? NULL : &digest, &r->size);
+  if (!err && !known && !stepwise) err = zone_content_whole(r->snap, &digest);
   r->content = digest;
   r->has_content = !err;
   return err;
@@ -157,7 +157,7 @@ void control_image_run(struct image_job *job, const struct store_watch *watch) {
 }
 
 bool control_image_is_awaited(const struct image_job *job) {
-  return job->use == IMAGE_WHOLE;
+  return job->use == IMAGE_WHOLE || job->use == IMAGE_BUILD || job->use == IMAGE_ARRIVAL;
 }
 
 bool control_image_pressed(struct image_job *job) {

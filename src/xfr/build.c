@@ -1,8 +1,8 @@
-/* A large zone that comes as a whole, put together by another thread. While it comes, that thread lays out part after part; what
- * was laid out is not gathered any more. At the end it makes the zone and compares it with its digest.
+/* A large zone that comes as a whole, read by another thread while it comes. This one reads the first messages, until it is known
+ * what comes and that it is much. From then on it passes on what arrives, and that thread verifies, reads and lays out.
  *
- *   message --> gathered --enough, and nobody at it--> part --transfer_build_run--> laid out        secondary_built --> next part
- *   last SOA ----------------------------------------> end  --transfer_build_run--> the zone        secondary_built --> outcome.c
+ *   message --> waiting --nobody at it--> taken --transfer_build_run--> laid out     secondary_built --> what waits
+ *                                             --behind the last SOA---> the zone     secondary_built --> outcome.c
  *
  * Whoever drops the transfer meanwhile leaves it to the thread's end. */
 #include "xfr/secondary_priv.h"
@@ -12,75 +12,144 @@
 struct transfer_build {
   struct exchange *exchange; /* NULL: nobody wants it any more, and `incoming` is ours */
   struct incoming *incoming;
-  bool given;         /* to the other thread */
-  bool last, was_run; /* of what is given */
+  struct tsig_keyring *keys; /* reference that keeps its key */
+  size_t part_records;
   bool ignore_zonemd;
+  bool given; /* to the other thread: all but what waits, and how the connection ended */
+  bool was_run;
+  int64_t now_s;
+  struct buf taken; /* messages, each behind its size */
+  enum incoming_state state;
   struct finished finished;
+  struct buf waiting; /* the same that came since */
+  bool closed, again; /* the connection: as channels.c said */
+  enum err why;
 };
 
 static void build_free(struct transfer_build *b) {
   zone_snap_unref(b->finished.snap);
   incoming_free(b->incoming);
+  tsig_keyring_unref(b->keys);
+  buf_done(&b->taken);
+  buf_done(&b->waiting);
   free(b);
 }
 
 void build_leave(struct exchange *x) {
   struct transfer_build *b = x->build;
   x->build = NULL;
-  if (b) x->incoming = NULL;
-  if (b && b->given) b->exchange = NULL;
-  else if (b) build_free(b);
+  if (!b) return;
+  x->incoming = NULL;
+  if (b->given) b->exchange = NULL;
+  else build_free(b);
 }
 
-static bool give(struct secondaries *s, struct secondary *z, bool last) {
-  struct transfer_build *b = z->exchange->build;
-  b->last = last;
-  b->was_run = false;
-  b->given = s->events.build(s->events.arg, z->id, b);
-  return b->given;
+bool build_is_busy(const struct exchange *x) {
+  return x->build && x->build->given;
 }
 
-void build_part(struct secondaries *s, struct secondary *z) {
-  struct exchange *x = z->exchange;
-  if (!s->events.build || (x->build && x->build->given) || !incoming_part(x->incoming, s->build_records)) return;
-  if (!x->build) x->build = calloc(1, sizeof *x->build);
-  if (x->build) {
-    x->build->exchange = x;
-    x->build->incoming = x->incoming;
-  }
-  if (!x->build || !give(s, z, false)) incoming_lay(x->incoming);
-}
+/* ---- the other thread ---- */
 
-static void ended(struct secondaries *s, struct secondary *z, struct instant now) {
-  struct transfer_build *b = z->exchange->build;
-  struct finished f = b->finished;
-  b->finished.snap = NULL;
-  transfer_finished(s, z, &f, now);
-}
-
-bool build_end(struct secondaries *s, struct secondary *z, struct instant now) {
-  struct exchange *x = z->exchange;
-  struct transfer_build *b = x->build;
-  if (!b) return false;
-  x->stage = STAGE_XFR_BUILD;
-  x->deadline_ns = UINT64_MAX;
-  channel_leave(&s->channels, &x->ask);
-  b->ignore_zonemd = z->options->o.zonemd_ignore;
-  secondary_reschedule(s, z);
-  if (b->given || give(s, z, true)) return true;
-  transfer_build_run(b);
-  ended(s, z, now);
-  return true;
+static void take_message(struct transfer_build *b, const uint8_t *message, size_t n) {
+  b->state = incoming_message(b->incoming, message, n, b->now_s);
+  if (b->state == INCOMING_MORE && incoming_part(b->incoming, b->part_records)) incoming_lay(b->incoming);
+  if (b->state == INCOMING_DONE) transfer_finish(b->incoming, b->ignore_zonemd, &b->finished);
 }
 
 void transfer_build_run(struct transfer_build *b) {
-  if (b->last) transfer_finish(b->incoming, b->ignore_zonemd, &b->finished);
-  else incoming_lay(b->incoming);
+  if (b->state == INCOMING_MORE) incoming_lay(b->incoming); /* what the control thread has read */
+  for (size_t at = 0; at < b->taken.size && b->state != INCOMING_FAILED;) {
+    size_t n = get_u16(b->taken.data + at);
+    take_message(b, b->taken.data + at + 2, n);
+    at += 2 + n;
+  }
   b->was_run = true;
 }
 
 bool transfer_build_was_run(const struct transfer_build *b) {
   return b->was_run;
+}
+
+/* ---- the control thread ---- */
+
+static bool give(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct transfer_build *b = z->exchange->build;
+  struct buf taken = b->taken;
+  b->taken = b->waiting;
+  b->waiting = taken;
+  buf_clear(&b->waiting);
+  b->now_s = now.wall_s;
+  b->ignore_zonemd = z->options->o.zonemd_ignore;
+  b->was_run = false;
+  b->given = s->events.build(s->events.arg, z->id, b);
+  return b->given;
+}
+
+static void ended(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct finished f = z->exchange->build->finished;
+  z->exchange->build->finished.snap = NULL;
+  transfer_finished(s, z, &f, now);
+}
+
+/* Nobody is at it. */
+static void go_on(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  struct transfer_build *b = x->build;
+  if (b->state != INCOMING_FAILED && b->waiting.size) {
+    if (give(s, z, now)) return;
+    transfer_build_run(b);
+  }
+  x->ask.answered = incoming_is_answered(b->incoming);
+  if (b->state == INCOMING_FAILED) {
+    struct xfr_what what;
+    xfr_what_set(&what, "%s", incoming_what(b->incoming));
+    transfer_failed(s, z, what.text, now);
+  } else if (b->state == INCOMING_DONE) {
+    ended(s, z, now);
+  } else if (b->closed && b->again) {
+    transfer_again(s, z, now);
+  } else if (b->closed) {
+    stream_closed(s, z, b->why, now);
+  }
+}
+
+void build_begin(struct secondaries *s, struct secondary *z, struct instant now) {
+  struct exchange *x = z->exchange;
+  if (!s->events.build || !incoming_part(x->incoming, s->build_records)) return;
+  struct transfer_build *b = x->build = calloc(1, sizeof *b);
+  if (b) {
+    *b = (struct transfer_build){.exchange = x, .incoming = x->incoming, .part_records = s->build_records};
+    if (x->keys) b->keys = tsig_keyring_ref(x->keys);
+    if (give(s, z, now)) return;
+    b->incoming = NULL; /* there is no thread */
+    x->build = NULL;
+    build_free(b);
+  }
+  incoming_lay(x->incoming);
+}
+
+void build_message(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now) {
+  struct transfer_build *b = z->exchange->build;
+  uint8_t size[2];
+  put_u16(size, (uint16_t)n);
+  buf_add(&b->waiting, size, sizeof size);
+  buf_add(&b->waiting, message, n);
+  if (b->waiting.failed || b->waiting.size > z->options->o.transfer_max_bytes) {
+    struct xfr_what what;
+    if (b->waiting.failed) xfr_what_set(&what, "sends what can't be taken now (%s)", err_text(ERR_MEMORY));
+    else incoming_say_too_much(z->options->o.transfer_max_bytes, &what);
+    transfer_failed(s, z, what.text, now);
+  } else if (!b->given) {
+    go_on(s, z, now);
+  }
+}
+
+bool build_closed(struct exchange *x, enum err why, bool again) {
+  if (!build_is_busy(x)) return false;
+  x->build->closed = true;
+  x->build->again = again;
+  x->build->why = why;
+  return true;
 }
 
 void secondary_build_dropped(struct transfer_build *b) {
@@ -90,12 +159,8 @@ void secondary_build_dropped(struct transfer_build *b) {
 
 void secondary_built(struct secondaries *s, struct transfer_build *b, struct instant now) {
   struct exchange *x = b->exchange;
-  bool last = b->last;
   secondary_build_dropped(b);
-  if (!x) return;
-  if (last) ended(s, x->zone, now);
-  else if (x->stage == STAGE_XFR_BUILD) (void)build_end(s, x->zone, now);
-  else build_part(s, x->zone);
+  if (x) go_on(s, x->zone, now);
   secondaries_pump(s, now);
 }
 

@@ -149,12 +149,16 @@ static bool refuse_record(struct incoming *in, const struct name *owner, uint16_
   return false;
 }
 
+void incoming_say_too_much(uint64_t max_bytes, struct xfr_what *out) {
+  xfr_what_set(out,
+               "sends more than the limit of %llu octets for one transfer: raise transfer-max if the zone is meant to be so big",
+               (unsigned long long)max_bytes);
+}
+
 static bool fits(struct incoming *in, const struct name *owner, size_t size) {
   in->content_bytes += owner->size + 10u + size;
   if (in->content_bytes <= in->max_bytes) return true;
-  xfr_what_set(&in->what,
-               "sends more than the limit of %llu octets for one transfer: raise transfer-max if the zone is meant to be so big",
-               (unsigned long long)in->max_bytes);
+  incoming_say_too_much(in->max_bytes, &in->what);
   return false;
 }
 

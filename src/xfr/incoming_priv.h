@@ -54,6 +54,8 @@ void incoming_lay(struct incoming *in);
 bool incoming_is_answered(const struct incoming *in);
 /* To an IXFR a newer SOA came alone so far: the whole zone may follow, or it means that AXFR is to be asked for. */
 bool incoming_is_undecided(const struct incoming *in);
+/* What is said of a transfer that is too large. */
+void incoming_say_too_much(uint64_t max_bytes, struct xfr_what *out);
 /* After DONE of a kind that has a snapshot, once. */
 MUST_CHECK enum err incoming_finish(struct incoming *in, struct zone_snap **out);
 

@@ -213,7 +213,6 @@ void transfer_finished(struct secondaries *s, struct secondary *z, const struct 
 
 void transfer_done(struct secondaries *s, struct secondary *z, struct instant now) {
   struct finished f;
-  if (build_end(s, z, now)) return;
   transfer_finish(z->exchange->incoming, z->options->o.zonemd_ignore, &f);
   transfer_finished(s, z, &f, now);
 }

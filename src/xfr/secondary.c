@@ -29,6 +29,7 @@ static void on_input(void *arg, struct channel_ask *a, const uint8_t *message, s
 
 static void on_closed(void *arg, struct channel_ask *a, enum err why, bool again, struct instant now) {
   struct exchange *x = MEMBER_OF(a, struct exchange, ask);
+  if (build_closed(x, why, again)) return;
   if (!again) stream_closed(arg, x->zone, why, now);
   else if (x->stage == STAGE_SOA_STREAM) soa_on_stream(arg, x->zone, now);
   else transfer_again(arg, x->zone, now);

@@ -57,7 +57,7 @@ struct transfer_info {
   char whole_because[200]; /* why changes did not do, though they were asked for; "": they did, or were not */
 };
 
-struct transfer_build; /* a large zone that is put together by another thread while it comes (build.c) */
+struct transfer_build; /* a large zone that is read by another thread while it comes (build.c) */
 
 /* What the machine tells its owner. From inside an event only secondary_committed and secondary_status may be called. */
 struct secondary_events {
@@ -140,7 +140,7 @@ bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct seco
 struct secondary_counts secondaries_counts(const struct secondaries *s);
 size_t secondaries_transferring(const struct secondaries *s); /* transfers on their way */
 
-/* Any thread: lays out what has come, or at the end makes the zone and compares it with its digest. */
+/* Any thread: verifies, reads and lays out what has come, and at the end makes the zone and compares it with its digest. */
 void transfer_build_run(struct transfer_build *b);
 bool transfer_build_was_run(const struct transfer_build *b);
 /* It was run, and `b` may be gone afterwards. */

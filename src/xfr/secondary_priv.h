@@ -4,7 +4,7 @@
  *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
  *   transfer.c   a transfer on its way
  *   channels.c   the connections that exchanges of many zones share
- *   build.c      a large zone put together by another thread while it comes
+ *   build.c      a large zone read by another thread while it comes
  *   outcome.c    what becomes of it: a version, the same once more as a whole, or a failure; what status says of it
  *   exchange of a zone: made when a slot of a lane is free (remotes_priv.h), gone when it ended: a resting zone is some 200 octets
  *
@@ -37,7 +37,7 @@ struct target {
   const struct addr *address;
 };
 
-enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_XFR_CONNECT, STAGE_XFR, STAGE_XFR_BUILD };
+enum exchange_stage { STAGE_SOA_UDP, STAGE_SOA_CONNECT, STAGE_SOA_STREAM, STAGE_XFR_CONNECT, STAGE_XFR };
 
 struct exchange { /* what is under way for one zone */
   struct secondary *zone;
@@ -55,7 +55,7 @@ struct exchange { /* what is under way for one zone */
   struct soa_query query;
   struct xfr_what doubt; /* a doubtful answer that came; "" none */
   struct incoming *incoming;
-  struct transfer_build *build; /* NULL: it is small, so far */
+  struct transfer_build *build; /* NULL: it is small, so far; else `incoming` is another thread's, too */
   uint64_t started_ns, progress_ns, window_ns, window_bytes;
 };
 
@@ -185,10 +185,13 @@ void transfer_finish(struct incoming *in, bool ignore, struct finished *out); /*
 void transfer_finished(struct secondaries *s, struct secondary *z, const struct finished *f, struct instant now);
 
 /* ---- build.c ---- */
-/* Has what came since the last time laid out, if it is much. */
-void build_part(struct secondaries *s, struct secondary *z);
-/* All is here, and it is large: it ends elsewhere, then transfer_finished. */
-bool build_end(struct secondaries *s, struct secondary *z, struct instant now);
+/* Another thread reads the rest, if it is much. */
+void build_begin(struct secondaries *s, struct secondary *z, struct instant now);
+/* The next message for it; it may end the transfer. */
+void build_message(struct secondaries *s, struct secondary *z, const uint8_t *message, size_t n, struct instant now);
+/* The connection has gone, and what came before it is still being read; false: it is not. */
+bool build_closed(struct exchange *x, enum err why, bool again);
+bool build_is_busy(const struct exchange *x);
 void build_leave(struct exchange *x); /* with what came; harmless without one */
 
 void transfer_forget(struct secondary *z); /* who has to be asked for the whole zone: other primaries are configured */

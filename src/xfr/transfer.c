@@ -149,6 +149,7 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
     direct_failed(s, z);
     return;
   }
+  if (build_is_busy(x)) x->progress_ns = x->window_ns = now.mono_ns; /* what is here is read, however long that takes */
   if (x->stage == STAGE_XFR_CONNECT) {
     xfr_what_set(&what, "takes no TCP connection, though it answers over UDP: is TCP to it blocked?");
   } else if (incoming_is_undecided(x->incoming)) {
@@ -207,6 +208,10 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   if (x->progress_ns == x->started_ns) x->window_ns = now.mono_ns; /* others were answered first */
   x->progress_ns = now.mono_ns;
   x->window_bytes += n;
+  if (x->build) {
+    build_message(s, z, message, n, now);
+    return;
+  }
   enum incoming_state state = incoming_message(x->incoming, message, n, now.wall_s);
   x->ask.answered = incoming_is_answered(x->incoming);
   uint32_t serial;
@@ -225,7 +230,7 @@ void transfer_input(struct secondaries *s, struct secondary *z, const uint8_t *m
   } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
     transfer_timeout(s, z, now);
   } else if (!incoming_is_undecided(x->incoming)) {
-    build_part(s, z);
+    build_begin(s, z, now);
   } else {
     uint64_t soon = now.mono_ns + LIMIT_IXFR_SECOND_MS * NS_PER_MS;
     if (soon < x->deadline_ns) x->deadline_ns = soon;

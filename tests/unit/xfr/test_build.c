@@ -1,4 +1,4 @@
-/* Large zones that another thread puts together while they come: the outcome is the one of a zone that is made at once, whatever
+/* Large zones that another thread reads while they come: the outcome is the one of a zone that is made at once, whatever
  * happens to the zone or the transfer meanwhile. */
 #include "testing_secondary.h"
 #include "zone/content.h"
@@ -57,31 +57,97 @@ static bool cut_short(void *arg, struct fake_primary *p, uint64_t token, unsigne
   return number < 3;
 }
 
+static bool is_last(unsigned number, const uint8_t *bytes, size_t size) {
+  return number > 0 && get_u16(bytes + 6) > 1 && get_u32(bytes + size - 20) == 5;
+}
+
 static bool spoil_last_soa(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
-  struct zone_snap *snap = arg;
-  if (get_u16(bytes + 6) < 2 || number == 0 || get_u32(bytes + *size - 20) != zone_serial(snap)) return true;
-  put_u32(bytes + *size - 20, zone_serial(snap) + 1);
+  if (is_last(number, bytes, *size)) put_u32(bytes + *size - 20, 6);
   return true;
 }
 
-static void check_next_primary(bool (*habit)(void *, struct fake_primary *, uint64_t, unsigned, uint8_t *, size_t *)) {
-  static struct stage s;
-  large_init(&s, 40 * NS_PER_MS);
-  struct zone_snap *bad = make_zone(ZONE, 5, 3600, 60, 360000, HOSTS);
-  s.p1.habit = habit;
-  s.p1.habit_arg = bad;
-  fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 5, 3600, 60, 360000, HOSTS / 2));
-  fake_owner_configure(&s.o, 0, ZONE, &s.so);
-  stage_run_ms(&s, 120000);
-  assert_true(s.o.zones[0].failed > 0);
-  check_zone(&s, 5, HOSTS / 2);
-  zone_snap_unref(bad);
-  stage_done(&s);
+static void hang_up(void *arg, uint64_t token) {
+  struct fake_primary *p = arg;
+  fake_net_hang_up(p->net, &p->host, token);
+}
+
+static bool hang_up_behind(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  if (is_last(number, bytes, *size)) fake_net_later(p->net, NS_PER_MS, hang_up, p, token);
+  return true;
+}
+
+static bool hang_up_amid(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  if (number == 3) fake_net_later(p->net, NS_PER_MS / 2, hang_up, p, token);
+  return number < 4;
+}
+
+static bool say_more(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  if (!is_last(number, bytes, *size)) return true;
+  fake_net_send(p->net, &p->host, token, bytes, *size);
+  fake_net_send(p->net, &p->host, token, bytes, *size);
+  return true;
+}
+
+static bool spoil_a_record(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  if (number == 3) bytes[*size / 2] ^= 1;
+  return true;
+}
+
+typedef bool habit(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size);
+
+static void use_key(struct stage *s, struct fake_primary *p, unsigned i) {
+  struct name name = name_of("xfr.example.");
+  p->keys = make_keys("xfr.example.", HMAC_SHA256, "c2VjcmV0");
+  s->primaries[i].keys = p->keys;
+  s->primaries[i].key = tsig_keyring_find(p->keys, &name);
+  p->need_key = true;
+}
+
+static void check_next_primary(habit *h, bool keyed, uint64_t most_bytes, const char *what) {
+  static const uint64_t delays[] = {NS_PER_MS / 10, 40 * NS_PER_MS, 40 * NS_PER_S};
+  for (unsigned i = 0; i < sizeof delays / sizeof delays[0]; i++) {
+    static struct stage s;
+    large_init(&s, delays[i]);
+    if (keyed) use_key(&s, &s.p1, 0);
+    if (keyed) use_key(&s, &s.p2, 1);
+    if (most_bytes) s.so.transfer_max_bytes = most_bytes;
+    s.p1.habit = h;
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 5, 3600, 60, 360000, HOSTS / 8));
+    fake_owner_configure(&s.o, 0, ZONE, &s.so);
+    stage_run_ms(&s, 400000);
+    assert_int_equal(s.o.zones[0].failed, 1);
+    assert_contains(s.o.zones[0].what, what);
+    check_zone(&s, 5, HOSTS / 8);
+    stage_done(&s);
+  }
 }
 
 static void test_refused_in_the_middle(void **state) {
-  check_next_primary(cut_short);
-  check_next_primary(spoil_last_soa);
+  check_next_primary(cut_short, false, 0, "sent nothing for 30.0 s in the middle of the transfer");
+  check_next_primary(spoil_last_soa, false, 0, "began with serial 5 and ended with 6");
+  check_next_primary(hang_up_amid, false, 0, "broke off the transfer after");
+  check_next_primary(say_more, false, 0, "sent more behind the end of the transfer");
+  check_next_primary(spoil_a_record, true, 0, "sent a wrong signature (BADSIG)");
+  check_next_primary(NULL, false, 30000, "sends more than the limit of 30000 octets");
+}
+
+/* What is here is read, whatever became of the connection, and however long it takes. */
+static void test_closed_behind_the_end(void **state) {
+  static const uint64_t delays[] = {NS_PER_MS / 10, NS_PER_MS, 40 * NS_PER_MS, 100 * NS_PER_S};
+  for (unsigned i = 0; i < sizeof delays / sizeof delays[0]; i++) {
+    for (unsigned keyed = 0; keyed < 2; keyed++) {
+      static struct stage s;
+      large_init(&s, delays[i]);
+      if (keyed) use_key(&s, &s.p1, 0);
+      s.p1.habit = hang_up_behind;
+      fake_owner_configure(&s.o, 0, ZONE, &s.so);
+      stage_run_ms(&s, 2000000);
+      check_zone(&s, 5, HOSTS);
+      assert_int_equal(s.o.zones[0].failed, 0);
+      assert_int_equal(s.p1.transfers, 1);
+      stage_done(&s);
+    }
+  }
 }
 
 /* Whatever the moment: what is under way is dropped, and what is left of it too. */
@@ -137,8 +203,9 @@ static void test_asked_meanwhile(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_built_meanwhile),       cmocka_unit_test(test_small_zone),
-      cmocka_unit_test(test_refused_in_the_middle), cmocka_unit_test(test_dropped_meanwhile),
-      cmocka_unit_test(test_ended_meanwhile),       cmocka_unit_test(test_asked_meanwhile),
+      cmocka_unit_test(test_refused_in_the_middle), cmocka_unit_test(test_closed_behind_the_end),
+      cmocka_unit_test(test_dropped_meanwhile),     cmocka_unit_test(test_ended_meanwhile),
+      cmocka_unit_test(test_asked_meanwhile),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
