@@ -344,7 +344,7 @@ static void look_at_zones(struct control *c, struct control_backup *b) {
     source_included(z, &b->includes);
     if (z->snap && !z->durable)
       note(b, slot_name_text(z, name),
-           z->coming ? "it is not in the backup: its file was read for the first time just now, and is on its way into the store"
+           z->coming ? "it is not in the backup: it was loaded for the first time just now, and is on its way into the store"
                      : "its newest version is not in the backup: the store could not keep it");
   }
 }

@@ -130,6 +130,7 @@ static bool finish_durable(struct pipeline *p, struct pending *n, struct instant
     publish_one(p->control, z, fresh, "");
   }
   images_refresh(p->control, z);
+  if (n->served) transfers_kept(p->control, z);
   return fresh;
 }
 

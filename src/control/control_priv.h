@@ -338,6 +338,8 @@ uint64_t transfers_deadline(const struct control *c); /* of that */
 void transfers_commit_ready(struct control *c, struct arrival *a, const struct ready *ready);
 bool transfers_take_back(struct control *c, const struct arrival *a); /* among those that wait; false: out of memory */
 uint64_t transfers_conflicts(const struct zone_snap *before, const struct zone_snap *snap); /* any thread */
+/* What was served from memory is in the store: how long it lives goes there, too. */
+void transfers_kept(struct control *c, const struct zone_slot *z);
 /* (Re)starts refresh of a secondary zone with what the slot has. */
 MUST_CHECK enum err transfers_configure(struct control *c, struct zone_slot *z);
 void transfers_notify(struct control *c, struct zone_slot *z); /* tells the zone's peers */
@@ -381,7 +383,7 @@ void images_init(struct control *c);
 bool images_are_aside(const struct control *c, const struct zone_snap *snap);
 /* Takes an arrival over to have it made ready; then transfers_commit_ready. False: it may be committed at once. */
 bool images_take_arrival(struct control *c, const struct arrival *a);
-/* Has a transfer's records laid out, then secondary_built. */
+/* Has what came of a transfer read, then secondary_built. */
 bool images_take_build(struct control *c, uint32_t zone_id, struct transfer_build *b);
 /* The same for what is served from memory only, then pipeline_keep. True also when that is under way. */
 bool images_take_unkept(struct control *c, struct zone_slot *z);
@@ -399,7 +401,7 @@ void images_settle(struct control *c, bool over);
 /* ---- ready.c ---- */
 
 enum image_use {
-  IMAGE_BUILD, /* part of a transfer, or its end: nothing is written */
+  IMAGE_BUILD, /* part of a transfer: nothing is written */
   IMAGE_WHOLE,
   IMAGE_ARRIVAL,
   IMAGE_UNKEPT,

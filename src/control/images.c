@@ -2,8 +2,8 @@
  * transfers and commands. One job at a time, in the order in which they came, new versions before fresh images of old ones.
  *
  *   - content that comes as a whole: read, and made ready as an AXFR is (whole.c)
- *   - a large AXFR while it comes, and its end: the zone put together (xfr/build.c)
- *   - an AXFR, or what is not durable yet, as a large file that was read at the first start: compared, digest, segment written
+ *   - a large AXFR while it comes: read and laid out (xfr/build.c)
+ *   - an AXFR, or what is served and not durable yet, as the first version of a large zone: compared, digest, segment written
  *     (ready.c); row and changeset, one commit; published
  *   - a tail of deltas that is long: segment written; row, one commit; mapped; proven, the tail applied (ready.c); the last
  *     changes applied, published: what was before goes
@@ -69,10 +69,11 @@ static bool has(const struct control *c, enum image_use use, uint32_t zone_id) {
   return false;
 }
 
-/* Changes that share memory with what they change are small in the log, unless they were much to transfer. */
+/* Changes that share memory with what they change are small in the log, unless they were much to transfer. The first version of all
+ * is served at once (pipeline.c). */
 bool images_take_arrival(struct control *c, const struct arrival *a) {
   const struct zone_slot *z = c->registry.slots[a->zone_id];
-  if (!images_are_aside(c, a->snap) || !has_room(c)) return false;
+  if (!images_are_aside(c, a->snap) || !has_room(c) || (!z->snap && !z->store_id)) return false;
   bool small = z->snap && zone_shares_memory(z->snap, a->snap) && a->info.bytes < LIMIT_CHANGE_BYTES / 2;
   struct image_job *job = small && pipeline_has_base(z) ? NULL : add(c, IMAGE_ARRIVAL, a->zone_id);
   if (!job) return false;

@@ -251,14 +251,15 @@ static bool has_fresh_image(const struct change_info *info) {
   return info->ready && info->ready->made && info->ready->fresh && info->ready->image;
 }
 
-/* A zone that only its file changes and that nothing is known of yet: until it is in the store, the file is as good. So a large
- * one, or one of many at a start, is served at once. */
-static bool is_in_its_file(const struct pipeline *p, const struct pending *n, const struct before *before,
-                           const struct change_info *info) {
-  const struct config_zone_options *o = n->zone->config->options;
-  bool fresh =
-      n->content && !before->head && !n->store_id && info->door == DOOR_FILE && info->source && !info->seed && !info->ready;
-  return fresh && !config_zone_has_writers(o) && !p->broken && (p->serves_first || images_are_aside(p->control, n->snap));
+/* A zone that nothing is known of yet, which only its file changes or its primary: until it is in the store, that is as good. So a
+ * large one, or one of many files at a start, is served at once. */
+static bool is_elsewhere(const struct pipeline *p, const struct pending *n, const struct before *before,
+                         const struct change_info *info) {
+  const struct zone_slot *z = n->zone;
+  bool fresh = n->content && !before->head && !n->store_id && !info->seed && !info->ready;
+  bool file = info->door == DOOR_FILE && info->source && !config_zone_has_writers(z->config->options);
+  bool primary = info->door == DOOR_TRANSFER && slot_is_secondary(z);
+  return fresh && (file || primary) && !p->broken && (p->serves_first || images_are_aside(p->control, n->snap));
 }
 
 /* The version as a change of the log, and where it came from. */
@@ -276,9 +277,9 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   bool bulk = n->content && !delta && info->door != DOOR_UPDATE && is_too_much(p, n->snap);
   if (n->left_out || bulk) {
     p->left_out = n->left_out = true;
-  } else if (is_in_its_file(p, n, before, info)) {
+  } else if (is_elsewhere(p, n, before, info)) {
     n->aside = true;
-    err = copy_source(n, info->source);
+    if (info->source) err = copy_source(n, info->source);
   } else {
     have_row(p, n);
     keep_seed(p, n, before, info);

@@ -57,6 +57,17 @@ static bool on_build(void *arg, uint32_t zone_id, struct transfer_build *b) {
   return images_take_build(arg, zone_id, b);
 }
 
+static void put_timer(struct control *c, const struct zone_slot *z, int64_t wall_s, uint64_t mono_s) {
+  struct store_timer t = {z->store_id, wall_s, z->expire_s ? z->expire_s : 1 /* 0 would be the SOA's */, (uint32_t)mono_s};
+  if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
+}
+
+void transfers_kept(struct control *c, const struct zone_slot *z) {
+  if (!slot_is_secondary(z) || !z->expires_mono_ns) return;
+  uint64_t now_s = c->now.mono_ns / NS_PER_S, good_s = z->expires_mono_ns / NS_PER_S - z->expire_s;
+  put_timer(c, z, c->now.wall_s - (int64_t)(now_s - good_s), good_s);
+}
+
 static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire_s, uint64_t expires_mono_ns) {
   struct control *c = arg;
   struct zone_slot *z = slot_of(c, zone_id);
@@ -66,11 +77,7 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
   z->expire_s = expire_s;
   z->expires_mono_ns = expires_mono_ns;
   z->expired = false;
-  if (z->store_id) {
-    struct store_timer t = {z->store_id, wall_s, expire_s ? expire_s : 1 /* 0 would be the SOA's */,
-                            (uint32_t)(c->now.mono_ns / NS_PER_S)};
-    if (store_timer_put(c->store, &t)) log_event(EV_STORE_FAILED, LOG_TEXT("what", "out of memory for timers"));
-  }
+  if (z->store_id) put_timer(c, z, wall_s, c->now.mono_ns / NS_PER_S);
   struct name name;
   slot_name(z, &name);
   bool published = !was_expired && zone_set_prolong(c->zones, &name, expire_s, expires_mono_ns) == ERR_OK;

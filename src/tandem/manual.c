@@ -50,7 +50,7 @@ static const char head[] = ".\\\" Made from src/tandem/commands.def; `make test`
                            "\\fICOMMAND\\fR [\\fIARGUMENTS\\fR]\n"
                            ".SH DESCRIPTION\n"
                            "Tandem serves DNS zones from zone files or as copies of other servers' zones, makes every change "
-                           "durable before it is served,\n"
+                           "to them durable before it is served,\n"
                            "and goes on answering while the servers it copies from are gone.\n"
                            "One binary is the server and the tool to talk to it.\n"
                            ".SH COMMANDS\n";

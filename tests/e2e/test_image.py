@@ -2,6 +2,7 @@
 and never the server."""
 import os
 import re
+import shutil
 
 import dns.rcode
 import pytest
@@ -181,18 +182,47 @@ def test_kill_while_an_image_is_written(server):
     assert "store-damaged" not in server.log()
 
 
-def test_a_transfer_does_not_keep_the_server_from_ending(tmp_path):
-    """Stopped in the middle of the first image of a zone: it ends at once, and the next start has the zone."""
+@pytest.fixture
+def transferring(tmp_path):
+    """A secondary that begins to transfer a large zone for the first time, and its primary."""
     primary = Tandem(tmp_path / "p", {"zones": [{"name": "big.test", "role": "primary", "file": "big.zone", "transfer": ["any"]}]})
     primary.file("big.zone", other_content(1))
     primary.start()
     secondary = Tandem(tmp_path / "s", {"peers": [{"name": "p", "address": primary.at}],
                                         "zones": [{"name": "big.test", "role": "secondary", "primaries": ["p"]}]})
     secondary.start()
-    wait_until(lambda: os.listdir(secondary.dir / "state" / "segments"), what="a segment")
-    assert secondary.stop() == 0
-    secondary.start()
+    yield secondary, primary
+    secondary.kill()
+    primary.kill()
+
+
+def test_the_first_image_of_a_transfer_and_the_end(transferring):
+    """Served while its image is written: a clean end has it, whatever becomes of its primary."""
+    secondary, primary = transferring
     secondary.wait_answer("big.test", serial=1)
-    assert is_right(secondary, 1)
     assert secondary.stop() == 0
     assert primary.stop() == 0
+    secondary.start()
+    assert is_right(secondary, 1) and secondary.status("big.test")["durable"]
+    assert secondary.stop() == 0
+
+
+def test_the_first_image_of_a_transfer_and_a_crash(transferring):
+    """At whatever moment: it is there, or transferred again, and nothing lies about."""
+    secondary, primary = transferring
+    segments = secondary.dir / "state" / "segments"
+    for begun in (False, True):
+        secondary.wait_answer("big.test", serial=1)
+        if begun:
+            wait_until(lambda: os.listdir(segments), what="a segment")
+        secondary.kill()
+        secondary.start()
+        secondary.wait_answer("big.test", serial=1)
+        assert is_right(secondary, 1)
+        secondary.kill()
+        shutil.rmtree(secondary.dir / "state")
+        secondary.start()
+    secondary.wait_answer("big.test", serial=1)
+    wait_until(lambda: secondary.status("big.test")["durable"], what="the image")
+    assert not [name for name in os.listdir(segments) if name.endswith(".tmp")]
+    assert "store-damaged" not in secondary.log()

@@ -366,6 +366,13 @@ bool check_all_equal(void) {
   return true;
 }
 
+bool check_primary_durable(void) {
+  struct zone_slot *slot;
+  for (size_t i = 0; (slot = registry_next(&nodes[0].control->registry, &i));)
+    if (!slot->durable) return false;
+  return true;
+}
+
 void check_quiet(void) {
   for (int n = 0; n < NODES; n++) {
     struct zone_slot *slot;

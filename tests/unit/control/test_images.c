@@ -57,32 +57,107 @@ static void finish_all(struct house *h) {
   }
 }
 
+static bool is_coming(struct house *h, const char *zone) {
+  struct control_figures f;
+  const struct zone_slot *z = house_slot(h, zone);
+  control_figures(h->control, &f);
+  return z->snap && z->coming && !z->durable && !slot_wrong(z) && f.not_durable == 0;
+}
+
+static bool is_kept(struct house *h, const char *zone) {
+  const struct zone_slot *z = house_slot(h, zone);
+  return z->snap && z->durable && !z->coming && !slot_wrong(z);
+}
+
+/* Of the first version: it is served. */
 static void transfer_begins(struct house *h) {
   begin(h, SECONDARY_A ", " PRIMARY_B);
   house_run_ms(h, 2000);
   assert_non_null(h->image);
-  assert_int_equal(house_serial(h, A), NOT_SERVED);
+  assert_int_equal(house_serial(h, A), 5);
+  assert_true(is_coming(h, A));
 }
 
-/* Others go on, before and after it is written; it is served when its row is in the log, and is there after a restart. */
-static void test_a_transfer_waits_alone(void **state) {
+/* Of a later one, which waits. */
+static void retransfer_begins(struct house *h) {
+  transfer_begins(h);
+  finish_all(h);
+  fake_primary_serve(&h->p1, A, make_zone(A, 6, 3600, 600, 86400, 40));
+  house_command(h, "retransfer", A);
+  house_run_ms(h, 2000);
+  assert_non_null(h->image);
+  assert_int_equal(house_serial(h, A), 5);
+}
+
+/* The primary is as good as the store: after a crash it is asked again. */
+static void test_a_first_transfer_is_served_at_once(void **state) {
   struct house h;
   struct secondary_status s;
+  struct store_timer t;
   transfer_begins(&h);
+  assert_true(secondary_status(h.control->secondaries, house_slot(&h, A)->id, &s) && s.phase == SECONDARY_IDLE);
   edit_b(&h, 2);
   assert_true(house_image(&h));
   edit_b(&h, 3);
-  assert_int_equal(house_serial(&h, A), NOT_SERVED);
+  assert_true(is_coming(&h, A));
+  house_run_ms(&h, 5000);
+  uint64_t expires_ns = house_slot(&h, A)->expires_mono_ns;
   house_image_done(&h);
+  assert_true(is_kept(&h, A));
+  assert_int_equal(house_slot(&h, A)->version, 1);
+  assert_int_equal(house_slot(&h, A)->expires_mono_ns, expires_ns);
+  assert_int_equal(store_timer_get(h.control->store, house_slot(&h, A)->store_id, &t), ERR_OK);
+  assert_int_equal(t.good_mono_s + (uint64_t)t.expire_s, expires_ns / NS_PER_S);
+  assert_int_equal(t.good_at_s, s.last_good_wall_s);
+  finish_all(&h);
+  assert_true(same_after_restart(&h, A));
+  assert_int_equal(house_slot(&h, A)->expires_mono_ns / NS_PER_S, expires_ns / NS_PER_S);
+  house_done(&h);
+}
+
+/* Newer ones wait for it, and are small in the log then. */
+static void test_a_first_transfer_is_followed(void **state) {
+  for (int written = 0; written < 2; written++) {
+    struct house h;
+    transfer_begins(&h);
+    if (written) assert_true(house_image(&h));
+    fake_primary_serve(&h.p1, A, make_zone(A, 6, 3600, 600, 86400, 4));
+    house_command(&h, "reload", A);
+    house_run_ms(&h, 2000);
+    assert_int_equal(house_serial(&h, A), 5);
+    if (!written) assert_true(house_image(&h));
+    house_image_done(&h);
+    assert_true(is_kept(&h, A));
+    struct store_image image = house_slot(&h, A)->image;
+    house_run_ms(&h, 1);
+    finish_all(&h);
+    assert_int_equal(house_serial(&h, A), 6);
+    assert_int_equal(house_slot(&h, A)->version, 2);
+    assert_int_equal(house_slot(&h, A)->image.segment, image.segment);
+    assert_true(same_after_restart(&h, A));
+    house_done(&h);
+  }
+}
+
+/* Others go on, before and after it is made ready; it is served when it is in the log, and is there after a restart. */
+static void test_a_transfer_waits_alone(void **state) {
+  struct house h;
+  struct secondary_status s;
+  retransfer_begins(&h);
+  edit_b(&h, 2);
+  assert_true(house_image(&h));
+  edit_b(&h, 3);
   assert_int_equal(house_serial(&h, A), 5);
-  assert_true(house_slot(&h, A)->durable);
+  house_image_done(&h);
+  assert_int_equal(house_serial(&h, A), 6);
+  assert_true(is_kept(&h, A));
   assert_true(secondary_status(h.control->secondaries, house_slot(&h, A)->id, &s) && s.phase == SECONDARY_IDLE);
   finish_all(&h);
   assert_true(same_after_restart(&h, A));
   house_done(&h);
 }
 
-/* What nobody serves yet comes before a fresh image of what is served, but for the one at work. */
+/* What the store has not comes before a fresh image of what it has, but for the one at work. */
 static void test_a_transfer_goes_first(void **state) {
   struct house h;
   begin(&h, PRIMARY_B ", " PRIMARY_C ", " SECONDARY_A);
@@ -90,7 +165,7 @@ static void test_a_transfer_goes_first(void **state) {
   edit(&h, C, 2);
   house_run_ms(&h, 2000);
   struct store_image b = house_slot(&h, B)->image, c = house_slot(&h, C)->image;
-  while (house_image(&h) && house_slot(&h, A)->snap == NULL) {
+  while (house_image(&h) && !house_slot(&h, A)->durable) {
     house_image_done(&h);
     house_run_ms(&h, 1);
   }
@@ -171,9 +246,10 @@ static void test_a_transfer_is_put_together_aside(void **state) {
 
 static void test_a_zone_that_goes_meanwhile(void **state) {
   struct house h;
-  for (int written = 0; written < 2; written++) {
-    transfer_begins(&h);
-    if (written) assert_true(house_image(&h));
+  for (int i = 0; i < 4; i++) {
+    if (i & 2) retransfer_begins(&h);
+    else transfer_begins(&h);
+    if (i & 1) assert_true(house_image(&h));
     house_config(&h, "{name: c.example, role: primary, file: b.zone}, " PRIMARY_B); /* takes the slot over */
     assert_true(house_done_at_once(&h, "reload", NULL, NULL));
     assert_true(house_image(&h));
@@ -185,16 +261,21 @@ static void test_a_zone_that_goes_meanwhile(void **state) {
   }
 }
 
-/* Cancelled by the end of the server: nothing of it is left, and the next start transfers it again. */
+/* Cancelled by the end of the server: what is served is kept, and of a later version nothing is left; the next start transfers it.
+ */
 static void test_the_end_comes_before(void **state) {
   struct house h;
-  for (int written = 0; written < 2; written++) {
-    transfer_begins(&h);
-    if (written) assert_true(house_image(&h));
+  for (int i = 0; i < 4; i++) {
+    bool later = i & 2;
+    if (later) retransfer_begins(&h);
+    else transfer_begins(&h);
+    if (i & 1) assert_true(house_image(&h));
     house_restart(&h);
+    assert_int_equal(house_serial(&h, A), 5);
+    assert_true(is_kept(&h, A));
     house_run_ms(&h, 2000);
     finish_all(&h);
-    assert_int_equal(house_serial(&h, A), 5);
+    assert_int_equal(house_serial(&h, A), later ? 6 : 5);
     house_done(&h);
   }
 }
@@ -202,12 +283,15 @@ static void test_the_end_comes_before(void **state) {
 /* A swap commits what came, at once. */
 static void test_a_freeze_comes_before(void **state) {
   struct house h;
-  transfer_begins(&h);
-  control_freeze(h.control, fake_net_now(h.net));
-  assert_null(h.image);
-  assert_int_equal(house_serial(&h, A), 5);
-  assert_true(house_slot(&h, A)->durable);
-  house_done(&h);
+  for (int later = 0; later < 2; later++) {
+    if (later) retransfer_begins(&h);
+    else transfer_begins(&h);
+    control_freeze(h.control, fake_net_now(h.net));
+    assert_null(h.image);
+    assert_int_equal(house_serial(&h, A), later ? 6 : 5);
+    assert_true(is_kept(&h, A));
+    house_done(&h);
+  }
 }
 
 static void break_disk(void) {
@@ -217,22 +301,25 @@ static void break_disk(void) {
 /* Served all the same, told, and kept later: by way of the other thread again. */
 static void test_the_disk_is_full(void **state) {
   struct house h;
-  transfer_begins(&h);
-  break_disk();
-  assert_true(house_image(&h));
-  faults = (struct faults){0};
-  house_image_done(&h);
-  assert_int_equal(house_serial(&h, A), 5);
-  assert_false(house_slot(&h, A)->durable);
-  assert_non_null(strstr(slot_wrong(house_slot(&h, A)), "not durable"));
-  house_run_ms(&h, 3000);
-  assert_non_null(h.image);
-  edit_b(&h, 2);
-  finish_all(&h);
-  assert_true(house_slot(&h, A)->durable);
-  assert_null(slot_wrong(house_slot(&h, A)));
-  assert_true(same_after_restart(&h, A));
-  house_done(&h);
+  for (int later = 0; later < 2; later++) {
+    if (later) retransfer_begins(&h);
+    else transfer_begins(&h);
+    break_disk();
+    assert_true(house_image(&h));
+    if (!later) faults = (struct faults){0};
+    house_image_done(&h);
+    faults = (struct faults){0};
+    assert_int_equal(house_serial(&h, A), later ? 6 : 5);
+    assert_false(house_slot(&h, A)->durable);
+    assert_non_null(strstr(slot_wrong(house_slot(&h, A)), "not durable"));
+    house_run_ms(&h, 3000);
+    assert_non_null(h.image);
+    edit_b(&h, 2);
+    finish_all(&h);
+    assert_true(is_kept(&h, A));
+    assert_true(same_after_restart(&h, A));
+    house_done(&h);
+  }
 }
 
 /* ---- files at the first start ---- */
@@ -249,10 +336,7 @@ static void first_start(struct house *h, const char *zones) {
 }
 
 static bool is_good(struct house *h, bool durable) {
-  struct control_figures f;
-  const struct zone_slot *b = house_slot(h, B);
-  control_figures(h->control, &f);
-  return house_serial(h, B) > 0 && b->durable == durable && b->coming == !durable && !slot_wrong(b) && f.not_durable == 0;
+  return house_serial(h, B) > 0 && (durable ? is_kept(h, B) : is_coming(h, B));
 }
 
 /* The file is as good as the store, as long as nobody else changes the zone. */
@@ -378,13 +462,22 @@ static void test_a_fresh_image_does_not_fit(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_a_transfer_waits_alone),       cmocka_unit_test(test_a_transfer_is_put_together_aside),
-      cmocka_unit_test(test_a_transfer_goes_first),        cmocka_unit_test(test_a_transfer_that_changes_little),
-      cmocka_unit_test(test_a_zone_that_goes_meanwhile),   cmocka_unit_test(test_the_end_comes_before),
-      cmocka_unit_test(test_a_freeze_comes_before),        cmocka_unit_test(test_the_disk_is_full),
-      cmocka_unit_test(test_a_new_file_is_served_at_once), cmocka_unit_test(test_a_new_file_is_kept_at_the_end),
-      cmocka_unit_test(test_a_new_file_changes_meanwhile), cmocka_unit_test(test_a_new_file_can_not_be_kept),
-      cmocka_unit_test(test_a_long_tail_is_compacted),     cmocka_unit_test(test_a_fresh_image_does_not_fit),
+      cmocka_unit_test(test_a_first_transfer_is_served_at_once),
+      cmocka_unit_test(test_a_first_transfer_is_followed),
+      cmocka_unit_test(test_a_transfer_waits_alone),
+      cmocka_unit_test(test_a_transfer_is_put_together_aside),
+      cmocka_unit_test(test_a_transfer_goes_first),
+      cmocka_unit_test(test_a_transfer_that_changes_little),
+      cmocka_unit_test(test_a_zone_that_goes_meanwhile),
+      cmocka_unit_test(test_the_end_comes_before),
+      cmocka_unit_test(test_a_freeze_comes_before),
+      cmocka_unit_test(test_the_disk_is_full),
+      cmocka_unit_test(test_a_new_file_is_served_at_once),
+      cmocka_unit_test(test_a_new_file_is_kept_at_the_end),
+      cmocka_unit_test(test_a_new_file_changes_meanwhile),
+      cmocka_unit_test(test_a_new_file_can_not_be_kept),
+      cmocka_unit_test(test_a_long_tail_is_compacted),
+      cmocka_unit_test(test_a_fresh_image_does_not_fit),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
