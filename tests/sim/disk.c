@@ -331,7 +331,8 @@ static void make_directory(struct disk *d) {
     if (!e->inode || !e->inode->is_real) continue;
     real_path(d, e, path, sizeof path);
     FILE *f = fopen(path, "we");
-    MUST(f && fwrite(e->inode->now, 1, e->inode->size, f) == e->inode->size && fclose(f) == 0);
+    size_t n = e->inode->size;
+    MUST(f && (n == 0 || fwrite(e->inode->now, 1, n, f) == n) && fclose(f) == 0);
   }
 }
 
