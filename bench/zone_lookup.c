@@ -319,17 +319,18 @@ static void small_zones(void) {
          (resident_mb() - before) * 1e6 / SMALL_ZONES);
   struct questions q = ask(&base, "zone", 0, SMALL_ZONES);
   for (size_t width = 1; width <= LIMIT_BATCH; width *= 32) {
-    const uint8_t *keys[LIMIT_BATCH];
-    const struct zone_entry *found[LIMIT_BATCH];
+    struct zone_lookup lookups[LIMIT_BATCH], *at[LIMIT_BATCH];
     double v[ROUNDS];
     for (int r = 0; r < ROUNDS; r++) {
       start = now_ms();
       for (size_t i = 0; i < QUESTIONS; i += width) {
+        for (size_t j = 0; j < width; j++) {
+          lookups[j] = (struct zone_lookup){.key = q.keys[i + j], .key_size = q.sizes[i + j]};
+          at[j] = &lookups[j];
+        }
+        zone_set_find_batch(set, at, width);
         for (size_t j = 0; j < width; j++)
-          keys[j] = q.keys[i + j];
-        zone_set_find_batch(set, keys, q.sizes + i, width, found);
-        for (size_t j = 0; j < width; j++)
-          use += found[j]->id;
+          use += at[j]->entry->id;
       }
       v[r] = (now_ms() - start) * 1e6 / QUESTIONS;
     }

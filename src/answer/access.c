@@ -1,7 +1,7 @@
 /* Who may see and do what. One rule stands above all: whoever may not see a zone gets, octet for octet, what he would get if the
  * zone were not here. So every refusal that depends on a zone goes through `stranger`, and whatever is refused without looking
  * at a zone is refused before one is looked for. */
-#include "answer/answer_priv.h"
+#include "answer/reply_priv.h"
 
 static struct acl_client client_of(const struct answer_job *job) {
   return (struct acl_client){&job->client.from, tsig_acl_key(tsig_verified_key(&job->tsig)), access_tls(job)};
@@ -83,46 +83,46 @@ static const struct zone_entry *zone_above(const struct server *s, const struct 
 }
 
 static bool at_apex(const struct server *s, const struct query *q) {
-  return zone_set_exact(s->zones, q->key, q->lookup.key_size) == q->entry;
+  return zone_set_exact(s->zones, q->key, q->lookup.key_size) == q->lookup.entry;
 }
 
 static bool may_ask(const struct server *s, const struct query *q) {
-  if (access_sees(q->entry, q->job)) return true;
-  return q->job->request.qtype == RR_SOA && allows(&q->entry->policy->soa_to, q->job) && at_apex(s, q);
+  if (access_sees(q->lookup.entry, q->job)) return true;
+  return q->job->request.qtype == RR_SOA && allows(&q->lookup.entry->policy->soa_to, q->job) && at_apex(s, q);
 }
 
 /* RFC 4035 §3.1.4.1: DS at an apex is the parent's to answer, if we serve it. */
 static void choose_parent(const struct server *s, struct query *q) {
   if (!at_apex(s, q)) return;
   size_t size = q->lookup.key_size;
-  const struct zone_entry *above = zone_above(s, q->entry, q->key, &size);
+  const struct zone_entry *above = zone_above(s, q->lookup.entry, q->key, &size);
   while (above && !access_sees(above, q->job))
     above = zone_above(s, above, q->key, &size);
-  if (above) q->entry = above;
+  if (above) q->lookup.entry = above;
 }
 
 /* For a stranger the hidden zone is not here, so the zone above it (which may delegate it) answers. */
 static bool choose_visible(const struct server *s, struct query *q) {
-  const struct zone_entry *hidden = q->entry;
+  const struct zone_entry *hidden = q->lookup.entry;
   size_t size = q->lookup.key_size;
-  while (q->entry && !may_ask(s, q))
-    q->entry = zone_above(s, q->entry, q->key, &size);
-  if (q->entry) return true;
+  while (q->lookup.entry && !may_ask(s, q))
+    q->lookup.entry = zone_above(s, q->lookup.entry, q->key, &size);
+  if (q->lookup.entry) return true;
   stranger(s, q->job, hidden);
   return false;
 }
 
 bool access_choose(const struct server *s, struct query *q) {
   struct answer_job *job = q->job;
-  if (!q->entry) {
+  if (!q->lookup.entry) {
     access_outside(s, job);
     return false;
   }
   if (job->request.qtype == RR_DS) choose_parent(s, q);
-  if (q->entry->policy->hidden && !choose_visible(s, q)) return false;
-  reply_zone(job, q->entry);
-  if (access_zone_ready(q->entry, s->now)) return true;
-  not_ready(s, job, q->entry);
+  if (q->lookup.entry->policy->hidden && !choose_visible(s, q)) return false;
+  reply_zone(job, q->lookup.entry);
+  if (access_zone_ready(q->lookup.entry, s->now)) return true;
+  not_ready(s, job, q->lookup.entry);
   return false;
 }
 
@@ -136,15 +136,15 @@ static void not_an_apex(const struct server *s, const struct query *q) {
 /* Finds the zone whose apex was asked and whether `allowed` lets the client in; makes the response if it does not. */
 static bool enter(const struct server *s, struct query *q, bool (*allowed)(const struct zone_policy *, const struct answer_job *)) {
   struct answer_job *job = q->job;
-  q->entry = zone_set_exact(s->zones, q->key, q->lookup.key_size);
-  if (!q->entry) {
+  q->lookup.entry = zone_set_exact(s->zones, q->key, q->lookup.key_size);
+  if (!q->lookup.entry) {
     not_an_apex(s, q);
     return false;
   }
-  reply_zone(job, q->entry);
-  if (allowed(q->entry->policy, job)) return true;
-  if (access_sees(q->entry, job)) prohibited(s, job, q->entry);
-  else stranger(s, job, q->entry);
+  reply_zone(job, q->lookup.entry);
+  if (allowed(q->lookup.entry->policy, job)) return true;
+  if (access_sees(q->lookup.entry, job)) prohibited(s, job, q->lookup.entry);
+  else stranger(s, job, q->lookup.entry);
   return false;
 }
 
@@ -156,10 +156,10 @@ static bool transfer_allowed(const struct zone_policy *policy, const struct answ
 static void soa_only(const struct server *s, struct query *q) {
   struct reply r;
   struct zone_rrset soa;
-  reply_start(&r, s, q->job, q->entry, FLAG_AA);
+  reply_start(&r, s, q->job, q->lookup.entry, FLAG_AA);
   struct message_owner owner;
   message_owner_question(&owner);
-  if (zone_find_rrset(zone_apex_node(q->entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, &owner, &soa);
+  if (zone_find_rrset(zone_apex_node(q->lookup.entry->snap), RR_SOA, &soa)) resolve_must_put(&r, SECTION_ANSWER, &owner, &soa);
   reply_finish(&r);
 }
 
@@ -170,12 +170,13 @@ void access_transfer(const struct server *s, struct query *q) {
     reply_rcode(s, job, RCODE_NOTIMP, EDE_NOT_SUPPORTED, "");
     return;
   }
-  if (job->request.qtype == RR_IXFR && job->request.authority_count == 0) { /* RFC 1995 §3: the client's SOA stands there */
+  if (job->request.qtype == RR_IXFR &&
+      section_count(job->request.counts, SECTION_AUTHORITY) == 0) { /* RFC 1995 §3: the client's SOA stands there */
     reply_rcode(s, job, RCODE_FORMERR, EDE_NONE, "");
     return;
   }
   if (!enter(s, q, transfer_allowed)) return;
-  if (!access_zone_ready(q->entry, s->now)) not_ready(s, job, q->entry);
+  if (!access_zone_ready(q->lookup.entry, s->now)) not_ready(s, job, q->lookup.entry);
   else if (udp) soa_only(s, q);
   else reply_none(job, ANSWER_TRANSFER);
 }
@@ -211,6 +212,6 @@ void access_update(const struct server *s, struct query *q) {
     return;
   }
   if (!enter(s, q, update_allowed)) return;
-  if (access_zone_ready(q->entry, s->now)) reply_none(job, ANSWER_UPDATE);
-  else not_ready(s, job, q->entry);
+  if (access_zone_ready(q->lookup.entry, s->now)) reply_none(job, ANSWER_UPDATE);
+  else not_ready(s, job, q->lookup.entry);
 }

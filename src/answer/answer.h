@@ -37,16 +37,13 @@ enum answer_kind {
   ANSWER_TRANSFER, /* allowed AXFR or IXFR over a stream: the stream thread sends it (xfr/axfr_out.h) */
 };
 
-/* What happened, for everything that stands around the answer. */
+/* What happened, for everything that stands around the answer; what was asked is in the job's request. */
 struct answer_result {
   enum answer_kind kind;
   uint16_t size;  /* of the response */
   uint16_t rcode; /* extended */
   int8_t ede;
-  uint16_t qtype;
-  uint8_t opcode;
-  bool truncated, edns, dnssec_ok, is_signed /* by a verified TSIG */;
-  uint32_t zone_id;              /* UINT32_MAX: none */
+  bool truncated;
   const struct zone_entry *zone; /* NULL: none; valid inside the read section */
 };
 

@@ -28,11 +28,11 @@ struct encloser {
 enum { PIECE_POINTERS_MAX = 32 };
 /* Records of an answer of this batch that others can copy (piece.c). */
 struct piece {
-  const struct zone_snap *snap;   /* NULL: none yet */
-  const uint8_t *message;         /* the response that has it; a later answer of the batch does not move it */
-  uint16_t from, to;              /* where */
-  uint16_t authority, additional; /* records */
-  uint8_t suffix;                 /* octets at the end of the question's name that are the same in all questions it fits */
+  const struct zone_snap *snap; /* NULL: none yet */
+  const uint8_t *message;       /* the response that has it; a later answer of the batch does not move it */
+  uint16_t from, to;            /* where */
+  uint64_t counts;              /* of its message */
+  uint8_t suffix;               /* octets at the end of the question's name that are the same in all questions it fits */
   bool dnssec, read /* its pointers are known */;
   uint8_t pointer_count;
   uint16_t pointers[PIECE_POINTERS_MAX]; /* counted from `from` */
@@ -65,12 +65,16 @@ struct server { /* what a batch is answered with */
 /* One request on its way through the phases of a batch. Its key is written once and used by every step. */
 struct query {
   struct answer_job *job;
-  const struct zone_entry *entry;
   struct zone_lookup lookup; /* lookup.key == key */
   struct zone_cover cover; /* what covers or matches the name, as far as denial_prepare saw that it will be wanted; else no snap */
   uint8_t hash[NSEC3_HASH_BYTES];
   uint8_t key[NAME_KEY_BYTES];
 };
+
+/* Whether its key is as long as its name, which then has nothing that keys escape. */
+static inline bool is_plain(const struct query *q) {
+  return q->lookup.key_size + 1u == q->job->request.qname.size;
+}
 
 /* A record that proves something, to be put into the authority section once the answer section is complete. */
 struct proof {
@@ -87,7 +91,11 @@ enum ending {
   END_REFERRAL,
 };
 
-enum { OPTIONS_BYTES_MAX = 1024, EDE_NSEC3_ITERATIONS = 27 /* RFC 8914 registry: unsupported NSEC3 iterations value */ };
+enum {
+  OPT_FIXED_BYTES = 11,
+  OPTIONS_BYTES_MAX = 1024,
+  EDE_NSEC3_ITERATIONS = 27 /* RFC 8914 registry: unsupported NSEC3 iterations value */
+};
 
 /* The response being written, one at a time. It is large and is never cleared as a whole: reply_start and resolve set
  * what they need. */
@@ -137,10 +145,6 @@ static inline bool is_below_dname(const struct zone_answer *f) {
 
 /* ---- reply.c ---- */
 
-/* Header, question and the reserve for OPT and TSIG. `entry` (may be NULL) is the zone that answers, `flags` is FLAG_AA or 0. */
-void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry, uint16_t flags);
-/* OPT and TSIG; fills the result. */
-void reply_finish(struct reply *r);
 /* A whole response without records. */
 void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode, int ede, const char *ede_text);
 /* Nothing is sent: another thread answers, or nobody. */
@@ -148,7 +152,6 @@ void reply_none(struct answer_job *job, enum answer_kind kind);
 /* Notes which zone the request is counted for. */
 static inline void reply_zone(struct answer_job *job, const struct zone_entry *entry) {
   job->result.zone = entry;
-  job->result.zone_id = entry ? entry->id : UINT32_MAX;
 }
 
 /* ---- access.c ---- */

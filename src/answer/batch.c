@@ -29,16 +29,20 @@ static bool signature_good(const struct server *s, struct answer_job *job) {
   }
 }
 
-static void make_key(struct query *q) {
+/* `before`: the query that the request was read behind, whose key is as its name, without escapes. */
+static void make_key(struct query *q, const struct query *before) {
+  const struct request *req = &q->job->request;
+  size_t shared = req->shared ? req->shared - 1u : 0; /* without the root */
   q->lookup.key = q->key;
-  q->lookup.key_size = (uint16_t)name_key_at(&q->job->request.qname, q->job->request.label_at, q->key);
+  q->lookup.shared = (uint16_t)shared;
+  q->lookup.key_size = (uint16_t)(req->shared ? name_key_beside(before->key, shared, &req->qname, q->key)
+                                              : name_key_at(&req->qname, req->label_at, q->key));
 }
 
 /* Types that say something of the message or ask for a zone. Other types that no zone holds are only not there. */
 static void answer_meta_type(const struct server *s, struct query *q) {
   uint16_t qtype = q->job->request.qtype;
   if (qtype == RR_AXFR || qtype == RR_IXFR) {
-    make_key(q);
     access_transfer(s, q);
   } else if (qtype == RR_OPT || qtype == RR_TSIG) reply_rcode(s, q->job, RCODE_FORMERR, EDE_NONE, "");
   else /* TKEY, MAILA, MAILB */ reply_rcode(s, q->job, RCODE_NOTIMP, EDE_NOT_SUPPORTED, "");
@@ -48,13 +52,13 @@ static bool is_meta_type(uint16_t type) {
   return type == RR_OPT || (type >= RR_TKEY && type <= RR_AXFR);
 }
 
-static enum verdict judge_opcode(const struct server *s, struct query *q) {
+static enum verdict judge_opcode(const struct server *s, struct query *q, const struct query *before) {
   const struct request *req = &q->job->request;
+  make_key(q, before);
   if (req->opcode == OPCODE_QUERY && is_meta_type(req->qtype)) {
     answer_meta_type(s, q);
     return VERDICT_DONE;
   }
-  make_key(q);
   if (req->opcode == OPCODE_QUERY) return VERDICT_LOOK_UP;
   if (req->opcode == OPCODE_NOTIFY) access_notify(s, q);
   else access_update(s, q);
@@ -63,14 +67,15 @@ static enum verdict judge_opcode(const struct server *s, struct query *q) {
 
 /* What needs no look at a name: operation code, version, signature, class. The order is part of the behaviour: an unknown
  * operation code is NOTIMP whatever stands behind the header (RFC 8906 §3.1.3). */
-static enum verdict judge(const struct server *s, struct query *q) {
+static enum verdict judge(const struct server *s, struct query *q, const struct query *before) {
   struct answer_job *job = q->job;
   struct request *req = &job->request;
   tsig_stream_none(&job->tsig);
   reply_zone(job, NULL);
-  enum err e = request_parse(job->bytes, job->size, req);
+  if (before && !is_plain(before)) before = NULL;
+  enum err e = request_parse_after(job->bytes, job->size, before ? &before->job->request : NULL, req);
   if (e == ERR_SHORT) {
-    job->result = (struct answer_result){.kind = ANSWER_DROP, .ede = EDE_NONE, .zone_id = UINT32_MAX};
+    job->result = (struct answer_result){.kind = ANSWER_DROP, .ede = EDE_NONE};
     return VERDICT_DONE;
   }
   if (req->opcode != OPCODE_QUERY && req->opcode != OPCODE_NOTIFY && req->opcode != OPCODE_UPDATE)
@@ -81,33 +86,23 @@ static enum verdict judge(const struct server *s, struct query *q) {
   if (!req->has_question) return done_with(s, job, RCODE_FORMERR, EDE_NONE); /* RFC 9619 §4, and there are no cookies */
   if ((job->client.queries_only || job->client.transfers_only) && !access_listener(job))
     return done_with(s, job, RCODE_REFUSED, EDE_PROHIBITED);
-  if (req->qclass == CLASS_IN) return judge_opcode(s, q);
+  if (req->qclass == CLASS_IN) return judge_opcode(s, q, before);
   if (req->qclass != CLASS_CH || req->opcode != OPCODE_QUERY) access_outside(s, job);
   else chaos(s, job);
   return VERDICT_DONE;
 }
 
-static void find_zones(const struct server *s, struct query *const *queries, size_t count) {
-  const uint8_t *keys[LIMIT_BATCH];
-  uint16_t sizes[LIMIT_BATCH];
-  const struct zone_entry *entries[LIMIT_BATCH];
-  for (size_t i = 0; i < count; i++) {
-    keys[i] = queries[i]->key;
-    sizes[i] = queries[i]->lookup.key_size;
-  }
-  zone_set_find_batch(s->zones, keys, sizes, count, entries);
-  for (size_t i = 0; i < count; i++)
-    queries[i]->entry = entries[i];
-}
-
-/* Drops the queries that no zone of ours answers; returns how many are left. */
-static size_t choose_zones(const struct server *s, struct query **queries, size_t count) {
+/* Finds zones and names; drops the queries that no zone of ours answers, and returns how many are left. */
+static size_t look_up(const struct server *s, struct query **queries, size_t count) {
   struct zone_lookup *lookups[LIMIT_BATCH];
   size_t left = 0;
+  for (size_t i = 0; i < count; i++)
+    lookups[i] = &queries[i]->lookup;
+  zone_set_find_batch(s->zones, lookups, count);
   for (size_t i = 0; i < count; i++) {
     struct query *q = queries[i];
     if (!access_choose(s, q)) continue;
-    q->lookup.snap = q->entry->snap;
+    q->lookup.snap = q->lookup.entry->snap;
     lookups[left] = &q->lookup;
     queries[left++] = q;
   }
@@ -131,11 +126,10 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   for (size_t i = 0; i < count; i++) {
     struct query *q = &queries[left];
     q->job = jobs[i];
-    if (judge(&server, q) == VERDICT_LOOK_UP) open[left++] = q;
+    if (judge(&server, q, left ? q - 1 : NULL) == VERDICT_LOOK_UP) open[left++] = q;
   }
   if (left == 0) return;
-  find_zones(&server, open, left);
-  left = choose_zones(&server, open, left);
+  left = look_up(&server, open, left);
   denial_prepare(&server, open, left);
   struct reply reply;
   for (size_t i = 0; i < left; i++)

@@ -1,5 +1,5 @@
 /* Class CH: what the server says of itself (RFC 4892), only when the operator gave it an identity. */
-#include "answer/answer_priv.h"
+#include "answer/reply_priv.h"
 
 #define WIRE(labels, text) \
   { sizeof(text), labels, text }

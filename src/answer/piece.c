@@ -21,8 +21,7 @@ void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   p->message = w->out.base;
   p->from = (uint16_t)question_end(r);
   p->to = (uint16_t)wr_used(&w->out);
-  p->authority = w->counts[SECTION_AUTHORITY];
-  p->additional = w->counts[SECTION_ADDITIONAL];
+  p->counts = w->counts;
   p->suffix = (uint8_t)suffix;
   p->dnssec = r->dnssec;
   p->read = false;
@@ -76,7 +75,6 @@ bool piece_put(struct reply *r, struct piece *p, size_t suffix) {
     put_u16(pointer, (uint16_t)(get_u16(pointer) + from - p->from));
   }
   w->out.at += size;
-  w->counts[SECTION_AUTHORITY] = p->authority;
-  w->counts[SECTION_ADDITIONAL] = p->additional;
+  w->counts = p->counts; /* one question and nothing else stands before it in both */
   return true;
 }

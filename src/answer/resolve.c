@@ -2,9 +2,12 @@
  *
  * The answer section is written while the chain is followed; what goes into authority and additional is noted and written when
  * the chain has ended. NS records are not added to answers: they would only make them longer. */
-#include "answer/answer_priv.h"
+#include "answer/reply_priv.h"
 
 enum step { STEP_END, STEP_FOLLOW };
+
+/* The way of a name that has what was asked is one function; what others need besides is called. */
+#define APART __attribute__((noinline)) static
 
 bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
   return message_put_rrset(&r->writer, section, owner, set->rrs, set->count, r->dnssec ? set->sig_count : 0);
@@ -14,9 +17,8 @@ bool resolve_put(struct reply *r, enum section section, struct message_owner *ow
  * they are another's, or it is not known without looking. */
 static size_t suffix_of(const struct reply *r, const struct zone_node *node) {
   const struct zone_lookup *asked = &r->query->lookup;
-  bool plain = asked->key_size + 1u == r->writer.question_size; /* nothing is escaped */
   bool above = r->lookup == asked || (r->lookup->snap == asked->snap && node == zone_apex_node(asked->snap));
-  return plain && above ? zone_node_key_size(asked->snap, node) + 1 : 0;
+  return above && is_plain(r->query) ? zone_node_key_size(asked->snap, node) + 1 : 0;
 }
 
 /* Targets mostly stand right below the apex. */
@@ -29,7 +31,7 @@ static void owner_of(struct reply *r, const struct zone_snap *snap, const struct
   const struct name *question = &r->job->request.qname;
   const struct query *q = r->query;
   size_t size, shared;
-  bool plain = snap == q->lookup.snap && q->lookup.key_size + 1u == question->size; /* nothing is escaped */
+  bool plain = snap == q->lookup.snap && is_plain(q);
   if (plain && zone_node_labels(snap, node, q->key, q->lookup.key_size, out->octets, &size, &shared)) {
     message_owner_begun_there(out, size, shared ? MESSAGE_HEADER_BYTES + question->size - 1u - shared : 0);
     return;
@@ -47,9 +49,13 @@ static void owner_above(struct reply *r, const struct zone_node *node, struct me
   else owner_of(r, r->lookup->snap, node, out);
 }
 
-void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
+INLINE void must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
   if (r->truncated) return;
-  r->truncated = !resolve_put(r, section, owner, set);
+  r->truncated = !message_put_rrset(&r->writer, section, owner, set->rrs, set->count, r->dnssec ? set->sig_count : 0);
+}
+
+void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
+  must_put(r, section, owner, set);
 }
 
 size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
@@ -62,7 +68,7 @@ size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
   return size;
 }
 
-static bool find(const struct zone_node *node, uint16_t type, struct zone_rrset *out) {
+INLINE bool find(const struct zone_node *node, uint16_t type, struct zone_rrset *out) {
   return zone_find_rrset(node, type, out) && out->count > 0;
 }
 
@@ -79,7 +85,7 @@ static bool wants_proof(const struct reply *r) {
   return r->dnssec && zone_is_signed(r->lookup->snap);
 }
 
-static void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
+INLINE void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
   if (set->type == RR_A || set->type == RR_AAAA) return; /* the usual ones point nowhere */
   r->answer_node = node;
   r->answer_set = *set;
@@ -95,7 +101,7 @@ static bool gathers_all(const struct reply *r) {
   return r->job->client.transport != TRANSPORT_UDP;
 }
 
-static bool put_signatures(struct reply *r, const struct zone_node *node) {
+APART bool put_signatures(struct reply *r, const struct zone_node *node) {
   unsigned count = zone_rrset_count(node), some = 0;
   for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
     struct zone_rrset set;
@@ -108,7 +114,7 @@ static bool put_signatures(struct reply *r, const struct zone_node *node) {
   return some;
 }
 
-static bool put_any(struct reply *r, const struct zone_node *node) {
+APART bool put_any(struct reply *r, const struct zone_node *node) {
   struct zone_rrset set;
   unsigned count = zone_rrset_count(node), some = 0;
   for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
@@ -135,7 +141,7 @@ static enum step follow(struct reply *r, const uint8_t *target) {
   return STEP_FOLLOW;
 }
 
-static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
+APART enum step put_cname(struct reply *r, const struct zone_rrset *set) {
   expect_names(r);
   r->link_at = wr_used(&r->writer.out);
   resolve_must_put(r, SECTION_ANSWER, &r->owner, set);
@@ -146,7 +152,7 @@ static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
   return follow(r, target);
 }
 
-static bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
+INLINE bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
   *step = STEP_END;
   if (r->qtype == RR_ANY) return put_any(r, node);
   if (r->qtype == RR_RRSIG) return put_signatures(r, node);
@@ -163,23 +169,23 @@ static bool put_node(struct reply *r, const struct zone_node *node, enum step *s
   }
   if (!found) return false;
   take_answer(r, node, &set);
-  resolve_must_put(r, SECTION_ANSWER, &r->owner, &set);
+  must_put(r, SECTION_ANSWER, &r->owner, &set);
   return true;
 }
 
-static void no_data(struct reply *r) {
+APART void no_data(struct reply *r) {
   r->ending = END_NEGATIVE;
   if (wants_proof(r)) prove(r, denial_type(r));
 }
 
-static enum step at_node(struct reply *r) {
+INLINE enum step at_node(struct reply *r) {
   enum step step;
   if (!put_node(r, r->lookup->found.node, &step)) no_data(r);
   return step;
 }
 
 /* RFC 4592 §3.3.1: the source of synthesis. */
-static enum step at_wildcard(struct reply *r) {
+APART enum step at_wildcard(struct reply *r) {
   enum step step = STEP_END;
   const struct zone_node *source = r->lookup->found.wildcard;
   bool data = source && put_node(r, source, &step);
@@ -188,7 +194,7 @@ static enum step at_wildcard(struct reply *r) {
   return step;
 }
 
-static enum step no_name(struct reply *r) {
+APART enum step no_name(struct reply *r) {
   r->rcode = RCODE_NXDOMAIN;
   r->ending = END_NEGATIVE;
   if (wants_proof(r)) prove(r, denial_name(r));
@@ -204,7 +210,7 @@ static bool dname_is_new(struct reply *r, const struct zone_node *node) {
   return true;
 }
 
-static enum step put_dname(struct reply *r) {
+APART enum step put_dname(struct reply *r) {
   const struct zone_node *node = r->lookup->found.dname;
   struct zone_rrset set;
   if (!find(node, RR_DNAME, &set)) return STEP_END;
@@ -237,7 +243,7 @@ static bool is_referral(const struct zone_answer *f, uint16_t qtype) {
   return f->cut && !is_below_dname(f) && (qtype != RR_DS || f->cut != f->node);
 }
 
-static enum step answer_name(struct reply *r) {
+INLINE enum step answer_name(struct reply *r) {
   const struct zone_answer *f = &r->lookup->found;
   if (is_referral(f, r->qtype)) {
     r->ending = END_REFERRAL;
@@ -259,7 +265,7 @@ static void note_damage(struct reply *r) {
 }
 
 /* Looks up the next name of the chain. False: it is in no zone that answers this client. */
-static bool look_up_next(struct reply *r) {
+APART bool look_up_next(struct reply *r) {
   const struct name *name = &r->names[r->links - 1];
   size_t size = name_key(name, r->next_key);
   const struct zone_entry *entry = zone_set_find(r->server->zones, r->next_key, size);
@@ -312,7 +318,7 @@ static void put_proofs(struct reply *r, unsigned end) {
 static struct piece *piece_of(const struct reply *r, unsigned which) {
   const struct zone_lookup *asked = &r->query->lookup;
   bool alone = r->lookup == asked && wr_used(&r->writer.out) == r->job->request.question_end;
-  return alone && asked->key_size + 1u == r->writer.question_size ? &r->server->pieces[which] : NULL;
+  return alone && is_plain(r->query) ? &r->server->pieces[which] : NULL;
 }
 
 /* The SOA, and the proofs that other questions of the batch want as well; then those of the name alone. */
@@ -353,13 +359,13 @@ static void put_referral(struct reply *r) {
 }
 
 /* A response that gives way to another one takes its pieces along. */
-static void forget_pieces(struct reply *r) {
+APART void forget_pieces(struct reply *r) {
   for (unsigned i = 0; i < PIECES; i++)
     if (r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
 }
 
 /* Everything behind the answer section. */
-static void put_rest(struct reply *r) {
+APART void put_rest(struct reply *r) {
   if (r->ending == END_REFERRAL) put_referral(r);
   else if (r->ending == END_NEGATIVE) put_negative(r);
   else put_proofs(r, r->proof_count);
@@ -380,7 +386,7 @@ void resolve(struct reply *r, const struct server *s, struct query *q) {
   r->dname_count = 0;
   r->damaged = false;
   /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
-  reply_start(r, s, job, q->entry, is_referral(&q->lookup.found, r->qtype) ? 0 : FLAG_AA);
+  reply_start(r, s, job, q->lookup.entry, is_referral(&q->lookup.found, r->qtype) ? 0 : FLAG_AA);
   while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
     ;
   if (r->ending != END_ANSWER || r->proof_count || r->answer_node) put_rest(r);

@@ -44,13 +44,13 @@ static void observe_refusal(struct observer *o, const struct answer_job *job, st
     note_refusal(o, NOTE_TSIG_FAILED, job, now);
   }
   if ((r->rcode != RCODE_REFUSED && r->rcode != RCODE_NOTAUTH) || !job->request.has_question) return;
-  if (r->opcode == OPCODE_NOTIFY) {
+  if (job->request.opcode == OPCODE_NOTIFY) {
     count(&o->notifies_refused);
     note_refusal(o, NOTE_NOTIFY_REFUSED, job, now);
-  } else if (r->opcode == OPCODE_UPDATE) {
+  } else if (job->request.opcode == OPCODE_UPDATE) {
     count(&o->updates_refused);
     note_refusal(o, NOTE_UPDATE_REFUSED, job, now);
-  } else if (r->opcode == OPCODE_QUERY && (r->qtype == RR_AXFR || r->qtype == RR_IXFR)) {
+  } else if (job->request.opcode == OPCODE_QUERY && (job->request.qtype == RR_AXFR || job->request.qtype == RR_IXFR)) {
     count(&o->transfers_refused);
     note_refusal(o, NOTE_TRANSFER_REFUSED, job, now);
   }

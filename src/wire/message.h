@@ -9,6 +9,8 @@
 #include "wire/name.h"
 #include "wire/rr.h"
 
+#include <assert.h>
+
 enum { MESSAGE_HEADER_BYTES = 12 };
 /* The header's word of flags. */
 enum {
@@ -23,6 +25,14 @@ enum {
   FLAG_OPCODE_SHIFT = 11,
   FLAG_RCODE_MASK = 0x000f,
 };
+/* The header's four counts in one word, as they stand there: QD AN NS AR. */
+enum section { SECTION_QUESTION, SECTION_ANSWER, SECTION_AUTHORITY, SECTION_ADDITIONAL };
+static inline unsigned section_shift(enum section s) {
+  return 48 - 16 * (unsigned)s;
+}
+static inline unsigned section_count(uint64_t counts, enum section s) {
+  return (uint16_t)(counts >> section_shift(s));
+}
 enum opcode { OPCODE_QUERY = 0, OPCODE_IQUERY = 1, OPCODE_STATUS = 2, OPCODE_NOTIFY = 4, OPCODE_UPDATE = 5, OPCODE_DSO = 6 };
 enum rcode {
   RCODE_NOERROR = 0,
@@ -87,15 +97,15 @@ struct request {
   uint16_t id;
   uint16_t flags;
   uint8_t opcode;
-  uint16_t question_count;
-  bool has_question;                   /* one question was read: qname, qtype, qclass are valid and the response can echo it */
-  struct name qname;                   /* as it came, original case */
-  uint8_t label_at[LIMIT_NAME_LABELS]; /* offsets of its labels, qname.labels of them */
+  uint64_t counts;   /* section_count */
+  bool has_question; /* one question was read: qname, qtype, qclass are valid and the response echoes it */
+  struct name qname; /* as it came, original case */
+  uint8_t shared;    /* octets of the name that it shares with the request before: all but the first label; or 0 */
+  uint8_t label_at[LIMIT_NAME_LABELS]; /* offsets of its labels, qname.labels of them, unless `shared` */
   uint16_t qtype, qclass;
   size_t question_end; /* offset behind the question; 12 without one */
   struct edns edns;
   size_t tsig_at; /* offset of the TSIG record's owner; 0: none */
-  uint16_t answer_count, authority_count, additional_count;
 };
 
 /* Reads header and question, and walks the rest for OPT and TSIG.
@@ -105,9 +115,12 @@ struct request {
  *               TSIG that is not last, not of class ANY or not of TTL 0 (RFC 8945 §5.2), a pointer in the question's name
  *   ERR_OK      understood; opcode, class, EDNS version are still to be judged by the caller, and so is a QUERY without a question
  * Header fields are set in every case but the first, the question as soon as it was read, so that a FORMERR can echo it. Of
- * opcodes nobody knows the body may have any shape (RFC 8906 §4 wants NOTIMP): always ERR_OK, with as much as could be read.
+ * opcodes nobody knows the body may have any shape (RFC 8906 §4 wants NOTIMP), and a response says nothing with one (§8.1.5):
+ * always ERR_OK, without a question, with as much as could be read of the rest.
  * `qname.octets` beyond `qname.size` and `label_at` beyond `qname.labels` are not written. */
 MUST_CHECK enum err request_parse(const uint8_t *bytes, size_t size, struct request *out);
+/* The same behind another request (NULL: none): questions that come together mostly are for names beside each other. */
+MUST_CHECK enum err request_parse_after(const uint8_t *bytes, size_t size, const struct request *before, struct request *out);
 
 /* ---- reading the records of a message (responses, transfers, NOTIFY) ---- */
 
@@ -152,7 +165,7 @@ enum { MESSAGE_SLOTS_SMALL = 64, MESSAGE_SLOTS_MAX = 1024 }; /* powers of two */
 struct message_writer {
   struct wr out;
   size_t reserve;
-  uint16_t counts[4];
+  uint64_t counts;       /* section_count; a message has no room for so many records that one runs over */
   uint8_t question_size; /* of the name in the question; 0: none */
   uint8_t near_sizes[2]; /* see message_expect_near */
   bool has_slots;        /* `slots` was cleared */
@@ -164,9 +177,20 @@ struct message_writer {
 void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint16_t id, uint16_t flags);
 /* Copies the question of a request as it came (case preserved). */
 bool message_echo_question(struct message_writer *w, const struct request *req);
-/* Starts the response to a request: header and, if wanted, its question in one copy; there is room for them and for `reserve`. */
-void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve, const struct request *req,
-                            uint16_t flags, bool question);
+/* Starts the response to a request: header and question in one copy; there is room for them and for `reserve`. */
+static inline void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve,
+                                          const struct request *req, uint16_t flags) {
+  size_t size = req->question_end;
+  assert(size + reserve <= limit);
+  bytes_copy(buffer, req->bytes, size);
+  put_u16(buffer + 2, flags);
+  w->out = (struct wr){buffer, buffer + size, buffer + limit, false};
+  w->reserve = reserve;
+  w->counts = (uint64_t)req->has_question << section_shift(SECTION_QUESTION);
+  w->question_size = req->qname.size;
+  w->near_sizes[0] = w->near_sizes[1] = 0;
+  w->has_slots = false;
+}
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass);
 /* Names in RDATA will mostly be one label in front of the last `size` octets of the question's name, those of the zone or of a cut:
  * such names are found out quickest. The size before this one stays good. */
@@ -176,7 +200,6 @@ static inline void message_expect_near(struct message_writer *w, size_t size) {
 }
 /* Writes an owner name, compressed where it can be. */
 bool message_put_name(struct message_writer *w, const uint8_t *name_wire);
-enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
 /* One record; RDATA in uncompressed form, compressed here where its type allows. `owner_wire` NULL is the question's name, the
  * cheapest. False, and nothing written, if it does not fit. */
 bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
@@ -213,9 +236,28 @@ void message_owner_name(struct message_writer *w, const uint8_t *name_wire, stru
 /* The name at `at`, of whose labels the first may already be a pointer. */
 void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
 
-/* Of an RRset `count` RRs that are ready (rr.h), and right behind them `signatures` that cover it. All or nothing. */
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
+/* RRs that are ready (rr.h), one right behind the other, as they stand: the question's name owns them. All or nothing. */
+static inline bool message_put_ready(struct message_writer *w, enum section section, const uint8_t *rrs, unsigned count) {
+  const uint8_t *end = rrs;
+  for (unsigned i = 0; i < count; i++)
+    end += RR_READY_BYTES + rr_ready_size(end);
+  size_t size = (size_t)(end - rrs);
+  if (wr_left(&w->out) < size + w->reserve) return false;
+  bytes_copy(w->out.at, rrs, size);
+  w->out.at += size;
+  w->counts += (uint64_t)count << section_shift(section);
+  return true;
+}
+/* Of an RRset `count` RRs that are ready, and right behind them `signatures` that cover it, under any owner. All or nothing. */
+bool message_put_owned(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
                        unsigned count, unsigned signatures);
+/* The same; most belong to the question's name and have no names to compress. */
+static inline bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner,
+                                     const uint8_t *rrs, unsigned count, unsigned signatures) {
+  if (owner->pointer == RR_READY_OWNER && rr_compress_offset(rr_ready_type(rrs)) < 0)
+    return message_put_ready(w, section, rrs, count + signatures);
+  return message_put_owned(w, section, owner, rrs, count, signatures);
+}
 /* Gives all records from offset `from` on another TTL. */
 void message_set_ttl(struct message_writer *w, size_t from, uint32_t ttl);
 /* Where the RDATA of the record at `at` begin, and the record behind it. */
@@ -223,15 +265,32 @@ size_t message_rdata_at(const struct message_writer *w, size_t at, size_t *next)
 /* A place to come back to: an RRset that does not fit whole is taken back. */
 struct message_mark {
   uint8_t *at;
-  uint16_t counts[4];
+  uint64_t counts;
 };
 struct message_mark message_mark(const struct message_writer *w);
 void message_rewind(struct message_writer *w, struct message_mark mark);
 /* Puts OPT with the given payload size, extended rcode bits, flags and ready-made options; takes its size from the reserve. */
-bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags, const uint8_t *options,
-                     size_t options_size);
+static inline bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags,
+                                   const uint8_t *options, size_t options_size) {
+  enum { FIXED_BYTES = 11 };
+  size_t n = FIXED_BYTES + options_size;
+  if (wr_left(&w->out) < n || options_size > UINT16_MAX) return false;
+  uint8_t *p = w->out.at;
+  put_u64(p, (uint64_t)RR_OPT << 40 | (uint64_t)udp_bytes << 24 | (uint64_t)(rcode >> 4 & 0xff) << 16); /* root, type, class, TTL */
+  put_u32(p + 7, (uint32_t)edns_flags << 16 | (uint32_t)options_size);
+  if (options_size) memcpy(p + FIXED_BYTES, options, options_size);
+  w->out.at += n;
+  w->reserve -= n < w->reserve ? n : w->reserve;
+  w->counts += UINT64_C(1) << section_shift(SECTION_ADDITIONAL);
+  return true;
+}
 /* Writes header counts and the low rcode bits; returns the message's size. */
-size_t message_finish(struct message_writer *w, unsigned rcode);
+static inline size_t message_finish(struct message_writer *w, unsigned rcode) {
+  uint8_t *header = w->out.base;
+  header[3] = (uint8_t)((header[3] & ~FLAG_RCODE_MASK) | (rcode & FLAG_RCODE_MASK));
+  put_u64(header + 4, w->counts);
+  return wr_used(&w->out);
+}
 void message_set_flags(struct message_writer *w, uint16_t set);
 
 #endif

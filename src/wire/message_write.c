@@ -18,7 +18,7 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
   assert(limit >= MESSAGE_HEADER_BYTES && limit <= LIMIT_MESSAGE_BYTES);
   w->out = (struct wr){buffer, buffer + MESSAGE_HEADER_BYTES, buffer + limit, false};
   w->reserve = 0;
-  memset(w->counts, 0, sizeof w->counts);
+  w->counts = 0;
   w->question_size = w->near_sizes[0] = w->near_sizes[1] = 0;
   w->has_slots = false;
   put_u16(buffer, id);
@@ -29,6 +29,10 @@ static inline bool has_room(const struct message_writer *w, size_t n) {
   return wr_left(&w->out) >= n + w->reserve;
 }
 
+static inline void add_records(struct message_writer *w, enum section section, unsigned records) {
+  w->counts += (uint64_t)records << section_shift(section);
+}
+
 static inline size_t offset_of(const struct message_writer *w, const uint8_t *at) {
   return (size_t)(at - w->out.base);
 }
@@ -37,7 +41,7 @@ static inline size_t offset_of(const struct message_writer *w, const uint8_t *at
 
 static inline void set_question(struct message_writer *w, size_t name_size) {
   w->question_size = (uint8_t)name_size;
-  w->counts[0] = 1;
+  add_records(w, SECTION_QUESTION, 1);
 }
 
 bool message_echo_question(struct message_writer *w, const struct request *req) {
@@ -48,21 +52,6 @@ bool message_echo_question(struct message_writer *w, const struct request *req) 
   w->out.at += n;
   set_question(w, n - QUESTION_FIXED_BYTES);
   return true;
-}
-
-void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve, const struct request *req,
-                            uint16_t flags, bool question) {
-  size_t size = question ? req->question_end : MESSAGE_HEADER_BYTES;
-  assert(size + reserve <= limit && limit <= LIMIT_MESSAGE_BYTES);
-  bytes_copy(buffer, req->bytes, size);
-  put_u16(buffer + 2, flags);
-  w->out = (struct wr){buffer, buffer + size, buffer + limit, false};
-  w->reserve = reserve;
-  memset(w->counts, 0, sizeof w->counts);
-  w->counts[0] = question;
-  w->question_size = question ? (uint8_t)(size - MESSAGE_HEADER_BYTES - QUESTION_FIXED_BYTES) : 0;
-  w->near_sizes[0] = w->near_sizes[1] = 0;
-  w->has_slots = false;
 }
 
 bool message_put_question(struct message_writer *w, const struct name *qname, uint16_t qtype, uint16_t qclass) {
@@ -272,20 +261,12 @@ static inline size_t owner_size(const struct message_owner *owner) {
   return owner->pointer ? 2 : owner->size;
 }
 
-static inline bool same_octets(const uint8_t *a, const uint8_t *b, size_t n) {
-  size_t i = 0;
-  if (n < 8) return memcmp(a, b, n) == 0;
-  for (; i + 8 < n; i += 8)
-    if (load64(a + i) != load64(b + i)) return false;
-  return load64(a + n - 8) == load64(b + n - 8);
-}
-
 /* A name that is one label in front of the `near` octets of the question, as most targets are; returns the octets of the name. 0:
  * it is not, the message may have more of it, or it does not fit. */
 static ALWAYS_INLINE size_t put_near_name(struct message_writer *w, const uint8_t *name, size_t room, size_t near, bool alone) {
   size_t n = name[0] + 1u;
   const uint8_t *rest = w->out.base + MESSAGE_HEADER_BYTES + w->question_size - near; /* of the question */
-  if (near == 0 || n == 1 || room < n + near || !same_octets(name + n, rest, near)) return 0;
+  if (near == 0 || n == 1 || room < n + near || !bytes_equal(name + n, rest, near)) return 0;
   if (w->question_size >= near + n && same_label(rest - n, name)) return 0;
   size_t parent = offset_of(w, rest), start = offset_of(w, w->out.at);
   if (w->has_slots && w->slots[slot_of(w, name, parent)]) return 0;
@@ -347,10 +328,10 @@ static ALWAYS_INLINE bool put_body(struct message_writer *w, uint16_t type, uint
 bool message_put_rr(struct message_writer *w, enum section section, const uint8_t *owner_wire, uint16_t type, uint16_t class,
                     uint32_t ttl, const uint8_t *rdata, size_t rdata_size) {
   struct message_mark mark = message_mark(w);
-  bool fits = w->counts[section] < UINT16_MAX;
-  if (fits && owner_wire) {
+  bool fits;
+  if (owner_wire) {
     fits = put_name(w, owner_wire, true) > 0;
-  } else if (fits) {
+  } else {
     assert(w->question_size);
     fits = has_room(w, 2);
     if (fits) put_u16(w->out.at, QNAME_POINTER);
@@ -360,7 +341,7 @@ bool message_put_rr(struct message_writer *w, enum section section, const uint8_
     message_rewind(w, mark);
     return false;
   }
-  w->counts[section]++;
+  add_records(w, section, 1);
   return true;
 }
 
@@ -378,22 +359,18 @@ static const uint8_t *put_compressed_rrs(struct message_writer *w, struct messag
   return rrs;
 }
 
-/* RRs without names to compress: as they stand, if the question's name owns them. More than the header can count have no room. */
-static ALWAYS_INLINE bool put_plain_rrs(struct message_writer *w, struct message_owner *owner, const uint8_t *rrs, unsigned count) {
-  const uint8_t *stop = w->out.end - w->reserve, *end = rrs;
-  for (unsigned i = 0; i < count; i++)
-    end += RR_READY_BYTES + rr_ready_size(end);
-  size_t size = (size_t)(end - rrs);
+/* RRs without names to compress, of an owner that is not the question's name; they are counted. */
+static bool put_plain_rrs(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
+                          unsigned count) {
+  const uint8_t *stop = w->out.end - w->reserve;
   uint8_t *at = w->out.at;
   if (owner->pointer) {
-    if (stop - at < (ptrdiff_t)size) return false;
-    bytes_copy(at, rrs, size);
-    w->out.at = at + size;
-    if (owner->pointer == QNAME_POINTER) return true;
-    for (; w->out.at - at >= RR_READY_BYTES; at += RR_READY_BYTES + rr_ready_size(at))
+    if (!message_put_ready(w, section, rrs, count)) return false;
+    for (; count > 0; count--, at += RR_READY_BYTES + rr_ready_size(at))
       put_u16(at, owner->pointer);
     return true;
   }
+  add_records(w, section, count);
   for (; count > 0; count--) {
     size_t rest = RR_READY_BYTES - 2 + (size_t)rr_ready_size(rrs);
     if (stop - at < (ptrdiff_t)(owner_size(owner) + rest)) return false;
@@ -406,23 +383,21 @@ static ALWAYS_INLINE bool put_plain_rrs(struct message_writer *w, struct message
   return true;
 }
 
-bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
+bool message_put_owned(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
                        unsigned count, unsigned signatures) {
-  uint8_t *before = w->out.at;
+  struct message_mark before = message_mark(w);
   uint16_t pointer = owner->pointer;
   unsigned plain = count + signatures;
   const uint8_t *from = rrs;
   if (count && rr_compress_offset(rr_ready_type(rrs)) >= 0) {
     from = put_compressed_rrs(w, owner, rrs, count);
+    add_records(w, section, count);
     plain = signatures;
   }
-  if (!from || (plain && !put_plain_rrs(w, owner, from, plain))) {
-    w->out.at = before;
-    owner->pointer = pointer;
-    return false;
-  }
-  w->counts[section] = (uint16_t)(w->counts[section] + count + signatures);
-  return true;
+  if (from && (plain == 0 || put_plain_rrs(w, section, owner, from, plain))) return true;
+  message_rewind(w, before);
+  owner->pointer = pointer;
+  return false;
 }
 
 void message_set_ttl(struct message_writer *w, size_t from, uint32_t ttl) {
@@ -445,7 +420,7 @@ void message_owner_written(const struct message_writer *w, size_t at, struct mes
 }
 
 struct message_mark message_mark(const struct message_writer *w) {
-  return (struct message_mark){w->out.at, {w->counts[0], w->counts[1], w->counts[2], w->counts[3]}};
+  return (struct message_mark){w->out.at, w->counts};
 }
 
 void message_rewind(struct message_writer *w, struct message_mark mark) {
@@ -455,36 +430,10 @@ void message_rewind(struct message_writer *w, struct message_mark mark) {
       if (w->slots[i] >= end) w->slots[i] = 0;
   }
   w->out.at = mark.at;
-  memcpy(w->counts, mark.counts, sizeof w->counts);
+  w->counts = mark.counts;
 }
 
 /* ---- end ---- */
-
-bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags, const uint8_t *options,
-                     size_t options_size) {
-  size_t n = 11 + options_size;
-  if (wr_left(&w->out) < n || options_size > UINT16_MAX) return false;
-  uint8_t *p = w->out.at;
-  p[0] = 0;
-  put_u16(p + 1, RR_OPT);
-  put_u16(p + 3, udp_bytes);
-  p[5] = (uint8_t)(rcode >> 4);
-  p[6] = 0;
-  put_u16(p + 7, edns_flags);
-  put_u16(p + 9, (uint16_t)options_size);
-  if (options_size) memcpy(p + 11, options, options_size);
-  w->out.at += n;
-  w->reserve -= n < w->reserve ? n : w->reserve;
-  w->counts[SECTION_ADDITIONAL]++;
-  return true;
-}
-
-size_t message_finish(struct message_writer *w, unsigned rcode) {
-  uint8_t *header = w->out.base;
-  header[3] = (uint8_t)((header[3] & ~FLAG_RCODE_MASK) | (rcode & FLAG_RCODE_MASK));
-  put_u64(header + 4, (uint64_t)w->counts[0] << 48 | (uint64_t)w->counts[1] << 32 | (uint32_t)w->counts[2] << 16 | w->counts[3]);
-  return wr_used(&w->out);
-}
 
 void message_set_flags(struct message_writer *w, uint16_t set) {
   w->out.base[2] |= (uint8_t)(set >> 8);

@@ -266,6 +266,13 @@ size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NA
   return key_labels(n, label_at, n->labels, out, NULL);
 }
 
+size_t name_key_beside(const uint8_t *parent_key, size_t parent_size, const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
+  static const uint8_t first_label_at[] = {0};
+  for (size_t i = 0; i < parent_size; i += WORD_BYTES)
+    memcpy(out + i, parent_key + i, WORD_BYTES);
+  return parent_size + key_labels(n, first_label_at, 1, out + parent_size, NULL);
+}
+
 size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]) {
   uint8_t at[LIMIT_NAME_LABELS];
   size_t size;

@@ -72,6 +72,8 @@ size_t name_key(const struct name *n, uint8_t out[NAME_KEY_BYTES]);
 size_t name_key_at(const struct name *n, const uint8_t *label_at, uint8_t out[NAME_KEY_BYTES]);
 /* The part of it that the `count` leftmost labels have; whether they have upper case. */
 size_t name_key_labels(const struct name *n, const uint8_t *label_at, unsigned count, uint8_t out[NAME_KEY_BYTES], bool *upper);
+/* The same of a name whose labels but the first are those of `parent_key`, the beginning of a buffer of NAME_KEY_BYTES. */
+size_t name_key_beside(const uint8_t *parent_key, size_t parent_size, const struct name *n, uint8_t out[NAME_KEY_BYTES]);
 /* The same of the uncompressed name at `octets`, which must be valid. */
 size_t name_key_wire(const uint8_t *octets, uint8_t out[NAME_KEY_BYTES]);
 /* Back from a key (always lower case). Asserts that it is one. */

@@ -5,26 +5,48 @@
 #include <assert.h>
 
 enum { OPT_FIXED_BYTES = 11, RR_FIXED_BYTES = 10, TYPE_AT_OPT = 1 };
+#define RECORD_COUNTS ((UINT64_C(1) << 48) - 1)
 
-/* Reads the question at offset 12. Nothing stands before it, so a pointer could only aim at the header or at itself. */
-static bool parse_question(struct request *q) {
-  enum { TYPE_AND_CLASS_BYTES = 4 };
-  if (q->size < MESSAGE_HEADER_BYTES + 1 + TYPE_AND_CLASS_BYTES) return false;
-  const uint8_t *name = q->bytes + MESSAGE_HEADER_BYTES;
-  size_t room = q->size - MESSAGE_HEADER_BYTES - TYPE_AND_CLASS_BYTES, at = 0; /* for the name */
-  if (room > LIMIT_NAME_BYTES) room = LIMIT_NAME_BYTES;
+/* Reads a name's labels, which have `room`; returns its size. 0: it is none. A pointer could only aim at the header or at itself.
+ */
+static inline size_t parse_labels(struct request *q, const uint8_t *name, size_t room) {
+  size_t at = 0;
   unsigned labels = 0;
   for (unsigned n; (n = name[at]) != 0; labels++) {
-    if (n > LIMIT_LABEL_BYTES || at + n + 1 >= room) return false; /* the root, too, must have room */
+    if (n > LIMIT_LABEL_BYTES || at + n + 1 >= room) return 0; /* the root, too, must have room */
     q->label_at[labels] = (uint8_t)at;
     at += n + 1;
   }
-  q->qname.size = (uint8_t)++at;
   q->qname.labels = (uint8_t)labels;
-  bytes_copy(q->qname.octets, name, at);
-  q->qtype = get_u16(name + at);
-  q->qclass = get_u16(name + at + 2);
-  q->question_end = MESSAGE_HEADER_BYTES + at + TYPE_AND_CLASS_BYTES;
+  return at + 1;
+}
+
+/* The same of a name that has behind its first label, octet for octet, what another has there. 0: it may be another name or none.
+ */
+static inline size_t parse_beside(struct request *q, const uint8_t *name, size_t room, const struct name *other) {
+  size_t n = name[0] + 1u, skip = other->octets[0] + 1u, shared = other->size - skip;
+  if (skip == 1 || n == 1 || n > LIMIT_LABEL_BYTES + 1 || n + shared > room) return 0;
+  if (!bytes_equal(name + n, other->octets + skip, shared)) return 0;
+  q->qname.labels = other->labels;
+  q->shared = (uint8_t)shared;
+  return n + shared;
+}
+
+/* Reads the question at offset 12. */
+static inline bool parse_question(struct request *q, const struct name *other) {
+  enum { TYPE_AND_CLASS_BYTES = 4 };
+  if (q->size < MESSAGE_HEADER_BYTES + 1 + TYPE_AND_CLASS_BYTES) return false;
+  const uint8_t *name = q->bytes + MESSAGE_HEADER_BYTES;
+  size_t room = q->size - MESSAGE_HEADER_BYTES - TYPE_AND_CLASS_BYTES;
+  if (room > LIMIT_NAME_BYTES) room = LIMIT_NAME_BYTES;
+  size_t size = other ? parse_beside(q, name, room, other) : 0;
+  if (size == 0) size = parse_labels(q, name, room);
+  if (size == 0) return false;
+  q->qname.size = (uint8_t)size;
+  bytes_copy(q->qname.octets, name, size);
+  q->qtype = get_u16(name + size);
+  q->qclass = get_u16(name + size + 2);
+  q->question_end = MESSAGE_HEADER_BYTES + size + TYPE_AND_CLASS_BYTES;
   q->has_question = true;
   return true;
 }
@@ -98,8 +120,8 @@ static bool skip_name(struct rd *r, const uint8_t *message, bool *is_root) {
 /* Walks all records behind the question. */
 static bool walk_records(struct request *q) {
   struct rd r = {q->bytes + q->question_end, q->bytes + q->size};
-  unsigned before = q->answer_count + q->authority_count; /* records that are not additional */
-  unsigned total = before + q->additional_count;
+  unsigned before = section_count(q->counts, SECTION_ANSWER) + section_count(q->counts, SECTION_AUTHORITY);
+  unsigned total = before + section_count(q->counts, SECTION_ADDITIONAL);
   for (unsigned i = 0; i < total; i++) {
     const uint8_t *owner = r.at, *fixed, *rdata;
     bool is_root;
@@ -115,21 +137,45 @@ static bool walk_records(struct request *q) {
   return rd_left(&r) == 0;
 }
 
+static inline void forget_question(struct request *q) {
+  q->has_question = false;
+  q->qname.size = q->qname.labels = q->shared = 0;
+  q->qtype = q->qclass = 0;
+  q->question_end = MESSAGE_HEADER_BYTES;
+}
+
 static bool is_known_opcode(unsigned opcode) {
   return opcode == OPCODE_QUERY || opcode == OPCODE_NOTIFY || opcode == OPCODE_UPDATE;
 }
 
 /* An opcode with a body of unknown shape: what can be read is welcome, what can't is no error. */
-static enum err parse_unknown(struct request *q, unsigned question_count) {
-  if (question_count > 1 || (question_count == 1 && !parse_question(q))) return ERR_OK;
+static enum err parse_unknown(struct request *q) {
+  unsigned questions = section_count(q->counts, SECTION_QUESTION);
+  if (questions > 1 || (questions == 1 && !parse_question(q, NULL))) return ERR_OK;
   if (!walk_records(q)) {
     q->edns = (struct edns){0};
     q->tsig_at = 0;
   }
+  forget_question(q);
   return ERR_OK;
 }
 
+/* What stands behind the question: mostly nothing, or one OPT. */
+static bool parse_rest(struct request *q) {
+  const uint8_t *p = q->bytes + q->question_end;
+  size_t left = q->size - q->question_end;
+  uint64_t records = q->counts & RECORD_COUNTS;
+  if (records == 0) return left == 0;
+  if (records != 1 || left < OPT_FIXED_BYTES || p[0] != 0 || get_u16(p + TYPE_AT_OPT) != RR_OPT) return walk_records(q);
+  uint16_t options_size = get_u16(p + 9);
+  return left == (size_t)OPT_FIXED_BYTES + options_size && take_opt(&q->edns, p + 3, p + OPT_FIXED_BYTES, options_size);
+}
+
 enum err request_parse(const uint8_t *bytes, size_t size, struct request *out) {
+  return request_parse_after(bytes, size, NULL, out);
+}
+
+enum err request_parse_after(const uint8_t *bytes, size_t size, const struct request *before, struct request *out) {
   if (size < MESSAGE_HEADER_BYTES || bytes[2] & FLAG_QR >> 8) return ERR_SHORT;
   struct request *q = out;
   q->bytes = bytes;
@@ -137,28 +183,12 @@ enum err request_parse(const uint8_t *bytes, size_t size, struct request *out) {
   q->id = get_u16(bytes);
   q->flags = get_u16(bytes + 2);
   q->opcode = (q->flags & FLAG_OPCODE_MASK) >> FLAG_OPCODE_SHIFT;
-  q->question_count = get_u16(bytes + 4);
-  q->answer_count = get_u16(bytes + 6);
-  q->authority_count = get_u16(bytes + 8);
-  q->additional_count = get_u16(bytes + 10);
-  q->has_question = false;
-  q->qname.size = q->qname.labels = 0;
-  q->qtype = q->qclass = 0;
-  q->question_end = MESSAGE_HEADER_BYTES;
+  q->counts = get_u64(bytes + 4);
+  forget_question(q);
   q->tsig_at = 0;
   q->edns = (struct edns){0};
-  if (!is_known_opcode(q->opcode)) return parse_unknown(q, q->question_count);
-  if (q->question_count > 1) return ERR_FORMAT;
-  if (q->question_count == 1 && !parse_question(q)) return ERR_FORMAT;
-  if (q->answer_count == 0 && q->authority_count == 0) {
-    const uint8_t *p = bytes + q->question_end;
-    size_t left = size - q->question_end;
-    if (q->additional_count == 0) return left == 0 ? ERR_OK : ERR_FORMAT;
-    if (q->additional_count == 1 && left >= OPT_FIXED_BYTES && p[0] == 0 && get_u16(p + TYPE_AT_OPT) == RR_OPT) {
-      uint16_t options_size = get_u16(p + 9);
-      bool fits = left == (size_t)OPT_FIXED_BYTES + options_size;
-      return fits && take_opt(&q->edns, p + 3, p + OPT_FIXED_BYTES, options_size) ? ERR_OK : ERR_FORMAT;
-    }
-  }
-  return walk_records(q) ? ERR_OK : ERR_FORMAT;
+  if (!is_known_opcode(q->opcode)) return parse_unknown(q);
+  unsigned questions = section_count(q->counts, SECTION_QUESTION);
+  bool good = questions == 0 || (questions == 1 && parse_question(q, before ? &before->qname : NULL));
+  return good && parse_rest(q) ? ERR_OK : ERR_FORMAT;
 }

@@ -272,12 +272,12 @@ enum err axfr_out_next(struct axfr_out *a, uint8_t *buffer, size_t capacity, int
     a->trail.node = NULL;
     if (first && name_identical(&a->qname, zone_apex(a->snap))) trail_begin(a, zone_apex_node(a->snap), MESSAGE_HEADER_BYTES);
     fill(a, &w);
-    if (w.counts[SECTION_ANSWER]) break;
+    if (section_count(w.counts, SECTION_ANSWER)) break;
   }
   if (zone_is_damaged(a->snap)) return ERR_CORRUPT;
-  if (!w.counts[SECTION_ANSWER]) return ERR_SPACE;
+  if (!section_count(w.counts, SECTION_ANSWER)) return ERR_SPACE;
   if (first && a->has_edns && !message_put_opt(&w, LIMIT_UDP_RESPONSE_BYTES, 0, 0, option, option_size)) return ERR_SPACE;
-  uint64_t records = w.counts[SECTION_ANSWER];
+  uint64_t records = section_count(w.counts, SECTION_ANSWER);
   size_t n = message_finish(&w, RCODE_NOERROR);
   enum err e = tsig_sign_response(&a->tsig, first, buffer, &n, capacity, now_s);
   if (e) return e;

@@ -34,7 +34,7 @@ static void find_wildcard(const struct walk *w, const struct trie_node *n, unsig
 }
 
 /* A cut ends the search, and so does a DNAME (RFC 1034 §4.3.2 step 3b, RFC 6672 §3.2); of the two at one name the cut does. */
-static bool stops_at(const struct walk *w, const struct trie_node *owner, struct zone_answer *found) {
+INLINE bool stops_at(const struct walk *w, const struct trie_node *owner, struct zone_answer *found) {
   uint64_t word = node_word(owner);
   if (!(word & (LEAF_CUT | LEAF_DNAME))) return false;
   const struct zone_node *r = node_record(w->table, owner);
@@ -45,7 +45,7 @@ static bool stops_at(const struct walk *w, const struct trie_node *owner, struct
 }
 
 /* Whether one of the stored ancestors, from the apex down, has a cut or a DNAME. */
-static bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
+INLINE bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
   for (unsigned i = 0; i < w->end_count; i++) {
     const struct trie_node *n = w->ends[i];
     if (word_position(node_word(n)) == 2u * w->size) return false; /* the name itself */
@@ -55,14 +55,10 @@ static bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
 }
 
 /* The name owns records, or stands between names that do. */
-static void found_name(const struct walk *w, unsigned labels, unsigned key_size, struct zone_answer *found) {
-  found->exists = true;
-  found->encloser_labels = (uint8_t)labels;
-  found->encloser_key_size = (uint16_t)key_size;
-  bool owns = record_key_size(w->leaf) == w->size;
-  if (owns) found->node = w->leaf;
-  if (ancestor_stops(w, found) || !owns) return;
-  if (node_word(w->node) & LEAF_CUT) found->cut = w->leaf;
+INLINE void found_name(const struct walk *w, struct zone_lookup *q, unsigned labels) {
+  q->found.exists = true;
+  q->found.encloser_labels = (uint8_t)(q->snap->apex_labels + labels);
+  q->found.encloser_key_size = q->key_size;
 }
 
 /* The name does not exist: its closest encloser is the longest label boundary that any key shares. */
@@ -89,10 +85,9 @@ static void found_encloser(const struct walk *w, const struct zone_snap *s, stru
   if (!stopped) find_wildcard(w, n, size, found);
 }
 
-static void resolve(struct walk *w, struct zone_lookup *q) {
-  unsigned apex_labels = q->snap->apex_labels;
-  walk_compare(w);
-  q->found = (struct zone_answer){0};
+/* A name that owns nothing. */
+__attribute__((noinline)) static void resolve_nothing(struct walk *w, struct zone_lookup *q) {
+  walk_forget_ends(w);
   if (w->common < w->size) {
     found_encloser(w, q->snap, &q->found);
     return;
@@ -100,13 +95,23 @@ static void resolve(struct walk *w, struct zone_lookup *q) {
   unsigned labels = record_labels(w->leaf);
   for (unsigned i = w->size; i < record_key_size(w->leaf); i++)
     labels -= record_key(w->leaf)[i] == 0;
-  found_name(w, apex_labels + labels, q->key_size, &q->found);
+  found_name(w, q, labels);
+  ancestor_stops(w, &q->found);
+}
+
+INLINE void resolve(struct walk *w, struct zone_lookup *q) {
+  q->found = (struct zone_answer){0};
+  if (!walk_compare(w)) {
+    resolve_nothing(w, q);
+    return;
+  }
+  found_name(w, q, record_labels(w->leaf));
+  q->found.node = w->leaf;
+  if (!ancestor_stops(w, &q->found) && node_word(w->node) & LEAF_CUT) q->found.cut = w->leaf;
 }
 
 static void lookup_some(struct zone_lookup *const *q, size_t count) {
   struct walk walks[LIMIT_BATCH];
-  for (size_t i = 0; i < count; i++)
-    __builtin_prefetch(q[i]->snap);
   for (size_t i = 0; i < count; i++) {
     const struct zone_snap *s = q[i]->snap;
     assert(q[i]->key_size >= s->apex_key_size);

@@ -4,7 +4,8 @@
 
 enum { FEW_SETS = 16 }; /* up to so many are looked through one by one */
 
-static void set_view(const struct zone_node *n, const struct record_set *set, struct zone_rrset *out) {
+static inline __attribute__((always_inline)) void set_view(const struct zone_node *n, const struct record_set *set,
+                                                           struct zone_rrset *out) {
   const uint8_t *at = (const uint8_t *)n + (set->at & ~RECORD_SET_SIGNED);
   out->type = set->type;
   out->count = set->count;

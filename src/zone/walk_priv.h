@@ -56,30 +56,36 @@ INLINE bool walk_step(struct walk *w) {
 /* All walks to their ends, in lockstep. */
 INLINE void walk_all_steps(struct walk *walks, size_t count) {
   struct walk *active[LIMIT_BATCH];
-  for (size_t i = 0; i < count; i++)
-    active[i] = walks + i;
-  while (count) {
-    size_t left = 0;
+  size_t left = 0;
+  for (size_t i = 0; i < count; i++) {
+    active[left] = walks + i;
+    left += walk_step(walks + i);
+  }
+  while ((count = left)) {
+    left = 0;
     for (size_t i = 0; i < count; i++) {
       struct walk *w = active[i];
       active[left] = w;
       left += walk_step(w);
     }
-    count = left;
   }
 }
 
 /* At most LIMIT_BATCH of them; with the popcnt instruction where the processor has it. */
 void walk_all(struct walk *walks, size_t count);
 
-/* Compares the leaf, and forgets the ends of keys that are no ancestors of the query nor the query itself. */
-INLINE void walk_compare(struct walk *w) {
+/* Compares the leaf. True: it is the query's own; then all ends are ancestors of the query or the query itself. */
+INLINE bool walk_compare(struct walk *w) {
   unsigned leaf_size = record_key_size(w->leaf);
-  unsigned common = (unsigned)key_common(w->key, record_key(w->leaf), w->size < leaf_size ? w->size : leaf_size);
+  w->common = (uint16_t)key_common(w->key, record_key(w->leaf), w->size < leaf_size ? w->size : leaf_size);
+  return w->common == w->size && leaf_size == w->size;
+}
+
+/* Forgets the ends of keys that are no ancestors of the query nor the query itself. */
+INLINE void walk_forget_ends(struct walk *w) {
   unsigned count = w->end_count;
-  while (count && word_position(node_word(w->ends[count - 1])) > 2 * common)
+  while (count && word_position(node_word(w->ends[count - 1])) > 2u * w->common)
     count--;
-  w->common = (uint16_t)common;
   w->end_count = (uint16_t)count;
 }
 

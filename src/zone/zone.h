@@ -16,7 +16,8 @@
 #include "wire/rr.h"
 
 struct zone_snap;
-struct zone_node; /* the record of one owner name; lives in the snapshot's heap */
+struct zone_entry; /* zone_set.h */
+struct zone_node;  /* the record of one owner name; lives in the snapshot's heap */
 
 /* ---- reading ---- */
 
@@ -100,11 +101,15 @@ struct zone_answer {
   bool wildcard_exists;             /* it exists, be it as an empty non-terminal */
 };
 
-/* One question of a batch. `key` is name_key(qname), the apex's key is a prefix of it. */
+/* One question of a batch, in two steps: zone_set_find_batch finds its zone, zone_lookup_batch what the name means there. `key` is
+ * name_key(qname); in the second step the apex's key is a prefix of it. */
 struct zone_lookup {
-  const struct zone_snap *snap;
   const uint8_t *key;
   uint16_t key_size;
+  uint16_t shared; /* octets that the key shares with that of the lookup before: all but the last label of both; 0: not known */
+  uint16_t bare;   /* the first step's: no other apex is at or below an ancestor whose key has as many octets or more */
+  const struct zone_entry *entry; /* the same */
+  const struct zone_snap *snap;   /* for the second step */
   struct zone_answer found;
 };
 

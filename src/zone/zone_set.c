@@ -243,44 +243,65 @@ static const struct zone_entry *slot_read(const struct zone_node *r) {
 }
 
 /* The longest stored key that is the query's or an ancestor's: the leaf's, or that of the last END twig passed. */
-static const struct zone_entry *longest(struct walk *w) {
-  walk_compare(w);
-  if (record_key_size(w->leaf) == w->common) return slot_read(w->leaf);
-  if (!w->end_count) return NULL;
-  return slot_read(node_record(w->table, node_twigs(w->table, w->ends[w->end_count - 1])));
-}
-
-static void find_some(const struct set_version *v, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,
-                      const struct zone_entry **out) {
-  struct walk walks[LIMIT_BATCH];
-  if (node_is_empty(&v->root)) {
-    for (size_t i = 0; i < count; i++)
-      out[i] = NULL;
+static void conclude(struct walk *w, struct zone_lookup *q) {
+  bool is_leaf = walk_compare(w) || record_key_size(w->leaf) == w->common;
+  const struct trie_node *end = w->end_count ? w->ends[w->end_count - 1] : NULL;
+  q->bare = (uint16_t)(w->common + !(is_leaf && !(end && word_position(node_word(end)) == 2u * w->common)));
+  if (is_leaf) {
+    q->entry = slot_read(w->leaf);
     return;
   }
-  for (size_t i = 0; i < count; i++)
-    walk_start(walks + i, v->table, &v->root, keys[i], key_sizes[i]);
-  walk_all(walks, count);
-  for (size_t i = 0; i < count; i++) {
-    out[i] = longest(walks + i);
-    if (out[i]) __builtin_prefetch(out[i]);
-  }
-  for (size_t i = 0; i < count && count > 1; i++)
-    if (out[i] && out[i]->snap) __builtin_prefetch(out[i]->snap);
+  walk_forget_ends(w);
+  q->entry = w->end_count ? slot_read(node_record(w->table, node_twigs(w->table, w->ends[w->end_count - 1]))) : NULL;
 }
 
-void zone_set_find_batch(const struct zone_set *s, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,
-                         const struct zone_entry **out) {
+static void find_some(const struct set_version *v, struct zone_lookup *const *q, size_t count) {
+  struct walk walks[LIMIT_BATCH];
+  for (size_t i = 0; i < count; i++)
+    walk_start(walks + i, v->table, &v->root, q[i]->key, q[i]->key_size);
+  walk_all(walks, count);
+  for (size_t i = 0; i < count; i++) {
+    conclude(walks + i, q[i]);
+    if (q[i]->entry) __builtin_prefetch(q[i]->entry);
+  }
+  for (size_t i = 0; i < count && count > 1; i++)
+    if (q[i]->entry) __builtin_prefetch(q[i]->entry->snap);
+}
+
+/* Names beside each other have the same zone, unless there are some below what they share. So the first of them is looked up first.
+ */
+static void find_groups(const struct set_version *v, struct zone_lookup *const *q, size_t count) {
+  struct zone_lookup *some[LIMIT_BATCH];
+  size_t n = 0;
+  for (size_t i = 0; i < count; i++)
+    if (i == 0 || q[i]->shared == 0) some[n++] = q[i];
+  find_some(v, some, n);
+  if (n == count) return;
+  n = 0;
+  for (size_t i = 1; i < count; i++) {
+    if (q[i]->shared == 0) continue;
+    q[i]->entry = q[i - 1]->entry;
+    q[i]->bare = q[i - 1]->bare;
+    if (q[i]->shared < q[i]->bare) some[n++] = q[i];
+  }
+  if (n) find_some(v, some, n);
+}
+
+void zone_set_find_batch(const struct zone_set *s, struct zone_lookup *const *q, size_t count) {
   const struct set_version *v = atomic_load_explicit(&s->current, memory_order_acquire);
+  if (node_is_empty(&v->root)) {
+    for (size_t i = 0; i < count; i++)
+      q[i]->entry = NULL;
+    return;
+  }
   for (size_t done = 0; done < count; done += LIMIT_BATCH)
-    find_some(v, keys + done, key_sizes + done, count - done < LIMIT_BATCH ? count - done : LIMIT_BATCH, out + done);
+    find_groups(v, q + done, count - done < LIMIT_BATCH ? count - done : LIMIT_BATCH);
 }
 
 const struct zone_entry *zone_set_find(const struct zone_set *s, const uint8_t *key, size_t key_size) {
-  const struct zone_entry *found;
-  uint16_t size = (uint16_t)key_size;
-  zone_set_find_batch(s, &key, &size, 1, &found);
-  return found;
+  struct zone_lookup q = {.key = key, .key_size = (uint16_t)key_size}, *at = &q;
+  zone_set_find_batch(s, &at, 1);
+  return q.entry;
 }
 
 const struct zone_entry *zone_set_exact(const struct zone_set *s, const uint8_t *key, size_t key_size) {

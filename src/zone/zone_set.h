@@ -62,9 +62,8 @@ size_t zone_set_memory_bytes(const struct zone_set *s); /* of the table itself, 
 const struct zone_entry *zone_set_find(const struct zone_set *s, const uint8_t *key, size_t key_size);
 /* The entry whose apex is exactly `key`. */
 const struct zone_entry *zone_set_exact(const struct zone_set *s, const uint8_t *key, size_t key_size);
-/* zone_set_find for a batch, in lockstep. */
-void zone_set_find_batch(const struct zone_set *s, const uint8_t *const *keys, const uint16_t *key_sizes, size_t count,
-                         const struct zone_entry **out);
+/* zone_set_find for a batch, in lockstep: sets their entries. */
+void zone_set_find_batch(const struct zone_set *s, struct zone_lookup *const *q, size_t count);
 
 /* RCU read sections; each reading thread registers (calls nest) before its first one. Never wait inside one. */
 void zone_reader_register(void);

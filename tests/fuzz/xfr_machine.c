@@ -60,7 +60,7 @@ static void sent(struct open *at, const uint8_t *bytes, size_t n) {
   o->question_size = req.question_end - MESSAGE_HEADER_BYTES;
   check(o->question_size <= QUESTION_BYTES);
   memcpy(o->question, bytes + MESSAGE_HEADER_BYTES, o->question_size);
-  check((o->qtype == RR_IXFR) == (req.authority_count == 1));
+  check((o->qtype == RR_IXFR) == (section_count(req.counts, SECTION_AUTHORITY) == 1));
   if (o->qtype == RR_IXFR) o->serial = get_u32(bytes + n - 20); /* unsigned, so the SOA is the last */
 }
 

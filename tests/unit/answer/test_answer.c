@@ -118,16 +118,11 @@ static void test_result_record(void **state) {
   assert_int_equal(r->kind, ANSWER_REPLY);
   assert_int_equal(r->rcode, RCODE_NOERROR);
   assert_int_equal(r->ede, EDE_NONE);
-  assert_int_equal(r->qtype, RR_A);
-  assert_int_equal(r->opcode, OPCODE_QUERY);
-  assert_true(!r->truncated && r->edns && r->dnssec_ok && !r->is_signed);
-  assert_int_equal(r->zone_id, 1);
-  assert_non_null(r->zone);
+  assert_false(r->truncated);
+  assert_int_equal(r->zone->id, 1);
   ask(a, "nowhere.", RR_A, ASK_PLAIN);
   assert_int_equal(r->rcode, RCODE_REFUSED);
-  assert_int_equal(r->zone_id, UINT32_MAX);
   assert_null(r->zone);
-  assert_false(r->edns);
 }
 
 static void test_negative(void **state) {

@@ -188,8 +188,8 @@ static void test_rrset(void **state) {
   name_of("new.example.org.", &owner);
   assert_true(put_set(SECTION_ADDITIONAL, &owner, rrs, 2));
   assert_true(put_set(SECTION_ADDITIONAL, &owner, rrs, 0));
-  assert_int_equal(writer.counts[SECTION_ANSWER], 6);
-  assert_int_equal(writer.counts[SECTION_ADDITIONAL], 2);
+  assert_int_equal(section_count(writer.counts, SECTION_ANSWER), 6);
+  assert_int_equal(section_count(writer.counts, SECTION_ADDITIONAL), 2);
   assert_message(QUESTION_BYTES + (12 + 6) * 2 + (12 + 3) + (12 + 4) * 2 + (12 + 3) + (17 + 10 + 4) + (12 + 6),
                  "www.example.com. MX 10 a.example.com.\nwww.example.com. MX 20 b.example.com.\nwww.example.com. MX 30 .\n"
                  "example.com. MX 10 a.example.com.\nexample.com. MX 20 b.example.com.\nexample.com. MX 30 .\n"
@@ -214,7 +214,7 @@ static void test_rrset_is_all_or_nothing(void **state) {
     start(limit, "www.example.com.");
     bool fits = put_set(SECTION_ANSWER, NULL, rrs, 2);
     assert_int_equal(fits, limit == whole);
-    assert_int_equal(writer.counts[SECTION_ANSWER], fits ? 2 : 0);
+    assert_int_equal(section_count(writer.counts, SECTION_ANSWER), fits ? 2 : 0);
     assert_int_equal(message_finish(&writer, 0), fits ? whole : QUESTION_BYTES);
   }
 }
