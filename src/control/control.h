@@ -40,6 +40,8 @@ struct control_events {
   void (*image_join)(void *arg); /* returns when that thread has ended, which it does soon now; with `image` */
   /* The answer to an UPDATE, of which `u` is the owner's again. n == 0: nothing can be said. */
   void (*updated)(void *arg, struct control_update *u, const uint8_t *bytes, size_t n);
+  /* A batch is about to be written: whoever waits is told by control_update now, and is of it. */
+  void (*updates_wanted)(void *arg, struct instant now);
   void (*updates_told)(void *arg); /* no other answer comes soon: those kept back to be sent together go now */
 };
 

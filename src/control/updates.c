@@ -51,9 +51,15 @@ static void set_outcome(struct control_update *u, unsigned rcode, int ede, const
   u->ede_text = ede_text;
 }
 
+static void append(struct update_list *list, struct control_update *u) {
+  u->next = NULL;
+  if (list->last) list->last->next = u;
+  else list->first = u;
+  list->last = u;
+}
+
 void control_update(struct control *c, struct control_update *u, struct instant now) {
   c->now = now;
-  u->next = NULL;
   u->ede_text = "";
   if (c->frozen) {
     set_outcome(u, RCODE_SERVFAIL, EDE_NOT_READY, "the server is being replaced");
@@ -61,9 +67,7 @@ void control_update(struct control *c, struct control_update *u, struct instant 
     told(c);
     return;
   }
-  if (c->updates.last) c->updates.last->next = u;
-  else c->updates.first = u;
-  c->updates.last = u;
+  append(&c->updates, u);
 }
 
 /* ---- who it is from ---- */
@@ -90,14 +94,22 @@ static void log_refusal(const struct control_update *u, const struct zone_slot *
             LOG_TEXT("from", addr_text(&u->job.client.from, from)), LOG_TEXT("rcode", rcode_text(rcode)), LOG_TEXT("why", why));
 }
 
+static struct zone_slot *slot_of(const struct control *c, const struct control_update *u) {
+  struct name name;
+  name_copy(&name, &u->job.request.qname);
+  name_lower(&name);
+  return registry_find(&c->registry, name.octets, name.size);
+}
+
+static const char *zone_name_text(const struct control *c, const struct control_update *u, char out[NAME_TEXT_BYTES]) {
+  const struct zone_slot *z = slot_of(c, u);
+  return z ? slot_name_text(z, out) : "";
+}
+
 /* Once it is durable. */
 static void log_change(const struct control *c, const struct control_update *u) {
   char name[NAME_TEXT_BYTES], author[AUTHOR_BYTES], from[ADDR_TEXT_BYTES];
-  struct name zone;
-  name_copy(&zone, &u->job.request.qname);
-  name_lower(&zone);
-  const struct zone_slot *z = registry_find(&c->registry, zone.octets, zone.size);
-  log_event(EV_UPDATE_DONE, LOG_TEXT("zone", z ? slot_name_text(z, name) : ""), LOG_TEXT("author", author_text(u, author)),
+  log_event(EV_UPDATE_DONE, LOG_TEXT("zone", zone_name_text(c, u, name)), LOG_TEXT("author", author_text(u, author)),
             LOG_TEXT("from", addr_text(&u->job.client.from, from)), LOG_NUMBER("added", u->added),
             LOG_NUMBER("removed", u->removed), LOG_NUMBER("serial", u->serial));
 }
@@ -152,10 +164,7 @@ static void judge(struct control *c, struct pipeline *p, struct control_update *
 
 /* The zone it is for, if it is still to be changed here; otherwise the outcome is set. A reload may have come in between. */
 static struct zone_slot *find_zone(struct control *c, struct control_update *u) {
-  struct name name;
-  name_copy(&name, &u->job.request.qname);
-  name_lower(&name);
-  struct zone_slot *z = registry_find(&c->registry, name.octets, name.size);
+  struct zone_slot *z = slot_of(c, u);
   struct acl_client client = client_of(u);
   if (!z) set_outcome(u, RCODE_NOTAUTH, EDE_NOT_AUTHORITATIVE, "");
   else if (!grants_admit(&z->plan->policy.update, &client)) set_outcome(u, RCODE_REFUSED, EDE_PROHIBITED, "");
@@ -196,23 +205,29 @@ static void lost(struct control_update *u) {
     set_outcome(u, RCODE_SERVFAIL, EDE_OTHER, "the change could not be stored");
 }
 
+/* All that wait, and all that come meanwhile: they would have to wait for a sync more. */
+static struct update_list judge_all(struct control *c, struct pipeline *p, bool blind) {
+  struct update_list decided = {0};
+  while (c->updates.first) {
+    struct update_list list = c->updates;
+    c->updates = (struct update_list){0};
+    for (struct control_update *u = list.first, *next; u; u = next) {
+      next = u->next;
+      if (judge_or_forward(c, p, u, blind)) append(&decided, u);
+    }
+    c->events.updates_wanted(c->events.arg, c->now);
+  }
+  return decided;
+}
+
 void updates_commit(struct control *c) {
-  struct update_list list = c->updates, decided = {0};
   struct pipeline *p = NULL;
   struct store_error why = {""};
   size_t changed;
-  c->updates = (struct update_list){0};
   enum err err = pipeline_begin(c, &p);
   if (err) p = NULL;
   bool blind = p && pipeline_is_broken(p);
-  for (struct control_update *u = list.first, *next; u; u = next) {
-    next = u->next;
-    u->next = NULL;
-    if (!judge_or_forward(c, p, u, blind)) continue;
-    if (decided.last) decided.last->next = u;
-    else decided.first = u;
-    decided.last = u;
-  }
+  struct update_list decided = judge_all(c, p, blind);
   for (struct control_update *u = decided.first, *next; u && MUTATION(ACK_EARLY); u = next) {
     next = u->next;
     reply(c, u);

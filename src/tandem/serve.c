@@ -79,7 +79,8 @@ static void take_note(struct server *s, const struct note *n, struct instant now
 }
 
 /* All that wait: they are one batch. */
-static void take_updates(struct server *s, struct instant now) {
+static void take_updates(void *arg, struct instant now) {
+  struct server *s = arg;
   for (struct control_update *u; (u = front_take_update(s->front));)
     control_update(s->control, u, now);
 }
@@ -396,8 +397,9 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s,          reconfigure,  stop,        reply,      backlog,       server_status,
-                                  begin_swap, begin_backup, begin_image, join_image, answer_update, send_updates};
+  struct control_events events = {s,           reconfigure,  stop,        reply,      backlog,       server_status,
+                                  begin_swap,  begin_backup, begin_image, join_image, answer_update, take_updates,
+                                  send_updates};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));

@@ -58,6 +58,12 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   update_queue_answer(node->updates, u, (struct stream_server *)node, bytes, n);
 }
 
+static void updates_wanted(void *arg, struct instant now) {
+  struct node *n = arg;
+  for (struct control_update *u; (u = update_queue_take(n->updates));)
+    control_update(n->control, u, now);
+}
+
 static void updates_told(void *arg) {
   update_queue_send(((struct node *)arg)->updates);
 }
@@ -123,8 +129,7 @@ void node_enter(struct node *n) {
 
 static void take_notes(struct node *n, struct instant now) {
   struct note note;
-  for (struct control_update *u; (u = update_queue_take(n->updates));)
-    control_update(n->control, u, now);
+  updates_wanted(n, now);
   while (note_queue_take(n->notes, &note))
     if (note.kind == NOTE_NOTIFY) control_notified(n->control, &note.name, &note.from, note.serial_known, note.serial, now);
 }
@@ -225,6 +230,7 @@ static enum err start_control(struct node *n) {
                                   .image = image,
                                   .image_join = image_join,
                                   .updated = updated,
+                                  .updates_wanted = updates_wanted,
                                   .updates_told = updates_told};
   struct xfr_net net = net_of_node(n);
   enum err e = disk_open_store(n->disk, &store, &error);

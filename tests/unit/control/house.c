@@ -37,6 +37,11 @@ static void updated(void *arg, struct control_update *u, const uint8_t *bytes, s
   if (h->on_updated) h->on_updated(h, u, bytes, n);
 }
 
+static void updates_wanted(void *arg, struct instant now) {
+  struct house *h = arg;
+  if (h->on_updates_wanted) h->on_updates_wanted(h);
+}
+
 static void updates_told(void *arg) {
 }
 
@@ -184,6 +189,7 @@ void house_start(struct house *h) {
                                   .reply = reply,
                                   .server_status = server_status,
                                   .updated = updated,
+                                  .updates_wanted = updates_wanted,
                                   .updates_told = updates_told};
   if (h->aside) {
     events.image = image;

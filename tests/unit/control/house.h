@@ -26,6 +26,7 @@ struct house {
   unsigned stops, reconfigured;
   bool refuse_sockets;                                                                           /* reconfigure says no */
   void (*on_updated)(struct house *h, struct control_update *u, const uint8_t *bytes, size_t n); /* the answer to an UPDATE */
+  void (*on_updates_wanted)(struct house *h);                                                    /* before a batch is written */
   bool threads;                        /* the store on the disk itself, where loading threads may read it: before house_start */
   bool aside;                          /* every image is written aside: before house_start */
   struct image_job *image;             /* that waits for house_image; NULL: none */

@@ -3,6 +3,7 @@
 #include "house.h"
 
 #include "wire/message.h"
+#include "zone/content.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -129,8 +130,36 @@ static void test_one_update_costs_as_many_syncs_as_a_hundred(void **state) {
   assert_in_range(syncs(), 1, of_one);
   assert_int_equal(house_serial(&h, "a.example."), 2 + UPDATES);
   assert_int_equal(house_slot(&h, "a.example.")->version, 2 + UPDATES); /* a changeset each */
+  struct digest128 kept, whole;
+  assert_true(zone_content(house_slot(&h, "a.example.")->snap, &kept)); /* summed up by the edits */
+  assert_int_equal(zone_content_whole(house_slot(&h, "a.example.")->snap, &whole), ERR_OK);
+  assert_true(zone_content_equal(kept, whole));
   house_restart(&h);
   assert_int_equal(house_serial(&h, "a.example."), 2 + UPDATES);
+  house_done(&h);
+}
+
+static void one_more(struct house *h) {
+  h->on_updates_wanted = NULL;
+  give(h, 1, "a.example.", "x.a.example.", true);
+  give(h, 2, "a.example.", "y.a.example.", true);
+}
+
+static void test_what_comes_before_the_sync_shares_it(void **state) {
+  struct house h;
+  begin(&h);
+  memset(&faults, 0, sizeof faults);
+  give(&h, 0, "a.example.", "w.a.example.", true);
+  house_run_ms(&h, 10);
+  unsigned of_one = syncs();
+  memset(&faults, 0, sizeof faults);
+  h.on_updates_wanted = one_more;
+  give(&h, 0, "a.example.", "x.a.example.", true);
+  house_run_ms(&h, 10);
+  assert_rcode(0, RCODE_NOERROR);
+  assert_rcode(1, RCODE_YXDOMAIN); /* on top of the first */
+  assert_rcode(2, RCODE_NOERROR);
+  assert_in_range(syncs(), 1, of_one);
   house_done(&h);
 }
 
@@ -283,6 +312,7 @@ static int teardown(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_one_update_costs_as_many_syncs_as_a_hundred),
+      cmocka_unit_test(test_what_comes_before_the_sync_shares_it),
       cmocka_unit_test(test_each_is_judged_on_the_ones_before),
       cmocka_unit_test(test_what_the_store_does_not_take_has_not_happened),
       cmocka_unit_test(test_a_store_that_knows_not_what_it_has),
