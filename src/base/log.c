@@ -50,8 +50,8 @@ void log_configure(bool json, enum log_level most) {
   pthread_mutex_unlock(&lock);
 }
 
-/* Whether this event may be written now; `*suppressed` is what to report with it. */
-static bool take_turn(enum log_event event, int64_t now_s, uint64_t *suppressed) {
+/* Whether this event may be written now. */
+static bool take_turn(enum log_event event, int64_t now_s) {
   if (rate[event].second != now_s) {
     rate[event].second = now_s;
     rate[event].written = 0;
@@ -62,8 +62,6 @@ static bool take_turn(enum log_event event, int64_t now_s, uint64_t *suppressed)
     return false;
   }
   rate[event].written++;
-  *suppressed = rate[event].suppressed;
-  rate[event].suppressed = 0;
   return true;
 }
 
@@ -94,20 +92,28 @@ static void format_line(struct buf *b, enum log_event event, int64_t now_s, cons
   buf_add_text(b, as_json ? "}\n" : "\n");
 }
 
-static void write_line(enum log_event event, int64_t now_s, const struct log_field *fields, uint64_t suppressed) {
+static void write_line(enum log_event event, int64_t now_s, const struct log_field *fields) {
   struct buf b = {0};
-  format_line(&b, event, now_s, fields, suppressed);
+  format_line(&b, event, now_s, fields, rate[event].suppressed);
+  rate[event].suppressed = 0;
   ssize_t n = b.failed ? 0 : write(STDERR_FILENO, b.data, b.size);
   (void)n; /* a log that can't be written has nowhere to say so */
   buf_done(&b);
 }
 
-void log_write(enum log_event event, const struct log_field *fields) {
-  if (events[event].level > most_level) return;
+bool log_takes(enum log_event event) {
+  if (events[event].level > most_level) return false;
   int64_t now_s = clock_read().wall_s;
-  uint64_t suppressed = 0;
   pthread_mutex_lock(&lock);
-  if (take_turn(event, now_s, &suppressed)) write_line(event, now_s, fields, suppressed);
+  bool taken = take_turn(event, now_s);
+  pthread_mutex_unlock(&lock);
+  return taken;
+}
+
+void log_write(enum log_event event, const struct log_field *fields) {
+  int64_t now_s = clock_read().wall_s;
+  pthread_mutex_lock(&lock);
+  write_line(event, now_s, fields);
   pthread_mutex_unlock(&lock);
 }
 
@@ -120,10 +126,9 @@ void log_settle(int64_t now_s) {
   bool left = false;
   pthread_mutex_lock(&lock);
   for (unsigned i = 0; i < EV_COUNT; i++) {
-    uint64_t suppressed = 0;
     if (rate[i].suppressed == 0) continue;
     if (rate[i].second == now_s) left = true;
-    else if (take_turn(i, now_s, &suppressed)) write_line(i, now_s, &(struct log_field){0}, suppressed);
+    else if (take_turn(i, now_s)) write_line(i, now_s, &(struct log_field){0});
   }
   atomic_store(&owed, left);
   pthread_mutex_unlock(&lock);

@@ -32,10 +32,12 @@ struct log_field {
 #define LOG_NUMBER(key, number) ((struct log_field){(key), NULL, (uint64_t)(number)})
 
 /* log_event(EV_ZONE_LOADED, LOG_TEXT("zone", name), LOG_NUMBER("serial", serial)); */
-#define log_event(event, ...) log_write((event), (const struct log_field[]){__VA_ARGS__, {NULL, NULL, 0}})
+#define log_event(event, ...) \
+  ((void)(log_takes(event) && (log_write((event), (const struct log_field[]){__VA_ARGS__, {NULL, NULL, 0}}), true)))
 
-void log_write(enum log_event event, const struct log_field *fields);
-void log_configure(bool json, enum log_level most); /* default: text, info */
+bool log_takes(enum log_event event); /* whether it is written now; otherwise its fields are not even made, and it is counted */
+void log_write(enum log_event event, const struct log_field *fields); /* what was taken */
+void log_configure(bool json, enum log_level most);                   /* default: text, info */
 /* Says the counts of earlier seconds that nothing was written since to say them with. Whoever runs a loop calls it from time to
  * time, within a second or so while log_owes(). */
 void log_settle(int64_t now_s);
