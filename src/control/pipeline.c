@@ -184,6 +184,10 @@ static void take_digest(const struct pending *n, struct digest128 digest, struct
 static void count_change(const struct pending *n, const struct before *before, const struct buf *body, struct store_change *c) {
   struct delta_size size = {.added = zone_record_count(n->snap)};
   struct digest128 digest = {0};
+  if (body && zone_step_size(before->base, n->snap, &size) && zone_content(n->snap, &digest)) {
+    take_digest(n, digest, size, c);
+    return;
+  }
   bool stepwise = before->base && zone_content(before->base, &digest);
   enum err err = ERR_OK;
   if (body) err = zone_content_delta(body->data, body->size, &digest, &size);

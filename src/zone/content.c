@@ -35,7 +35,7 @@ static struct digest128 hash_rr(struct hashed *h, uint16_t type, uint32_t ttl, c
   return hash128_keyed(h->bytes, h->owner_size + 6 + size, content_key);
 }
 
-static struct digest128 hash_record(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
+struct digest128 content_of(const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct hashed h;
   struct name lower;
   name_copy(&lower, owner);
@@ -52,14 +52,14 @@ struct step {
 
 static bool on_removed(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct step *s = arg;
-  if (s->digest) sum_take(s->digest, hash_record(owner, type, ttl, rdata, size));
+  if (s->digest) sum_take(s->digest, content_of(owner, type, ttl, rdata, size));
   s->size.removed++;
   return true;
 }
 
 static bool on_added(void *arg, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   struct step *s = arg;
-  if (s->digest) sum_add(s->digest, hash_record(owner, type, ttl, rdata, size));
+  if (s->digest) sum_add(s->digest, content_of(owner, type, ttl, rdata, size));
   s->size.added++;
   return true;
 }
@@ -130,6 +130,11 @@ void content_take(struct digest128 *sum, const struct zone_node *record, const s
 
 struct digest128 content_sum(struct digest128 a, struct digest128 b) {
   sum_add(&a, b);
+  return a;
+}
+
+struct digest128 content_less(struct digest128 a, struct digest128 b) {
+  sum_take(&a, b);
   return a;
 }
 

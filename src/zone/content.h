@@ -2,8 +2,8 @@
  * and the case of names do not count. A change costs what changed: the hashes of removed records are taken off, those of added ones
  * put on. It tells of damage and of histories that went apart, not of a forger.
  *
- * A snapshot that is built from nothing knows its own; otherwise whoever makes a version sets it before others see it. Thread: the
- * owner's; reading: any. */
+ * A snapshot that is built from nothing knows its own, and so does one whose edit has kept its step; otherwise whoever makes a
+ * version sets it before others see it. Thread: the owner's; reading: any. */
 #ifndef ZONE_CONTENT_H
 #define ZONE_CONTENT_H
 

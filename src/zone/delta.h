@@ -23,6 +23,7 @@ MUST_CHECK enum err zone_delta_make(const struct zone_snap *from, const struct z
 MUST_CHECK enum err zone_delta_apply(const struct zone_snap *base, const uint8_t *body, size_t n, struct zone_snap **out);
 /* The step that has led from one to the other, in what `to` keeps; false: it has none, or another. */
 bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const uint8_t **body, size_t *n);
+bool zone_step_size(const struct zone_snap *from, const struct zone_snap *to, struct delta_size *out);
 /* How many owners that gained a record in it have a CNAME beside other data; false: nobody has looked. */
 bool zone_step_conflicts(const struct zone_snap *from, const struct zone_snap *to, uint64_t *n);
 /* Nobody will ask for it again. Thread: the maker's, and nobody asks meanwhile. */

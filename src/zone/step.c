@@ -2,6 +2,8 @@
  * removed has to come before what was added, but for the SOA, which an update changes last. Anything else (several sequences of an
  * IXFR, a TTL of what stays) ends it, and the two snapshots are compared, as without. */
 #include "zone/check.h"
+#include "zone/content.h"
+#include "zone/content_priv.h"
 #include "zone/step_priv.h"
 
 #include <stdlib.h>
@@ -22,6 +24,7 @@ void step_removed(struct step *s, const struct delta_record *r) {
     return;
   }
   s->size.removed++;
+  s->removed = content_sum(s->removed, content_of(&r->owner, r->type, r->ttl, r->rdata, r->size));
   put(s, r);
 }
 
@@ -33,6 +36,7 @@ void step_added(struct step *s, const struct delta_record *r, enum zone_add outc
   s->has_added = true;
   s->has_soa |= r->type == RR_SOA;
   s->size.added++;
+  s->added = content_sum(s->added, content_of(&r->owner, r->type, r->ttl, r->rdata, r->size));
   put(s, r);
 }
 
@@ -55,6 +59,7 @@ void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to
                                  .added = s->size.added,
                                  .conflicts = s->conflicts,
                                  .looked_at = !s->forgotten};
+  if (from->has_content) zone_content_set(to, content_sum(content_less(from->content, s->removed), s->added));
   s->body = (struct buf){0};
 }
 
@@ -66,6 +71,12 @@ bool zone_step(const struct zone_snap *from, const struct zone_snap *to, const u
   if (!is_known(from, to)) return false;
   *body = to->step->bytes;
   *n = to->step->size;
+  return true;
+}
+
+bool zone_step_size(const struct zone_snap *from, const struct zone_snap *to, struct delta_size *out) {
+  if (!is_known(from, to)) return false;
+  *out = (struct delta_size){to->step->removed, to->step->added};
   return true;
 }
 

@@ -8,8 +8,9 @@
 struct step { /* zero-initialised: nothing is kept */
   struct buf body;
   struct delta_size size;
-  uint64_t conflicts; /* owners that gained a record and have a CNAME beside other data */
-  bool forgotten;     /* the above */
+  struct digest128 removed, added; /* what they are of the zone's digest (content.h) */
+  uint64_t conflicts;              /* owners that gained a record and have a CNAME beside other data */
+  bool forgotten;                  /* the above */
   bool kept, has_added, has_soa;
 };
 
