@@ -1,6 +1,5 @@
-#include "io/udp_worker.h"
-
 #include "io/thread.h"
+#include "io/udp_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -75,9 +74,7 @@ static void rearm(struct udp_worker *w, size_t n) {
   }
 }
 
-/* Turns the control data of a request, which says what address it was sent to, into that of the response: the same address
- * as source. By which interface is the routing's choice, but for link-local addresses, which mean nothing without one. */
-static void answer_from_asked(struct msghdr *h) {
+void udp_from_asked(struct msghdr *h) {
   struct cmsghdr *c = CMSG_FIRSTHDR(h);
   if (!c) return;
   if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
@@ -88,19 +85,7 @@ static void answer_from_asked(struct msghdr *h) {
   }
 }
 
-void udp_packet_return(const struct udp_packet *p, struct udp_return *out) {
-  const struct msghdr *asked = p->asked;
-  out->fd = p->socket->fd;
-  memcpy(&out->from, asked->msg_name, sizeof out->from); /* the worker's room is as large, whatever is in it */
-  out->control_size = 0;
-  if (!p->socket->wildcard || asked->msg_controllen == 0 || asked->msg_controllen > sizeof out->control) return;
-  out->control_size = (uint32_t)asked->msg_controllen;
-  memcpy(out->control, asked->msg_control, out->control_size);
-}
-
-/* Sends list[0..n) and returns how many the system took. A response that can't be sent is lost, as datagrams are; the next ones go
- * on. */
-static unsigned send_all(int fd, struct mmsghdr *list, unsigned n) {
+unsigned udp_send_all(int fd, struct mmsghdr *list, unsigned n) {
   unsigned at = 0, sent = 0, tries = 0;
   while (at < n) {
     int r = sendmmsg(fd, list + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -120,29 +105,6 @@ static unsigned send_all(int fd, struct mmsghdr *list, unsigned n) {
     tries = 0;
   }
   return sent;
-}
-
-void udp_late_send(const struct udp_late *list, size_t n) {
-  struct mmsghdr out[LIMIT_BATCH];
-  struct iovec iov[LIMIT_BATCH];
-  assert(n <= LIMIT_BATCH);
-  for (size_t i = 0; i < n; i++) {
-    struct udp_return *to = list[i].to;
-    iov[i] = (struct iovec){(uint8_t *)(uintptr_t)list[i].bytes, list[i].size};
-    struct msghdr h = {.msg_name = &to->from, .msg_iov = &iov[i], .msg_iovlen = 1};
-    h.msg_namelen = to->from.sin6_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof to->from;
-    if (to->control_size) {
-      h.msg_control = to->control;
-      h.msg_controllen = to->control_size;
-      answer_from_asked(&h);
-    }
-    out[i] = (struct mmsghdr){.msg_hdr = h};
-  }
-  for (size_t first = 0, end; first < n; first = end) {
-    for (end = first + 1; end < n && list[end].to->fd == list[first].to->fd;)
-      end++;
-    send_all(list[first].to->fd, out + first, (unsigned)(end - first));
-  }
 }
 
 /* What was received on the socket as packets; returns how many there are. */
@@ -177,12 +139,12 @@ static void serve(struct udp_worker *w, const struct udp_socket *s, unsigned n) 
     w->out_iov[ready++] = (struct iovec){p->out, p->out_size};
     h->msg_name = asked->msg_name;
     h->msg_namelen = asked->msg_namelen;
-    if (s->wildcard) answer_from_asked(asked);
+    if (s->wildcard) udp_from_asked(asked);
     h->msg_control = s->wildcard && asked->msg_controllen ? asked->msg_control : NULL;
     h->msg_controllen = h->msg_control ? asked->msg_controllen : 0;
   }
   if (ready) {
-    unsigned sent = send_all(s->fd, w->out, ready);
+    unsigned sent = udp_send_all(s->fd, w->out, ready);
     count(&w->sent, sent);
     if (sent < ready) count(&w->send_failed, ready - sent);
   }

@@ -53,8 +53,8 @@ struct udp_return {
   _Alignas(8) uint8_t control[64];
 };
 void udp_packet_return(const struct udp_packet *p, struct udp_return *out); /* by the handler; of a packet with a socket */
-/* At most LIMIT_BATCH responses, those of one socket that follow each other in one call. What the system does not take is lost, as
- * datagrams are. `to` is used up. */
+/* At most LIMIT_BATCH responses, those that follow each other by one socket in one call; many alike for one client as one. What the
+ * system does not take is lost, as datagrams are. `to` is used up. */
 struct udp_late {
   struct udp_return *to;
   const uint8_t *bytes;

@@ -227,6 +227,49 @@ static void late_responses_go_together(void **state) {
   close(sockets[1].fd);
 }
 
+static void late_responses_of_one_client_stay_apart(void **state) {
+  static const char *const hosts[] = {"127.0.0.77", "::1"};
+  static uint8_t long_ones[4][20000];
+  for (size_t h = 0; h < 2; h++) {
+    struct addr at, to = test_addr(hosts[h]);
+    struct kept k = {.count = 0};
+    struct udp_socket socket = {test_listen(SOCKET_UDP, h ? "::" : "0.0.0.0", &at), true, 1};
+    struct udp_handler handler = {&k, NULL, NULL, keep};
+    static const size_t sizes[] = {100, 100, 100, 7, 7, 20000, 20000, 20000, 20000}; /* all of the last together are too much */
+    struct udp_late out[9];
+    struct udp_worker *w;
+    uint8_t got[20001];
+    assert_int_equal(udp_worker_start(&socket, 1, &handler, "test", -1, &w), ERR_OK);
+    to.port = at.port;
+    int client = test_connect(SOCKET_UDP, &to);
+    test_write(client, "0", 1);
+    for (uint64_t end = clock_read().mono_ns + PATIENCE_MS * NS_PER_MS; atomic_load(&k.count) == 0;)
+      assert_true(clock_read().mono_ns < end);
+    struct udp_return back[9];
+    for (size_t i = 0; i < 9; i++) {
+      back[i] = k.to[0];
+      out[i] = (struct udp_late){&back[i], long_ones[i % 4], sizes[i]};
+    }
+    for (size_t i = 0; i < 4; i++)
+      memset(long_ones[i], (int)i, sizeof long_ones[i]);
+    udp_late_send(out, 9);
+    for (size_t i = 0, seen = 0; i < 9; i++) {
+      assert_true(test_readable(client, PATIENCE_MS));
+      ssize_t n = recv(client, got, sizeof got, 0);
+      assert_true(n == 100 || n == 7 || n == 20000);
+      size_t which = 0;
+      while (which < 9 && ((seen >> which & 1) || sizes[which] != (size_t)n || got[0] != which % 4))
+        which++;
+      assert_in_range(which, 0, 8); /* each once, whole */
+      assert_memory_equal(got, out[which].bytes, n);
+      seen |= (size_t)1 << which;
+    }
+    close(client);
+    udp_worker_stop(w, NULL);
+    close(socket.fd);
+  }
+}
+
 static void stops_when_idle(void **state) {
   for (int round = 0; round < 50; round++) { /* the signal must not get lost, wherever the thread is */
     struct addr at;
@@ -246,6 +289,7 @@ int main(void) {
       cmocka_unit_test(what_has_arrived_is_answered_before_the_end),
       cmocka_unit_test(gaps_in_a_batch),
       cmocka_unit_test(late_responses_go_together),
+      cmocka_unit_test(late_responses_of_one_client_stay_apart),
       cmocka_unit_test(stops_when_idle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
