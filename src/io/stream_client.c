@@ -179,7 +179,8 @@ enum err stream_client_send(struct stream_client *s, uint64_t token, const uint8
   buf_add(&c->out, length, 2);
   buf_add(&c->out, message, n);
   if (c->out.failed) return ERR_MEMORY;
-  if (c->is_open) loop_change(s->loop, &c->watch, LOOP_READ | LOOP_WRITE);
+  /* At once, if it can be; a connection that is broken says so in its own turn. */
+  if (c->is_open && !flush(c)) loop_change(s->loop, &c->watch, LOOP_READ | LOOP_WRITE);
   return ERR_OK;
 }
 
