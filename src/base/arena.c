@@ -4,7 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN = 16, BLOCK_BYTES = 64 * 1024 };
+enum {
+  ALIGN = 16,
+  FIRST_BYTES = 960,       /* with what is in front as much as malloc keeps at hand; each block is twice the one before, ... */
+  BLOCK_BYTES = 64 * 1024, /* ... up to this */
+};
 
 struct arena_block {
   struct arena_block *next;
@@ -14,7 +18,9 @@ struct arena_block {
 };
 
 static struct arena_block *grow(struct arena *a, size_t n) {
-  size_t size = n > BLOCK_BYTES ? n : BLOCK_BYTES;
+  size_t size = a->blocks ? 2 * a->blocks->size : FIRST_BYTES;
+  if (size > BLOCK_BYTES) size = BLOCK_BYTES;
+  if (size < n) size = n;
   struct arena_block *b = malloc(sizeof *b + size);
   if (!b) return NULL;
   b->size = size;

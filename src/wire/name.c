@@ -147,7 +147,8 @@ bool name_is_wildcard(const struct name *n) {
 /* ---- taking apart and putting together ---- */
 
 void name_lower(struct name *n) {
-  for (unsigned i = 0; i < n->size; i++)
+  unsigned size = n->size; /* or the octets might be it */
+  for (unsigned i = 0; i < size; i++)
     n->octets[i] = ascii_lower(n->octets[i]);
 }
 

@@ -84,37 +84,36 @@ static size_t before_apex(const struct raw *r, const struct raw *apex, bool *in_
   return *in_zone ? there : r->owner_size - 1;
 }
 
-static void pack_record(const struct raw *r, const struct raw soa[2], struct buf *out) {
-  uint8_t number[4];
+static void pack_record(const struct raw *r, const struct raw soa[2], struct wr *out) {
   bool in_zone;
   if (type_of(r) == RR_SOA) {
-    buf_add_byte(out, r->op ? OP_SOA_ADDED : OP_SOA_REMOVED);
+    wr_u8(out, r->op ? OP_SOA_ADDED : OP_SOA_REMOVED);
     if (r->op) return;
-    buf_add(out, r->type_ttl + 2, TYPE_TTL_BYTES - 2);
+    wr_bytes(out, r->type_ttl + 2, TYPE_TTL_BYTES - 2);
   } else {
-    buf_add_byte(out, r->op);
-    buf_add(out, r->owner, before_apex(r, &soa[0], &in_zone));
-    buf_add_byte(out, in_zone ? APEX_FOLLOWS : 0);
-    buf_add(out, r->type_ttl, TYPE_TTL_BYTES);
+    wr_u8(out, r->op);
+    wr_bytes(out, r->owner, before_apex(r, &soa[0], &in_zone));
+    wr_u8(out, in_zone ? APEX_FOLLOWS : 0);
+    wr_bytes(out, r->type_ttl, TYPE_TTL_BYTES);
   }
-  put_u16(number, r->size);
-  buf_add(out, number, 2);
-  buf_add(out, r->rdata, r->size);
-  if (type_of(r) == RR_SOA) buf_add(out, soa[1].rdata + r->size - SOA_SERIAL_FROM_END, sizeof number);
+  wr_u16(out, r->size);
+  wr_bytes(out, r->rdata, r->size);
+  if (type_of(r) == RR_SOA) wr_bytes(out, soa[1].rdata + r->size - SOA_SERIAL_FROM_END, 4);
 }
 
 bool zone_delta_pack(const uint8_t *body, size_t n, struct buf *out) {
   struct rd r = rd_make(body, n);
   struct raw soa[2], record;
   uint8_t format;
-  size_t start = out->size;
   if (!rd_u8(&r, &format) || format != DELTA_FORMAT || !find_soas(r, soa)) return false;
-  buf_add_byte(out, PACKED_FORMAT);
-  buf_add(out, soa[0].owner, soa[0].owner_size);
+  uint8_t *room = buf_reserve(out, n);
+  struct wr w = wr_make(room, room ? n - 1 : 0); /* what is not less is not packed */
+  wr_u8(&w, PACKED_FORMAT);
+  wr_bytes(&w, soa[0].owner, soa[0].owner_size);
   while (read_raw(&r, &record))
-    pack_record(&record, soa, out);
-  if (out->failed || out->size - start >= n) out->size = start;
-  return !out->failed && out->size > start;
+    pack_record(&record, soa, &w);
+  if (!wr_failed(&w)) out->size += wr_used(&w);
+  return !wr_failed(&w);
 }
 
 /* ---- unpacking ---- */

@@ -14,11 +14,13 @@
 #include "zone/walk_priv.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 enum {
   NSEC3_KEY_BYTES = 33,               /* 20 octets in base32hex, and 00 */
-  OPEN_MOST = 8192,                   /* owners, */
+  OPEN_FEW = 8,                       /* owners: the ways to them were walked just now */
+  OPEN_MOST = 8192,                   /* so many, */
   OPEN_ARENA_BYTES = 4 * 1024 * 1024, /* their keys and what was added: then all are written back */
 };
 
@@ -56,6 +58,15 @@ struct zone_edit {
   struct step step; /* what was done, if it is to be kept */
 };
 
+/* The last edit that ended and had few owners open, with the room for them: updates come one after the other, and it is too large
+ * for malloc to have it at hand. */
+static _Atomic(struct zone_edit *) spare;
+
+static struct zone_edit *edit_new(void) {
+  struct zone_edit *e = atomic_exchange(&spare, NULL);
+  return e ? e : calloc(1, sizeof *e);
+}
+
 static void part_done(struct part *p) {
   bulk_done(&p->names);
   bulk_done(&p->nsec3);
@@ -68,11 +79,16 @@ static void edit_free(struct zone_edit *e) {
   part_done(&e->part);
   bulk_build_free(e->laying.names);
   bulk_build_free(e->laying.nsec3);
-  owners_done(&e->owners);
   span_list_done(&e->tries.dropped);
   arena_done(&e->arena);
   step_done(&e->step);
   hashing_free(e->hashing);
+  struct owners owners = e->owners;
+  if (owners_are_few(&owners)) owners_clear(&owners);
+  else owners_done(&owners);
+  *e = (struct zone_edit){.owners = owners};
+  e = atomic_exchange(&spare, e);
+  if (e) owners_done(&e->owners);
   free(e);
 }
 
@@ -88,11 +104,11 @@ static enum err begin_from(struct zone_edit *e, const struct zone_snap *base) {
 enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out) {
   assert(base || apex);
   if (base && apex && !name_equal(apex, base->line->apex)) return ERR_RANGE;
-  struct zone_edit *e = calloc(1, sizeof *e);
+  struct zone_edit *e = edit_new();
   if (!e) return ERR_MEMORY;
   enum err r = base ? begin_from(e, base) : line_new(apex, &e->line);
   if (r != ERR_OK) {
-    free(e);
+    edit_free(e);
     return r;
   }
   e->gathering = !base;
@@ -187,7 +203,7 @@ static void fetch_ways(struct zone_edit *e, uint32_t first, uint32_t end) {
 static enum err write_all(struct zone_edit *e) {
   enum err r = ERR_OK;
   for (uint32_t i = 0; r == ERR_OK && i < e->owners.count; i++) {
-    if (i % LIMIT_BATCH == 0 && e->owners.count > 1)
+    if (i % LIMIT_BATCH == 0 && e->owners.count > OPEN_FEW)
       fetch_ways(e, i, e->owners.count - i < LIMIT_BATCH ? e->owners.count : i + LIMIT_BATCH);
     r = write_back(e, e->owners.list + i);
   }
@@ -402,8 +418,13 @@ enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16
 
 enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out) {
   enum err r = turn_to_change(e, owner, 0); /* no type: not in the trie of NSEC3 owners */
+  if (r != ERR_OK) return r;
+  if (!e->open->changed) {
+    *out = e->open->stored;
+    return ERR_OK;
+  }
   step_forget_looks(&e->step);
-  if (r == ERR_OK) r = write_back(e, e->open);
+  r = write_back(e, e->open);
   if (r != ERR_OK) return r;
   const struct trie_node *leaf = trie_find(e->tries.heap->table, &e->parts.names, e->owner.key, e->owner.size);
   *out = leaf ? node_record(e->tries.heap->table, leaf) : NULL;

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { FEW = 8 };
+enum { FEW = 8, LITTLE = 64 /* RRs */ };
 
 void owners_done(struct owners *o) {
   for (uint32_t i = 0; i < o->capacity; i++)
@@ -12,6 +12,13 @@ void owners_done(struct owners *o) {
   free(o->list);
   free(o->buckets);
   *o = (struct owners){0};
+}
+
+bool owners_are_few(const struct owners *o) {
+  bool little = o->capacity <= FEW;
+  for (uint32_t i = 0; little && i < o->capacity; i++)
+    little = o->list[i].draft.capacity <= LITTLE;
+  return little;
 }
 
 void owners_clear(struct owners *o) {

@@ -27,6 +27,7 @@ struct owners { /* zero-initialised is empty */
 };
 
 void owners_done(struct owners *o);
+bool owners_are_few(const struct owners *o); /* and have little */
 /* All are closed. Their keys are the arena's. */
 void owners_clear(struct owners *o);
 /* NULL: it is not open. */
