@@ -56,46 +56,63 @@ static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
   return true;
 }
 
-/* The high bit of each octet of x that is c, the first octet lowest. */
+static inline uint64_t low_first(uint64_t x) {
+  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
+}
+
+/* Up to eight octets from `at` on, the first one lowest; zeros behind the end. */
+static inline uint64_t octets_at(const char *text, size_t n, size_t at) {
+  uint64_t x = 0;
+  if (n >= 8) {
+    size_t over = at + 8 > n ? at + 8 - n : 0; /* so many of them are looked at again */
+    memcpy(&x, text + at - over, 8);
+    return low_first(x) >> 8 * over;
+  }
+  for (size_t i = 0; i < n; i++)
+    x |= (uint64_t)(uint8_t)text[i] << 8 * i;
+  return x;
+}
+
+/* The high bit of each octet of x that is c. */
 static inline uint64_t octets_equal(uint64_t x, char c) {
   const uint64_t ones = UINT64_C(0x0101010101010101), low = 0x7f * ones;
   x ^= (uint8_t)c * ones;
   return ~(((x & low) + low) | x | low);
 }
 
+static inline bool is_label(size_t size) {
+  return size > 0 && size <= LIMIT_LABEL_BYTES;
+}
+
 /* The most of names: no escapes, and nothing wrong. A label's length stands where the dot before it was. */
 static bool read_plain(const char *text, size_t n, const struct name *origin, struct name *out) {
   bool absolute = text[n - 1] == '.';
   const struct name *behind = absolute ? &name_root : origin;
-  size_t own = n + !absolute;
-  struct name name; /* `out` is written on success only */
-  if (!behind || own + behind->size > LIMIT_NAME_BYTES || own > LIMIT_NAME_BYTES - sizeof(uint64_t)) return false;
-  unsigned labels = behind->labels;
-  uint8_t *length = name.octets, *end = length + own; /* of the label that is looked for the end of; of the last one */
-  uint64_t escapes = 0;
-  bytes_copy(length + 1, (const uint8_t *)text, own - 1);
-  memset(end, 0, sizeof(uint64_t));
-  *end = '.';
-  for (uint8_t *p = length + 1; p <= end; p += sizeof(uint64_t)) {
-    uint64_t x;
-    memcpy(&x, p, sizeof x);
-    if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) x = __builtin_bswap64(x);
-    escapes |= octets_equal(x, '\\');
-    for (uint64_t dots = octets_equal(x, '.'); dots; dots &= dots - 1, labels++) {
-      uint8_t *dot = p + __builtin_ctzll(dots) / 8;
-      size_t size = (size_t)(dot - length) - 1;
-      if (size - 1 >= LIMIT_LABEL_BYTES) return false; /* 0, too */
-      *length = (uint8_t)size;
-      length = dot;
+  size_t own = n + !absolute, start = 0;
+  uint8_t ends[LIMIT_NAME_LABELS]; /* of labels */
+  unsigned count = 0;
+  if (!behind || behind == out || own + behind->size > LIMIT_NAME_BYTES) return false;
+  for (size_t at = 0; at < n; at += 8) {
+    uint64_t x = octets_at(text, n, at);
+    if (octets_equal(x, '\\')) return false;
+    for (uint64_t dots = octets_equal(x, '.'); dots; dots &= dots - 1) {
+      size_t dot = at + (unsigned)__builtin_ctzll(dots) / 8;
+      if (!is_label(dot - start)) return false;
+      ends[count++] = (uint8_t)dot;
+      start = dot + 1;
     }
   }
-  if (escapes) return false;
-  bytes_copy(end, behind->octets, behind->size);
-  name.size = (uint8_t)(own + behind->size);
-  name.labels = (uint8_t)labels;
-  out->size = name.size;
-  out->labels = name.labels;
-  bytes_copy(out->octets, name.octets, name.size);
+  if (!absolute) {
+    if (!is_label(n - start)) return false;
+    ends[count++] = (uint8_t)n;
+  }
+  bytes_copy(out->octets + 1, (const uint8_t *)text, own - 1);
+  start = 0;
+  for (unsigned i = 0; i < count; start = ends[i++] + 1u)
+    out->octets[start] = (uint8_t)(ends[i] - start);
+  bytes_copy(out->octets + own, behind->octets, behind->size);
+  out->size = (uint8_t)(own + behind->size);
+  out->labels = (uint8_t)(count + behind->labels);
   return true;
 }
 
