@@ -178,7 +178,7 @@ def test_kill_while_an_image_is_written(server):
         server.kill()
         server.start()
         assert is_right(server, serial)
-        assert not [name for name in os.listdir(segments) if name.endswith(".tmp")]
+        wait_until(lambda: not [name for name in os.listdir(segments) if name.endswith(".tmp")], what="no image to be under way")
     assert "store-damaged" not in server.log()
 
 
