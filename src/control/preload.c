@@ -21,15 +21,18 @@ enum {
 
 enum job_state { JOB_WAITS, JOB_RUNS, JOB_DONE, JOB_TAKEN };
 
-struct job {
+struct file_result {
+  struct diags diags;
+  struct zone_loaded loaded;
+};
+
+struct job { /* one of a million: small */
   const struct zone_slot *zone;
-  bool is_image;            /* else its file is read */
-  struct store_found found; /* of an image; then only `opened` and `err` say what became of it */
+  struct file_result *file; /* it is read; NULL: the image that was found is opened */
+  struct store_found found;
   struct opened_zone opened;
   enum job_state state;
   enum err err;
-  struct diags diags;
-  struct zone_loaded loaded;
 };
 
 struct preload {
@@ -86,8 +89,12 @@ enum err zone_file_load(const struct zone_slot *z, struct zonefile_kept *kept, s
 /* Counted here, what is committed has its digest already. */
 static void count_content(const struct job *j) {
   struct digest128 digest;
-  if (!j->err && !zone_content(j->loaded.snap, &digest) && !zone_content_whole(j->loaded.snap, &digest))
-    zone_content_set(j->loaded.snap, digest);
+  const struct zone_snap *snap = j->file->loaded.snap;
+  if (!j->err && !zone_content(snap, &digest) && !zone_content_whole(snap, &digest)) zone_content_set(snap, digest);
+}
+
+static uint64_t file_bytes(const struct job *j) {
+  return j->file ? j->file->loaded.bytes : 0;
 }
 
 /* The next job that may be begun, once there is room, and how many images there are to be opened from there on. NULL: no more. */
@@ -101,8 +108,8 @@ static struct job *next_jobs(struct preload *p, size_t *count) {
   struct job *first = &p->jobs[p->begun], *j = first;
   do
     j->state = JOB_RUNS;
-  while (first->is_image && ++j - first < TURN_IMAGES && j < p->jobs + p->count && j->is_image && j->state == JOB_WAITS);
-  *count = first->is_image ? (size_t)(j - first) : 1;
+  while (!first->file && ++j - first < TURN_IMAGES && j < p->jobs + p->count && !j->file && j->state == JOB_WAITS);
+  *count = first->file ? 1 : (size_t)(j - first);
   p->begun += *count;
   return first;
 }
@@ -133,11 +140,11 @@ static enum err open_image(struct preload *p, struct loader *l, struct job *j) {
 }
 
 static void do_job(struct preload *p, struct loader *l, struct job *j) {
-  if (j->is_image) {
+  if (!j->file) {
     j->err = open_image(p, l, j);
     return;
   }
-  j->err = alike_load(&l->alike, j->zone, &j->diags, &j->loaded);
+  j->err = alike_load(&l->alike, j->zone, &j->file->diags, &j->file->loaded);
   count_content(j);
 }
 
@@ -154,7 +161,7 @@ static void *run(void *arg) {
     pthread_mutex_lock(&p->lock);
     for (size_t i = 0; i < count; i++) {
       jobs[i].state = JOB_DONE;
-      p->waiting_bytes += jobs[i].loaded.bytes;
+      p->waiting_bytes += file_bytes(&jobs[i]);
     }
     if (p->wanted) pthread_cond_signal(&p->done);
   }
@@ -183,17 +190,19 @@ static bool is_image(const struct control *c, const struct zone_slot *z) {
 
 /* False: out of memory; then it is read when its turn comes. */
 static bool add_job(struct control *c, struct preload *p, size_t *capacity, const struct zone_slot *z) {
-  struct job j = {.zone = z, .is_image = !is_file(c, z)};
-  if (j.is_image && (!is_image(c, z) || store_find_image(c->store, &z->image, &j.found, NULL))) return true;
+  struct job j = {.zone = z};
   if (p->count == *capacity) {
     size_t more = *capacity ? 2 * *capacity : 64;
     struct job *jobs = realloc(p->jobs, more * sizeof *jobs);
-    if (!jobs) {
-      store_found_done(&j.found);
-      return false;
-    }
+    if (!jobs) return false;
     p->jobs = jobs;
     *capacity = more;
+  }
+  if (is_file(c, z)) {
+    j.file = calloc(1, sizeof *j.file);
+    if (!j.file) return false;
+  } else if (!is_image(c, z) || store_find_image(c->store, &z->image, &j.found, NULL)) {
+    return true;
   }
   p->jobs[p->count++] = j;
   return true;
@@ -205,6 +214,16 @@ static void start_threads(struct preload *p) {
     p->thread_count++;
 }
 
+static void drop(struct job *j) {
+  store_found_done(&j->found);
+  if (j->file) diags_done(&j->file->diags);
+  if (j->file) zone_loaded_done(&j->file->loaded);
+  free(j->file);
+  j->file = NULL;
+  zone_snap_unref(j->opened.snap);
+  j->state = JOB_TAKEN;
+}
+
 void preload_start(struct control *c, size_t first, size_t end) {
   struct zone_slot *z;
   size_t capacity = 0;
@@ -213,7 +232,7 @@ void preload_start(struct control *c, size_t first, size_t end) {
   for (size_t i = first; p && i < end && (z = registry_next(&c->registry, &i));)
     if (i <= end && !add_job(c, p, &capacity, z)) break;
   if (!p || p->count < 2) { /* not worth a thread */
-    if (p && p->count) store_found_done(&p->jobs[0].found);
+    if (p && p->count) drop(&p->jobs[0]);
     if (p) free(p->jobs);
     free(p);
     return;
@@ -225,20 +244,12 @@ void preload_start(struct control *c, size_t first, size_t end) {
   start_threads(p);
 }
 
-static void drop(struct job *j) {
-  store_found_done(&j->found);
-  diags_done(&j->diags);
-  zone_loaded_done(&j->loaded);
-  zone_snap_unref(j->opened.snap);
-  j->state = JOB_TAKEN;
-}
-
 /* The job of this zone; what was read for zones before it and not wanted goes. NULL: there is none. */
 static struct job *find_job(struct preload *p, const struct zone_slot *z) {
   for (; p->seen < p->count && p->jobs[p->seen].zone->id < z->id; p->seen++) {
     struct job *j = &p->jobs[p->seen];
     if (j->state == JOB_WAITS || j->state == JOB_DONE) {
-      p->waiting_bytes -= j->loaded.bytes;
+      p->waiting_bytes -= file_bytes(j);
       drop(j);
     } /* one that still runs is dropped at the end */
   }
@@ -249,7 +260,7 @@ static struct job *find_job(struct preload *p, const struct zone_slot *z) {
 static bool take(struct preload *p, const struct zone_slot *z, bool is_image, struct job *out) {
   pthread_mutex_lock(&p->lock);
   struct job *j = find_job(p, z);
-  if (j && j->is_image != is_image) j = NULL;
+  if (j && !j->file != is_image) j = NULL;
   bool ours = !j || j->state == JOB_WAITS || j->state == JOB_TAKEN;
   while (!ours && j->state == JOB_RUNS) {
     p->wanted = true;
@@ -258,14 +269,15 @@ static bool take(struct preload *p, const struct zone_slot *z, bool is_image, st
   }
   if (!ours) {
     *out = *j;
-    p->waiting_bytes -= j->loaded.bytes;
+    *j = (struct job){.zone = j->zone};
+    p->waiting_bytes -= file_bytes(out);
   }
   if (j) {
-    if (ours) store_found_done(&j->found);
+    if (ours) drop(j);
     j->state = JOB_TAKEN;
     p->seen++;
   }
-  if (p->seen % (AHEAD_JOBS / 4) == 0 || (!ours && out->loaded.bytes > AHEAD_BYTES / AHEAD_JOBS)) pthread_cond_broadcast(&p->room);
+  if (p->seen % (AHEAD_JOBS / 4) == 0 || (!ours && file_bytes(out) > AHEAD_BYTES / AHEAD_JOBS)) pthread_cond_broadcast(&p->room);
   pthread_mutex_unlock(&p->lock);
   return !ours;
 }
@@ -273,9 +285,10 @@ static bool take(struct preload *p, const struct zone_slot *z, bool is_image, st
 bool preload_take(struct control *c, const struct zone_slot *z, struct diags *diags, struct zone_loaded *out, enum err *err) {
   struct job j;
   if (!c->preload || !take(c->preload, z, false, &j)) return false;
-  *diags = j.diags;
-  *out = j.loaded;
+  *diags = j.file->diags;
+  *out = j.file->loaded;
   *err = j.err;
+  free(j.file);
   return true;
 }
 
