@@ -97,10 +97,23 @@ static void change_role(struct control *c, struct zone_slot *z) {
   if (!z->snap || z->durable) slot_trouble(z, NULL);
 }
 
+static bool same_file(const struct config_zone *a, const struct config_zone *b) {
+  return a->file && b->file ? strcmp(a->file, b->file) == 0 : a->file == b->file;
+}
+
+/* What readers see of the zone. Mostly nothing of it is another; but it has to be the new configuration's. */
+static enum err show_switched(struct control *c, struct zone_slot *z, bool same) {
+  struct name name;
+  slot_name(z, &name);
+  if (same && !slot_is_secondary(z) && !zone_set_renew_policy(c->zones, &name, &z->plan->policy)) return ERR_OK;
+  return slot_publish(c, z);
+}
+
 /* The zone goes on under the new configuration: policy, primaries and role may be others. */
 static enum err switch_zone(struct control *c, struct zone_slot *z, const struct config_zone *cz) {
   bool was_secondary = slot_is_secondary(z), was_pending = notifier_pending(c->notifier, z->id) > 0;
   bool same = memcmp(&z->plan->options->digest, &cz->options->digest, sizeof cz->options->digest) == 0;
+  bool same_source = same_file(z->config, cz);
   struct zone_plan old = *z->plan;
   z->config = cz;
   z->plan = epoch_plan(c->epoch, cz->options);
@@ -116,7 +129,7 @@ static enum err switch_zone(struct control *c, struct zone_slot *z, const struct
   write_back_due(c, z);
   images_refresh(c, z);
   enum err err = slot_is_secondary(z) ? transfers_configure(c, z) : ERR_OK;
-  return err ? err : slot_publish(c, z);
+  return err ? err : show_switched(c, z, same && !others && same_source);
 }
 
 struct switching {

@@ -193,11 +193,22 @@ enum err zone_set_put(struct zone_set *s, const struct name *apex, struct zone_e
   return change_end(s, v, e);
 }
 
-enum err zone_set_prolong(struct zone_set *s, const struct name *apex, uint32_t expire_s, uint64_t expires_mono_ns) {
+static struct zone_entry *published(const struct zone_set *s, const struct name *apex) {
   uint8_t key[NAME_KEY_BYTES];
   assert(!s->bulk);
   const struct trie_node *leaf = trie_find(s->heap.table, &s->root, key, name_key(apex, key));
-  struct zone_entry *e = leaf ? atomic_load(record_slot(node_record(s->heap.table, leaf))) : NULL;
+  return leaf ? atomic_load(record_slot(node_record(s->heap.table, leaf))) : NULL;
+}
+
+enum err zone_set_renew_policy(struct zone_set *s, const struct name *apex, const struct zone_policy *policy) {
+  struct zone_entry *e = published(s, apex);
+  if (!e) return ERR_NOT_FOUND;
+  atomic_store_explicit(&e->policy, policy, memory_order_release);
+  return ERR_OK;
+}
+
+enum err zone_set_prolong(struct zone_set *s, const struct name *apex, uint32_t expire_s, uint64_t expires_mono_ns) {
+  struct zone_entry *e = published(s, apex);
   if (!e || e->state != ZONE_READY) return ERR_NOT_FOUND;
   atomic_store_explicit(&e->expire_s, expire_s, memory_order_relaxed);
   atomic_store_explicit(&e->expires_mono_ns, expires_mono_ns, memory_order_relaxed);

@@ -25,12 +25,12 @@ struct zone_policy {
 
 enum zone_state { ZONE_READY, ZONE_NOT_LOADED, ZONE_EXPIRED };
 
-/* One zone as published; immutable from then on, but for how long it lives. */
+/* One zone as published; immutable from then on, but for how long it lives and where its policy is. */
 struct zone_entry {
   uint32_t id;                  /* the registry's number of the zone */
   enum zone_state state;        /* not ready: SERVFAIL with the EDE below */
   const struct zone_snap *snap; /* one reference; NULL if not ready */
-  const struct zone_policy *policy;
+  const struct zone_policy *_Atomic policy;
   int ede;                          /* EDE_NOT_READY, EDE_INVALID_DATA ... or EDE_NONE */
   const char *ede_text;             /* or, of a ready zone that nobody may update, why not; NULL: nothing. Static, or `text` */
   _Atomic uint32_t expire_s;        /* what EDNS EXPIRE says: SOA expire at a primary, time left at `expire_at` otherwise */
@@ -50,6 +50,9 @@ MUST_CHECK enum err zone_set_put(struct zone_set *s, const struct name *apex, st
 /* How long the zone lives, told to readers of the entry that is published: a refresh that found nothing new costs a look-up.
  * ERR_NOT_FOUND: none is, or it is not ready. Not in a bulk. */
 MUST_CHECK enum err zone_set_prolong(struct zone_set *s, const struct name *apex, uint32_t expire_s, uint64_t expires_mono_ns);
+/* The policy that the published entry has is one of the same content from now on, and the old one may go after a grace period:
+ * costs a look-up, too. ERR_NOT_FOUND: none is. Not in a bulk. */
+MUST_CHECK enum err zone_set_renew_policy(struct zone_set *s, const struct name *apex, const struct zone_policy *policy);
 MUST_CHECK enum err zone_set_remove(struct zone_set *s, const struct name *apex);
 /* Many changes, published at once at the end: for start and reload. Between begin and end readers see the old set. ERR_MEMORY at
  * the end: nothing is published yet, and the end may be tried again. */

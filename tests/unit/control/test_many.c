@@ -233,6 +233,22 @@ static void test_a_reload_goes_in_slices(void **state) {
   house_done(&h);
 }
 
+/* A reload that changes nothing publishes nothing, and leaves nothing of the old configuration in use. */
+static void test_a_reload_of_what_is_the_same(void **state) {
+  struct house h;
+  house_init(&h);
+  config_files(&h, 2);
+  write_files(&h, 0, 2, 1);
+  house_start(&h);
+  const struct zone_entry *before = entry_of(&h, "z1.example.");
+  const struct zone_policy *old = before->policy;
+  assert_true(house_done_at_once(&h, "reload", NULL, NULL));
+  assert_ptr_equal(entry_of(&h, "z1.example."), before);
+  assert_ptr_equal(entry_of(&h, "z1.example.")->policy, &house_slot(&h, "z1.example.")->plan->policy);
+  assert_ptr_not_equal(entry_of(&h, "z1.example.")->policy, old);
+  house_done(&h);
+}
+
 /* What a second reload, or the end, finds of the first one. */
 static void test_a_reload_is_cut(void **state) {
   enum { FILES = 300, MORE = 600 };
@@ -329,6 +345,7 @@ int main(void) {
       cmocka_unit_test(test_a_refresh_publishes_nothing),
       cmocka_unit_test(test_restart_with_changes_behind_images),
       cmocka_unit_test(test_a_reload_goes_in_slices),
+      cmocka_unit_test(test_a_reload_of_what_is_the_same),
       cmocka_unit_test(test_a_reload_is_cut),
       cmocka_unit_test(test_many_new_zones_are_served_before_they_are_kept),
       cmocka_unit_test(test_an_end_keeps_what_is_coming),
