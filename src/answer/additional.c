@@ -46,7 +46,7 @@ static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, 
 static bool recall(const struct reply *r, struct sought *t) {
   const struct known_target *known = r->server->known->targets;
   for (unsigned i = 0; i < KNOWN_TARGETS; i++) {
-    if (known[i].snap != r->lookup->snap || known[i].size != t->size || memcmp(known[i].wire, t->wire, t->size) != 0) continue;
+    if (known[i].snap != r->lookup->snap || known[i].size != t->size || !bytes_equal(known[i].wire, t->wire, t->size)) continue;
     t->lookup.found = known[i].found;
     return true;
   }

@@ -6,7 +6,7 @@
  *   denial.c      which NSEC or NSEC3 records prove it
  *   piece.c       what answers of a batch have in common
  *   additional.c  glue and other addresses
- *   reply.c       header, question, OPT and TSIG around it
+ *   reply.c       header, question, OPT and TSIG around it; reply_priv.h has of that what every response needs
  *   chaos.c       id.server and its relatives */
 #ifndef ANSWER_ANSWER_PRIV_H
 #define ANSWER_ANSWER_PRIV_H
@@ -29,6 +29,7 @@ enum { PIECE_POINTERS_MAX = 32 };
 /* Records of an answer of this batch that others can copy (piece.c). */
 struct piece {
   const struct zone_snap *snap; /* NULL: none yet */
+  const struct zone_node *cut;  /* of a referral */
   const uint8_t *message;       /* the response that has it; a later answer of the batch does not move it */
   uint16_t from, to;            /* where */
   uint64_t counts;              /* of its message */

@@ -55,12 +55,9 @@ static bool is_meta_type(uint16_t type) {
 static enum verdict judge_opcode(const struct server *s, struct query *q, const struct query *before) {
   const struct request *req = &q->job->request;
   make_key(q, before);
-  if (req->opcode == OPCODE_QUERY && is_meta_type(req->qtype)) {
-    answer_meta_type(s, q);
-    return VERDICT_DONE;
-  }
-  if (req->opcode == OPCODE_QUERY) return VERDICT_LOOK_UP;
-  if (req->opcode == OPCODE_NOTIFY) access_notify(s, q);
+  if (req->opcode == OPCODE_QUERY && !is_meta_type(req->qtype)) return VERDICT_LOOK_UP;
+  if (req->opcode == OPCODE_QUERY) answer_meta_type(s, q);
+  else if (req->opcode == OPCODE_NOTIFY) access_notify(s, q);
   else access_update(s, q);
   return VERDICT_DONE;
 }
@@ -93,11 +90,8 @@ static enum verdict judge(const struct server *s, struct query *q, const struct 
 }
 
 /* Finds zones and names; drops the queries that no zone of ours answers, and returns how many are left. */
-static size_t look_up(const struct server *s, struct query **queries, size_t count) {
-  struct zone_lookup *lookups[LIMIT_BATCH];
+static size_t look_up(const struct server *s, struct query **queries, struct zone_lookup **lookups, size_t count) {
   size_t left = 0;
-  for (size_t i = 0; i < count; i++)
-    lookups[i] = &queries[i]->lookup;
   zone_set_find_batch(s->zones, lookups, count);
   for (size_t i = 0; i < count; i++) {
     struct query *q = queries[i];
@@ -122,15 +116,21 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   const struct server server = {zones, id, now, &encloser, pieces, &known};
   struct query queries[LIMIT_BATCH];
   struct query *open[LIMIT_BATCH];
+  struct zone_lookup *lookups[LIMIT_BATCH];
   size_t left = 0;
+  bool dnssec = false;
   for (size_t i = 0; i < count; i++) {
     struct query *q = &queries[left];
     q->job = jobs[i];
-    if (judge(&server, q, left ? q - 1 : NULL) == VERDICT_LOOK_UP) open[left++] = q;
+    if (judge(&server, q, left ? q - 1 : NULL) == VERDICT_DONE) continue;
+    q->cover.snap = NULL;
+    dnssec |= q->job->request.edns.dnssec_ok;
+    lookups[left] = &q->lookup;
+    open[left++] = q;
   }
   if (left == 0) return;
-  left = look_up(&server, open, left);
-  denial_prepare(&server, open, left);
+  left = look_up(&server, open, lookups, left);
+  if (dnssec) denial_prepare(&server, open, left);
   struct reply reply;
   for (size_t i = 0; i < left; i++)
     resolve(&reply, &server, open[i]);

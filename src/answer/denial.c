@@ -215,7 +215,6 @@ void denial_prepare(const struct server *s, struct query *const *queries, size_t
     struct query *q = queries[i];
     const struct zone_snap *snap = q->lookup.snap;
     const struct zone_answer *f = &q->lookup.found;
-    q->cover.snap = NULL;
     if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->dname) continue;
     if (f->cut && f->cut == cut) continue;
     cut = f->cut;

@@ -18,6 +18,7 @@ static size_t question_end(const struct reply *r) {
 void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   const struct message_writer *w = &r->writer;
   p->snap = r->lookup->snap;
+  p->cut = r->lookup->found.cut;
   p->message = w->out.base;
   p->from = (uint16_t)question_end(r);
   p->to = (uint16_t)wr_used(&w->out);
@@ -65,7 +66,7 @@ bool piece_put(struct reply *r, struct piece *p, size_t suffix) {
   if (p->snap != r->lookup->snap || p->dnssec != r->dnssec || p->suffix != suffix) return false;
   if (wr_left(&w->out) < size + w->reserve || from + size > POINTER_MAX) return false;
   /* names that point there come out in that case */
-  if (memcmp(p->message + p->from - TYPE_AND_CLASS_BYTES - suffix, w->out.at - TYPE_AND_CLASS_BYTES - suffix, suffix) != 0)
+  if (!bytes_equal(p->message + p->from - TYPE_AND_CLASS_BYTES - suffix, w->out.at - TYPE_AND_CLASS_BYTES - suffix, suffix))
     return false;
   if (!p->read && !read_piece(p)) p->snap = NULL;
   if (!p->snap) return false;

@@ -6,9 +6,6 @@
 
 enum step { STEP_END, STEP_FOLLOW };
 
-/* The way of a name that has what was asked is one function; what others need besides is called. */
-#define APART __attribute__((noinline)) static
-
 bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
   return message_put_rrset(&r->writer, section, owner, set->rrs, set->count, r->dnssec ? set->sig_count : 0);
 }
@@ -49,13 +46,9 @@ static void owner_above(struct reply *r, const struct zone_node *node, struct me
   else owner_of(r, r->lookup->snap, node, out);
 }
 
-INLINE void must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
-  if (r->truncated) return;
-  r->truncated = !message_put_rrset(&r->writer, section, owner, set->rrs, set->count, r->dnssec ? set->sig_count : 0);
-}
-
 void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
-  must_put(r, section, owner, set);
+  if (r->truncated) return;
+  r->truncated = !resolve_put(r, section, owner, set);
 }
 
 size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
@@ -68,7 +61,7 @@ size_t resolve_key_prefix(const uint8_t *key, unsigned labels) {
   return size;
 }
 
-INLINE bool find(const struct zone_node *node, uint16_t type, struct zone_rrset *out) {
+static bool find(const struct zone_node *node, uint16_t type, struct zone_rrset *out) {
   return zone_find_rrset(node, type, out) && out->count > 0;
 }
 
@@ -85,7 +78,7 @@ static bool wants_proof(const struct reply *r) {
   return r->dnssec && zone_is_signed(r->lookup->snap);
 }
 
-INLINE void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
+static void take_answer(struct reply *r, const struct zone_node *node, const struct zone_rrset *set) {
   if (set->type == RR_A || set->type == RR_AAAA) return; /* the usual ones point nowhere */
   r->answer_node = node;
   r->answer_set = *set;
@@ -101,7 +94,7 @@ static bool gathers_all(const struct reply *r) {
   return r->job->client.transport != TRANSPORT_UDP;
 }
 
-APART bool put_signatures(struct reply *r, const struct zone_node *node) {
+static bool put_signatures(struct reply *r, const struct zone_node *node) {
   unsigned count = zone_rrset_count(node), some = 0;
   for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
     struct zone_rrset set;
@@ -114,7 +107,7 @@ APART bool put_signatures(struct reply *r, const struct zone_node *node) {
   return some;
 }
 
-APART bool put_any(struct reply *r, const struct zone_node *node) {
+static bool put_any(struct reply *r, const struct zone_node *node) {
   struct zone_rrset set;
   unsigned count = zone_rrset_count(node), some = 0;
   for (unsigned i = 0; i < count && (gathers_all(r) || !some); i++) {
@@ -141,7 +134,7 @@ static enum step follow(struct reply *r, const uint8_t *target) {
   return STEP_FOLLOW;
 }
 
-APART enum step put_cname(struct reply *r, const struct zone_rrset *set) {
+static enum step put_cname(struct reply *r, const struct zone_rrset *set) {
   expect_names(r);
   r->link_at = wr_used(&r->writer.out);
   resolve_must_put(r, SECTION_ANSWER, &r->owner, set);
@@ -152,40 +145,34 @@ APART enum step put_cname(struct reply *r, const struct zone_rrset *set) {
   return follow(r, target);
 }
 
-INLINE bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
+static bool put_node(struct reply *r, const struct zone_node *node, enum step *step) {
   *step = STEP_END;
   if (r->qtype == RR_ANY) return put_any(r, node);
   if (r->qtype == RR_RRSIG) return put_signatures(r, node);
   struct zone_rrset set;
-  bool found = find(node, r->qtype, &set);
-  /* NSEC stands beside a CNAME (RFC 4034 §4); in a zone with NSEC3 there is none, and asking for it follows. Other data beside a
-   * CNAME comes from a transfer, and the CNAME wins (RFC 2181 §10.1). */
-  if (r->qtype != RR_CNAME && !(found && (r->qtype == RR_NSEC || zone_rrset_count(node) == 1))) {
-    struct zone_rrset cname;
-    if (find(node, RR_CNAME, &cname)) {
-      *step = put_cname(r, &cname);
-      return true;
-    }
+  if (!zone_find_answer(node, r->qtype, &set)) return false;
+  if (set.type == RR_CNAME) {
+    *step = put_cname(r, &set);
+    return true;
   }
-  if (!found) return false;
   take_answer(r, node, &set);
-  must_put(r, SECTION_ANSWER, &r->owner, &set);
+  resolve_must_put(r, SECTION_ANSWER, &r->owner, &set);
   return true;
 }
 
-APART void no_data(struct reply *r) {
+static void no_data(struct reply *r) {
   r->ending = END_NEGATIVE;
   if (wants_proof(r)) prove(r, denial_type(r));
 }
 
-INLINE enum step at_node(struct reply *r) {
+static enum step at_node(struct reply *r) {
   enum step step;
   if (!put_node(r, r->lookup->found.node, &step)) no_data(r);
   return step;
 }
 
 /* RFC 4592 §3.3.1: the source of synthesis. */
-APART enum step at_wildcard(struct reply *r) {
+static enum step at_wildcard(struct reply *r) {
   enum step step = STEP_END;
   const struct zone_node *source = r->lookup->found.wildcard;
   bool data = source && put_node(r, source, &step);
@@ -194,7 +181,7 @@ APART enum step at_wildcard(struct reply *r) {
   return step;
 }
 
-APART enum step no_name(struct reply *r) {
+static enum step no_name(struct reply *r) {
   r->rcode = RCODE_NXDOMAIN;
   r->ending = END_NEGATIVE;
   if (wants_proof(r)) prove(r, denial_name(r));
@@ -210,7 +197,7 @@ static bool dname_is_new(struct reply *r, const struct zone_node *node) {
   return true;
 }
 
-APART enum step put_dname(struct reply *r) {
+static enum step put_dname(struct reply *r) {
   const struct zone_node *node = r->lookup->found.dname;
   struct zone_rrset set;
   if (!find(node, RR_DNAME, &set)) return STEP_END;
@@ -243,10 +230,11 @@ static bool is_referral(const struct zone_answer *f, uint16_t qtype) {
   return f->cut && !is_below_dname(f) && (qtype != RR_DS || f->cut != f->node);
 }
 
-INLINE enum step answer_name(struct reply *r) {
+static enum step answer_name(struct reply *r) {
   const struct zone_answer *f = &r->lookup->found;
   if (is_referral(f, r->qtype)) {
     r->ending = END_REFERRAL;
+    if (r->lookup == &r->query->lookup) message_clear_flags(&r->writer, FLAG_AA);
     return STEP_END;
   }
   if (is_below_dname(f)) return put_dname(r);
@@ -265,7 +253,7 @@ static void note_damage(struct reply *r) {
 }
 
 /* Looks up the next name of the chain. False: it is in no zone that answers this client. */
-APART bool look_up_next(struct reply *r) {
+static bool look_up_next(struct reply *r) {
   const struct name *name = &r->names[r->links - 1];
   size_t size = name_key(name, r->next_key);
   const struct zone_entry *entry = zone_set_find(r->server->zones, r->next_key, size);
@@ -343,7 +331,7 @@ static void put_referral(struct reply *r) {
   size_t suffix = suffix_of(r, cut), ns_at = wr_used(&r->writer.out);
   struct message_owner owner;
   struct zone_rrset ns, ds;
-  if (!find(cut, RR_NS, &ns) || (piece && piece_put(r, piece, suffix))) return;
+  if (!find(cut, RR_NS, &ns) || (piece && piece->cut == cut && piece_put(r, piece, suffix))) return;
   expect_names(r);
   owner_above(r, cut, &owner);
   resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
@@ -359,43 +347,62 @@ static void put_referral(struct reply *r) {
 }
 
 /* A response that gives way to another one takes its pieces along. */
-APART void forget_pieces(struct reply *r) {
+static void forget_pieces(struct reply *r) {
   for (unsigned i = 0; i < PIECES; i++)
     if (r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
 }
 
 /* Everything behind the answer section. */
-APART void put_rest(struct reply *r) {
+static void put_rest(struct reply *r) {
   if (r->ending == END_REFERRAL) put_referral(r);
   else if (r->ending == END_NEGATIVE) put_negative(r);
   else put_proofs(r, r->proof_count);
   if (r->answer_node && !r->truncated && r->rcode != RCODE_SERVFAIL) additional_targets(r);
 }
 
-void resolve(struct reply *r, const struct server *s, struct query *q) {
-  struct answer_job *job = q->job;
-  r->query = q;
-  r->lookup = &q->lookup;
-  r->qname = &job->request.qname;
+/* `nothing`: it is known that the name has no such type. */
+static void resolve_name(struct reply *r, bool nothing) {
+  r->qname = &r->job->request.qname;
   message_owner_question(&r->owner);
-  r->qtype = job->request.qtype;
+  r->qtype = r->job->request.qtype;
   r->ending = END_ANSWER;
   r->answer_node = NULL;
   r->links = 0;
   r->proof_count = r->common_proofs = r->written_proofs = 0;
   r->dname_count = 0;
+  if (nothing) no_data(r);
+  else
+    while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
+      ;
+  put_rest(r);
+}
+
+static void give_up(struct reply *r) {
+  forget_pieces(r);
+  if (r->damaged) reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_INVALID_DATA, "zone data damaged");
+  else reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
+}
+
+/* The usual answer is addresses of the name that was asked. Nothing else follows from them, so nothing is noted for later. */
+INLINE void answer_question(struct reply *r) {
+  const struct zone_answer *f = &r->lookup->found;
+  uint16_t qtype = r->job->request.qtype;
+  struct zone_rrset set;
+  bool usual = f->node && !f->cut && !f->dname && (qtype == RR_A || qtype == RR_AAAA);
+  bool found = usual && zone_find_answer(f->node, qtype, &set);
+  if (found && set.type == qtype)
+    r->truncated = !message_put_ready(&r->writer, SECTION_ANSWER, set.rrs, set.count + (r->dnssec ? set.sig_count : 0u));
+  else resolve_name(r, usual && !found);
+}
+
+void resolve(struct reply *r, const struct server *s, struct query *q) {
+  r->query = q;
+  r->lookup = &q->lookup;
   r->damaged = false;
   /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
-  reply_start(r, s, job, q->lookup.entry, is_referral(&q->lookup.found, r->qtype) ? 0 : FLAG_AA);
-  while (answer_name(r) == STEP_FOLLOW && look_up_next(r))
-    ;
-  if (r->ending != END_ANSWER || r->proof_count || r->answer_node) put_rest(r);
+  reply_start(r, s, q->job, q->lookup.entry, FLAG_AA);
+  answer_question(r);
   note_damage(r);
-  if (!r->damaged && r->rcode != RCODE_SERVFAIL) {
-    reply_finish(r);
-    return;
-  }
-  forget_pieces(r);
-  if (r->damaged) reply_rcode(s, job, RCODE_SERVFAIL, EDE_INVALID_DATA, "zone data damaged");
-  else reply_rcode(s, job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
+  if (r->damaged || r->rcode == RCODE_SERVFAIL) give_up(r);
+  else reply_finish(r);
 }

@@ -292,5 +292,6 @@ static inline size_t message_finish(struct message_writer *w, unsigned rcode) {
   return wr_used(&w->out);
 }
 void message_set_flags(struct message_writer *w, uint16_t set);
+void message_clear_flags(struct message_writer *w, uint16_t clear);
 
 #endif

@@ -439,3 +439,8 @@ void message_set_flags(struct message_writer *w, uint16_t set) {
   w->out.base[2] |= (uint8_t)(set >> 8);
   w->out.base[3] |= (uint8_t)set;
 }
+
+void message_clear_flags(struct message_writer *w, uint16_t clear) {
+  w->out.base[2] &= (uint8_t) ~(clear >> 8);
+  w->out.base[3] &= (uint8_t)~clear;
+}

@@ -24,8 +24,8 @@ static inline size_t parse_labels(struct request *q, const uint8_t *name, size_t
 /* The same of a name that has behind its first label, octet for octet, what another has there. 0: it may be another name or none.
  */
 static inline size_t parse_beside(struct request *q, const uint8_t *name, size_t room, const struct name *other) {
-  size_t n = name[0] + 1u, skip = other->octets[0] + 1u, shared = other->size - skip;
-  if (skip == 1 || n == 1 || n > LIMIT_LABEL_BYTES + 1 || n + shared > room) return 0;
+  size_t n = name[0] + 1u, skip = other->octets[0] + 1u, shared = other->size - skip; /* 0: the root has no first label */
+  if (n - 2 >= LIMIT_LABEL_BYTES || n + shared > room || shared == 0) return 0;
   if (!bytes_equal(name + n, other->octets + skip, shared)) return 0;
   q->qname.labels = other->labels;
   q->shared = (uint8_t)shared;
@@ -44,8 +44,9 @@ static inline bool parse_question(struct request *q, const struct name *other) {
   if (size == 0) return false;
   q->qname.size = (uint8_t)size;
   bytes_copy(q->qname.octets, name, size);
-  q->qtype = get_u16(name + size);
-  q->qclass = get_u16(name + size + 2);
+  uint32_t type_and_class = get_u32(name + size);
+  q->qtype = (uint16_t)(type_and_class >> 16);
+  q->qclass = (uint16_t)type_and_class;
   q->question_end = MESSAGE_HEADER_BYTES + size + TYPE_AND_CLASS_BYTES;
   q->has_question = true;
   return true;
@@ -144,7 +145,7 @@ static inline void forget_question(struct request *q) {
   q->question_end = MESSAGE_HEADER_BYTES;
 }
 
-static bool is_known_opcode(unsigned opcode) {
+static inline bool is_known_opcode(unsigned opcode) {
   return opcode == OPCODE_QUERY || opcode == OPCODE_NOTIFY || opcode == OPCODE_UPDATE;
 }
 

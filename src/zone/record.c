@@ -45,6 +45,19 @@ bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset
   return false;
 }
 
+inline bool zone_find_answer(const struct zone_node *n, uint16_t type, struct zone_rrset *out) {
+  const struct record_set *set = record_sets(n), *own = NULL, *cname = NULL;
+  unsigned count = record_set_count(n), last = type > RR_CNAME ? type : RR_CNAME;
+  for (; count && set->type <= last; set++, count--) {
+    if (!set->count) continue;
+    if (set->type == type) own = set;
+    else if (set->type == RR_CNAME) cname = set;
+  }
+  if (cname && !(own && type == RR_NSEC)) own = cname;
+  if (own) set_view(n, own, out);
+  return own;
+}
+
 unsigned zone_rrset_count(const struct zone_node *n) {
   return record_set_count(n);
 }

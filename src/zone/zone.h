@@ -72,6 +72,9 @@ bool zone_conflicts(const struct zone_snap *s, uint64_t *names);
 
 /* RRSIG is never found: signatures are with the type they cover. */
 bool zone_find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrset *out);
+/* What answers a question for data of `type`: the set of that type or a CNAME, whose name has no other data, and if it has (from a
+ * transfer), the CNAME wins (RFC 2181 §10.1). But NSEC stands beside a CNAME (RFC 4034 §4). */
+bool zone_find_answer(const struct zone_node *n, uint16_t type, struct zone_rrset *out);
 unsigned zone_rrset_count(const struct zone_node *n);
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out); /* in order of type */
 /* Owner name with its case as loaded. */
