@@ -23,7 +23,7 @@ static void copy_release(struct image_backing *backing) {
 }
 
 static struct copy *copy_new(size_t size) {
-  struct copy *c = malloc(sizeof *c);
+  struct copy *c = calloc(1, sizeof *c);
   if (!c) abort();
   c->backing.release = copy_release;
   c->bytes = malloc(size);
