@@ -1,6 +1,7 @@
 /* Between the transfer machines (xfr/) and the pipeline: arrivals become versions, versions become NOTIFYs, and commands that
  * wait for either are answered. */
 #include "base/log.h"
+#include "base/mutation.h"
 #include "control/control_priv.h"
 #include "control/serial.h"
 #include "zone/check.h"
@@ -76,7 +77,7 @@ static void on_good(void *arg, uint32_t zone_id, int64_t wall_s, uint32_t expire
   if (was_expired) slot_trouble(z, NULL);
   z->expire_s = expire_s;
   z->expires_mono_ns = expires_mono_ns;
-  z->expired = false;
+  z->expired = was_expired && MUTATION(EXPIRED_STAYS);
   if (z->store_id) put_timer(c, z, wall_s, c->now.mono_ns / NS_PER_S);
   struct name name;
   slot_name(z, &name);

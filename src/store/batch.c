@@ -650,10 +650,11 @@ enum err store_batch_commit(struct store_batch *b, struct store_error *error) {
     return ERR_OK;
   }
   enum err err = b->failed;
-  if (!err) err = finish_files(b);
+  if (!err && !MUTATION(ROWS_FIRST)) err = finish_files(b);
   if (!err) err = reserve(b);
   if (!err) err = write_rows(b);
   if (!err) err = store_transaction_end(s, b->changes ? b->last_seq : 0, &b->error);
+  if (!err && MUTATION(ROWS_FIRST) && !(err = finish_files(b))) err = reserve(b);
   if (!err) {
     follow(b);
     forget(b);
