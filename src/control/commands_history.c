@@ -16,8 +16,8 @@
 #include <string.h>
 
 enum {
-  STEP_BYTES = 256 << 10,  /* of text printed in one step */
-  TELL_BYTES = 64 << 10,   /* of text that was printed before */
+  STEP_BYTES = 64 << 10,   /* of text printed in one step, ... */
+  TELL_BYTES = 64 << 10,   /* ... or that was printed before */
   STEP_TURNS = 4096,       /* of a comparison */
   BACKLOG_BYTES = 1 << 20, /* what a client has yet to take, before its job waits */
   BACKLOG_MS = 5,          /* looked at again */

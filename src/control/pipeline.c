@@ -237,7 +237,7 @@ static void append(struct pipeline *p, struct pending *n, const struct before *b
   n->version++;
   struct store_change change = make_change(n, before, info, now);
   change.kind = body ? STORE_DELTA : STORE_FULL;
-  if (!body && ready && ready->has_content) take_digest(n, ready->content, ready->size, &change);
+  if (ready && ready->has_content) take_digest(n, ready->content, ready->size, &change);
   else count_change(n, before, body, &change);
   if (!body) {
     append_image(p, n, &change, ready);

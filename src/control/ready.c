@@ -38,7 +38,10 @@ static enum err count(struct ready *r) {
   enum err err = ERR_OK;
   r->size = (struct delta_size){.added = zone_record_count(r->snap)};
   bool known = zone_content(r->snap, &digest), stepwise = !known && r->has_base && zone_content(r->head, &digest);
-  if (r->has_base) err = zone_content_diff(r->head, r->snap, known ? NULL : &digest, &r->size);
+  struct digest128 stepped = digest;
+  if (r->is_delta) err = zone_content_delta(r->body.data, r->body.size, &stepped, &r->size);
+  else if (r->has_base) err = zone_content_diff(r->head, r->snap, known ? NULL : &stepped, &r->size);
+  if (stepwise) digest = stepped;
   if (!err && !known && !stepwise) err = zone_content_whole(r->snap, &digest);
   r->content = digest;
   r->has_content = !err;
@@ -55,11 +58,9 @@ static enum err write_fresh(struct ready *r, const struct store_watch *watch) {
 
 static enum err write_image(struct ready *r, const struct store_watch *watch) {
   enum err err = compare(r);
-  bool needed = !r->same && !r->is_delta;
-  if (err || (!needed && !r->fresh) || !watch->step(watch->arg, 0)) return err;
-  if (!needed) return write_fresh(r, watch);
-  err = count(r);
+  if (!err && !r->same && watch->step(watch->arg, 0)) err = count(r);
   if (err || !watch->step(watch->arg, 0)) return err;
+  if (r->same || r->is_delta) return r->fresh ? write_fresh(r, watch) : ERR_OK;
   return r->image ? store_aside_write(r->image, watch) : ERR_OK;
 }
 
