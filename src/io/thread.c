@@ -1,5 +1,7 @@
 #include "io/thread.h"
 
+#include "base/give_way.h"
+
 #include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
@@ -45,11 +47,22 @@ struct slice_attr { /* of sched_setattr(2): struct sched_attr, which older libra
   uint64_t runtime, deadline, period;
 };
 
-void thread_come_quickly(void) {
+static void take_short_slice(uint64_t flags) {
   struct slice_attr attr = {.size = sizeof attr};
   if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) != 0 || attr.policy != SCHED_OTHER) return;
+  attr.flags = flags;
   attr.runtime = SLICE_NS;
   (void)syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
+void thread_come_quickly(void) {
+  take_short_slice(0);
+}
+
+void thread_give_way(void) {
+  enum { RESET_ON_FORK = 1 };
+  take_short_slice(RESET_ON_FORK);
+  give_way_from_now_on();
 }
 
 enum { WAKE_SIGNAL = SIGURG /* ignored by default; here it only interrupts a wait */ };

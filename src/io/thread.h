@@ -16,6 +16,10 @@ void thread_stand_back(void);
  * each stays as it is. Linux 6.12 and later; elsewhere nothing changes. */
 void thread_come_quickly(void);
 
+/* The calling thread computes for long beside workers: it lets them go first at every 256th give_way() (base/give_way.h). What it
+ * forgoes by that is a slice, so it takes the shortest, too. Threads that it starts are as they would be without. */
+void thread_give_way(void);
+
 /* A thread that waits in system calls and looks at a flag in between: thread_interruptible lets it be woken, and thread_interrupt,
  * once the flag is set, wakes it until it has ended. */
 void thread_interruptible(void);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "io/privilege.h"
 #include "io/service.h"
+#include "io/thread.h"
 #include "io/unix_socket.h"
 #include "tandem/backup.h"
 #include "tandem/commands.h"
@@ -450,6 +451,7 @@ static uint64_t deadline(const struct server *s, struct instant now) {
 }
 
 static void run(struct server *s) {
+  thread_give_way();
   struct instant now = clock_read();
   while (!s->stopping) {
     if (control_deadline(s->control) <= now.mono_ns) control_run(s->control, now);

@@ -1,5 +1,6 @@
 #include "zone/content.h"
 
+#include "base/give_way.h"
 #include "zone/content_priv.h"
 #include "zone/snap_priv.h"
 
@@ -79,6 +80,7 @@ enum err zone_content_delta(const uint8_t *body, size_t n, struct digest128 *dig
   struct delta_record r;
   enum err err = zone_delta_open(body, n, &c);
   while (!err) {
+    give_way();
     err = zone_delta_next(&c, &r);
     if (!err) (r.added ? on_added : on_removed)(&s, &r.owner, r.type, r.ttl, r.rdata, r.size);
   }

@@ -6,6 +6,7 @@
  *
  * NSEC3 records whose owner is a hash right below the apex, with the signatures that cover them, live in a trie of their own:
  * such a name does not exist for lookups (RFC 5155 §7.2.8). */
+#include "base/give_way.h"
 #include "zone/bulk_priv.h"
 #include "zone/content.h"
 #include "zone/content_priv.h"
@@ -205,6 +206,7 @@ static enum err write_all(struct zone_edit *e) {
   for (uint32_t i = 0; r == ERR_OK && i < e->owners.count; i++) {
     if (i % LIMIT_BATCH == 0 && e->owners.count > OPEN_FEW)
       fetch_ways(e, i, e->owners.count - i < LIMIT_BATCH ? e->owners.count : i + LIMIT_BATCH);
+    give_way();
     r = write_back(e, e->owners.list + i);
   }
   owners_clear(&e->owners);
@@ -324,6 +326,7 @@ static enum err turn_to(struct zone_edit *e, const struct name *owner, uint16_t 
     e->has_owner = false;
     e->gathered = NULL;
     e->open = NULL;
+    give_way();
     enum err r = owner_key_make(owner, e->line->apex, &e->owner);
     if (r != ERR_OK) return r;
     name_copy(&e->owner_name, owner);

@@ -1,3 +1,4 @@
+#include "base/give_way.h"
 #include "zone/image_priv.h"
 #include "zone/snap_priv.h"
 
@@ -44,6 +45,7 @@ static void free_list(struct heap *h, const struct span_list *l) {
     uint32_t ahead = l->items[i + AHEAD < l->count ? i + AHEAD : i].ref;
     if (chunk_at(h->table, ahead)) __builtin_prefetch(cell_at(h->table, ahead), 1);
     heap_free(h, l->items[i].ref, l->items[i].cells);
+    give_way();
   }
 }
 

@@ -1,5 +1,7 @@
 #include "zone/trie_priv.h"
 
+#include "base/give_way.h"
+
 #include <assert.h>
 
 /* clang-format off */
@@ -280,6 +282,7 @@ void trie_seal(struct trie_edit *t, struct trie_node *n, struct span_list *born)
     cells = twigs_cells(word_twigs(word));
   } else {
     cells = node_record(t->heap->table, n)->cells;
+    give_way();
   }
   if (born) span_list_add(born, n->ref, cells);
   *n = node_make(word & ~TRIE_OWNED, n->ref);

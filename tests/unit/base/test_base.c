@@ -6,10 +6,12 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/diag.h"
+#include "base/give_way.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/serial.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -183,6 +185,28 @@ static void test_diags(void **state) {
   assert_string_equal(time_text(1795382400, text), "2026-11-22T21:20:00Z");
 }
 
+/* A thread that has asked counts down and begins again; one that has not never counts. */
+static void *steps_after_many(void *arg) {
+  bool asks = arg != NULL;
+  if (asks) give_way_from_now_on();
+  unsigned first = give_way_steps;
+  give_way();
+  unsigned second = give_way_steps;
+  for (unsigned i = 0; i + 1 < first; i++)
+    give_way();
+  assert_int_equal(second, asks ? first - 1 : 0);
+  assert_int_equal(give_way_steps, first);
+  return NULL;
+}
+
+static void test_gives_way_if_asked(void **state) {
+  pthread_t other;
+  bool asks = true;
+  assert_int_equal(pthread_create(&other, NULL, steps_after_many, &asks), 0);
+  assert_int_equal(pthread_join(other, NULL), 0);
+  steps_after_many(NULL);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_reader_stays_put_when_short),
@@ -195,6 +219,7 @@ int main(void) {
       cmocka_unit_test(test_serials),
       cmocka_unit_test(test_hash_of_pieces),
       cmocka_unit_test(test_diags),
+      cmocka_unit_test(test_gives_way_if_asked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
