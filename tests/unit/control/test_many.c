@@ -291,18 +291,23 @@ static unsigned count_durable(struct house *h, unsigned zones) {
   return n;
 }
 
+/* So many new zones of one file. */
+static void start_new(struct house *h, unsigned n) {
+  struct buf text = {0};
+  house_init(h);
+  for (unsigned i = 0; i < n; i++)
+    buf_printf(&text, "%s{name: z%u.example, role: primary, file: one.zone}", i ? ", " : "", i);
+  house_config(h, buf_text(&text));
+  buf_done(&text);
+  house_zone(h, "one.zone", 1, "");
+  house_start(h);
+}
+
 static void test_many_new_zones_are_served_before_they_are_kept(void **state) {
   enum { NEW = 2500 };
   struct house h;
-  struct buf text = {0};
   char name[32];
-  house_init(&h);
-  for (unsigned i = 0; i < NEW; i++)
-    buf_printf(&text, "%s{name: z%u.example, role: primary, file: one.zone}", i ? ", " : "", i);
-  house_config(&h, buf_text(&text));
-  buf_done(&text);
-  house_zone(&h, "one.zone", 1, "");
-  house_start(&h);
+  start_new(&h, NEW);
   assert_int_equal(count_served(&h, NEW, 1), NEW);
   assert_int_equal(count_durable(&h, NEW), 0);
   assert_null(slot_wrong(house_slot(&h, "z7.example.")));
@@ -323,14 +328,7 @@ static void test_many_new_zones_are_served_before_they_are_kept(void **state) {
 static void test_an_end_keeps_what_is_coming(void **state) {
   enum { NEW = 1200 };
   struct house h;
-  struct buf text = {0};
-  house_init(&h);
-  for (unsigned i = 0; i < NEW; i++)
-    buf_printf(&text, "%s{name: z%u.example, role: primary, file: one.zone}", i ? ", " : "", i);
-  house_config(&h, buf_text(&text));
-  buf_done(&text);
-  house_zone(&h, "one.zone", 1, "");
-  house_start(&h);
+  start_new(&h, NEW);
   house_restart(&h);
   assert_int_equal(count_served(&h, NEW, 1), NEW);
   assert_int_equal(count_durable(&h, NEW), NEW);

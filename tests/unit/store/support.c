@@ -36,6 +36,15 @@ void test_path(const struct test_directory *d, const char *name, char out[TEST_P
   snprintf(out, TEST_PATH_BYTES, "%.70s/%.150s", d->state, name);
 }
 
+void test_put_file(const struct test_directory *d, const char *name, const void *bytes, size_t n) {
+  char path[TEST_PATH_BYTES];
+  test_path(d, name, path);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(bytes, 1, n, f), n);
+  fclose(f);
+}
+
 struct store *test_open(const struct test_directory *d) {
   struct store *s = NULL;
   struct store_error error = {""};

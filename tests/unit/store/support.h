@@ -26,6 +26,7 @@ void test_directory_make(struct test_directory *d);
 pid_t test_fork(void);
 void test_directory_done(const struct test_directory *d);
 void test_path(const struct test_directory *d, const char *name, char out[TEST_PATH_BYTES]);
+void test_put_file(const struct test_directory *d, const char *name, const void *bytes, size_t n);
 
 struct store *test_open(const struct test_directory *d); /* has to work */
 

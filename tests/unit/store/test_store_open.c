@@ -109,15 +109,6 @@ static struct digest128 content(const struct test_directory *d, const char *name
   return digest;
 }
 
-static void put_file(const struct test_directory *d, const char *name, const void *bytes, size_t n) {
-  char path[TEST_PATH_BYTES];
-  test_path(d, name, path);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  assert_int_equal(fwrite(bytes, 1, n, f), n);
-  fclose(f);
-}
-
 static bool exists(const struct test_directory *d, const char *name) {
   char path[TEST_PATH_BYTES];
   test_path(d, name, path);
@@ -129,7 +120,7 @@ static void assert_version_refused(const struct test_directory *d, const char *w
   struct digest128 before[4];
   struct store *s;
   struct store_error error = {""};
-  put_file(d, "segments/5.seg.tmp", "x", 1);
+  test_put_file(d, "segments/5.seg.tmp", "x", 1);
   for (size_t i = 0; i < 4; i++)
     before[i] = content(d, files[i]);
   assert_int_equal(store_open(d->state, &s, &error), ERR_VERSION);
@@ -184,8 +175,8 @@ static void a_foreign_database_is_refused(void **state) {
   assert_int_equal(mkdir(d.state, 0700), 0);
   run_sql(&d, "CREATE TABLE recipes (id INTEGER)");
   assert_int_equal(store_open(d.state, &s, &error), ERR_CORRUPT);
-  put_file(&d, "log.db", "this is not a database, whatever its name says, and it is long enough to be read as one............",
-           100);
+  test_put_file(&d, "log.db", "this is not a database, whatever its name says, and it is long enough to be read as one............",
+                100);
   assert_int_equal(store_open(d.state, &s, &error), ERR_CORRUPT);
   assert_non_null(strstr(error.what, "log.db"));
   test_directory_done(&d);
@@ -199,10 +190,10 @@ static void what_a_crash_left_is_swept(void **state) {
   test_create(s, "example.", 1, 2);
   test_describe(s, &before);
   store_close(s);
-  put_file(&d, "segments/7.seg", "nobody's", 8);
-  put_file(&d, "segments/8.seg.tmp", "half", 4);
-  put_file(&d, "timers.tmp", "half", 4);
-  put_file(&d, "segments/README", "not ours", 8);
+  test_put_file(&d, "segments/7.seg", "nobody's", 8);
+  test_put_file(&d, "segments/8.seg.tmp", "half", 4);
+  test_put_file(&d, "timers.tmp", "half", 4);
+  test_put_file(&d, "segments/README", "not ours", 8);
   s = test_open(&d);
   assert_false(exists(&d, "segments/7.seg"));
   assert_false(exists(&d, "segments/8.seg.tmp"));

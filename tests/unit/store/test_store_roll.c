@@ -78,15 +78,6 @@ static void read_file(const struct test_directory *d, const char *name, struct b
   close(dir);
 }
 
-static void put_file(const struct test_directory *d, const char *name, const void *bytes, size_t n) {
-  char path[TEST_PATH_BYTES];
-  test_path(d, name, path);
-  FILE *f = fopen(path, "wb");
-  assert_non_null(f);
-  assert_int_equal(fwrite(bytes, 1, n, f), n);
-  fclose(f);
-}
-
 /* What the rows say, by a start without the roll, which is put back then. */
 static void describe_rows(const struct test_directory *d, struct buf *out) {
   struct buf roll = {0}, log = {0};
@@ -97,8 +88,8 @@ static void describe_rows(const struct test_directory *d, struct buf *out) {
   assert_false(s->roll.is_good);
   describe(s, out);
   store_close(s);
-  put_file(d, "roll", roll.data, roll.size);
-  put_file(d, "log.db", log.data, log.size);
+  test_put_file(d, "roll", roll.data, roll.size);
+  test_put_file(d, "log.db", log.data, log.size);
   buf_done(&roll);
   buf_done(&log);
 }
@@ -139,8 +130,8 @@ static void it_says_what_rows_say(void **state) {
 
 static void with_roll(const struct test_directory *d, const void *bytes, size_t n, const struct buf *log, const struct buf *rows,
                       const char *when) {
-  put_file(d, "roll", bytes, n);
-  put_file(d, "log.db", log->data, log->size);
+  test_put_file(d, "roll", bytes, n);
+  test_put_file(d, "log.db", log->data, log->size);
   assert_start(d, false, rows, when);
 }
 
@@ -162,8 +153,8 @@ static void a_damaged_one_is_not_read(void **state) {
   }
   buf_add_byte(&roll, 0);
   with_roll(&d, roll.data, roll.size, &log, &rows, "longer");
-  put_file(&d, "roll", roll.data, roll.size - 1);
-  put_file(&d, "log.db", log.data, log.size);
+  test_put_file(&d, "roll", roll.data, roll.size - 1);
+  test_put_file(&d, "log.db", log.data, log.size);
   assert_start(&d, true, &rows, "as it was");
   buf_done(&rows);
   buf_done(&roll);
@@ -277,10 +268,10 @@ static void one_of_another_log_is_not_read(void **state) {
   store_close(s);
   describe_rows(&d, &rows);
   read_file(&d, "roll", &new_roll);
-  put_file(&d, "roll", old_roll.data, old_roll.size);
+  test_put_file(&d, "roll", old_roll.data, old_roll.size);
   assert_start(&d, false, &rows, "an older roll");
-  put_file(&d, "log.db", old_log.data, old_log.size);
-  put_file(&d, "roll", new_roll.data, new_roll.size);
+  test_put_file(&d, "log.db", old_log.data, old_log.size);
+  test_put_file(&d, "roll", new_roll.data, new_roll.size);
   killed_after(&d, false, change_delta, &says);
   s = test_open(&d);
   assert_false(s->roll.is_good);
