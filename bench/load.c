@@ -2,9 +2,10 @@
  *
  * QUERIES holds messages, each after its size as two octets (bench/data.py makes them); they are sent in turn. Without RATE so many
  * are always on their way as IN_FLIGHT says: the server is saturated, and its CPU time an answer is what counts. With RATE they are
- * sent at so many a second whatever comes back, and the time of an answer counts from when its query was due: a server that pauses
- * can't hide it. TIMES: a file for two words of 64 bits an answer, when its query was due (CLOCK_MONOTONIC) and how long it took,
- * in nanoseconds. Prints one line of JSON. */
+ * sent at so many a second whatever comes back, so that a server that pauses can't hide it, and the time of an answer is from when
+ * its query left to when the kernel had the answer for us: others may have our CPU in between, and what they delay is not the
+ * server's. What was due while we were away is not sent all at once afterwards. TIMES: a file for two words of 64 bits an answer,
+ * when its query left (CLOCK_MONOTONIC) and how long it took, in nanoseconds. Prints one line of JSON. */
 #include "base/addr.h"
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -24,7 +26,8 @@ enum {
   BATCH = 32,
   ANSWER_BYTES = 1500,
   LOST_AFTER_MS = 500,
-  STEPS = 32, /* of the histogram, in each power of two */
+  AWAY_US = 20, /* longer than this between two looks, and we did not have the CPU */
+  STEPS = 32,   /* of the histogram, in each power of two */
   BUCKETS = 64 * STEPS,
   SOCKET_BUFFER_BYTES = 4 << 20,
 };
@@ -45,6 +48,12 @@ struct load {
   struct mmsghdr out[BATCH], in[BATCH];
   struct iovec out_iov[BATCH], in_iov[BATCH];
   uint8_t out_bytes[BATCH][512], in_bytes[BATCH][ANSWER_BYTES];
+  bool stamped; /* the kernel says when an answer was there, */
+  union {
+    struct cmsghdr align;
+    uint8_t room[CMSG_SPACE(sizeof(struct timespec))];
+  } stamps[BATCH];
+  uint64_t wall_ahead_ns; /* by its wall clock, which is ahead of the monotonic one by this */
 };
 
 static void fail(const char *what) {
@@ -128,12 +137,32 @@ static void take(struct load *l, const uint8_t *bytes, size_t size, uint64_t now
   release(l, slot);
 }
 
+static uint64_t ns_of(struct timespec t) {
+  return (uint64_t)t.tv_sec * 1000 * NS_PER_MS + (uint64_t)t.tv_nsec;
+}
+
+static void compare_clocks(struct load *l) {
+  struct timespec wall;
+  clock_gettime(CLOCK_REALTIME, &wall);
+  l->wall_ahead_ns = ns_of(wall) - now_ns();
+}
+
+static uint64_t stamp_of(const struct load *l, struct msghdr *m, uint64_t now) {
+  struct timespec wall;
+  struct cmsghdr *c = CMSG_FIRSTHDR(m);
+  if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS) return now;
+  memcpy(&wall, CMSG_DATA(c), sizeof wall);
+  return ns_of(wall) - l->wall_ahead_ns;
+}
+
 static void take_batch(struct load *l, int flags) {
+  for (unsigned i = 0; i < BATCH && l->stamped; i++)
+    l->in[i].msg_hdr.msg_controllen = sizeof l->stamps[i];
   int n = recvmmsg(l->fd, l->in, BATCH, flags, NULL);
   if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNREFUSED) fail("recvmmsg");
   uint64_t now = now_ns();
   for (int i = 0; i < n; i++)
-    take(l, l->in_bytes[i], l->in[i].msg_len, now);
+    take(l, l->in_bytes[i], l->in[i].msg_len, stamp_of(l, &l->in[i].msg_hdr, now));
 }
 
 /* What was not answered in time counts as lost. */
@@ -159,20 +188,30 @@ static void saturate(struct load *l, uint64_t end, unsigned in_flight) {
   }
 }
 
+static void have_stamps(struct load *l) {
+  int on = 1;
+  if (setsockopt(l->fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on) != 0) fail("SO_TIMESTAMPNS");
+  for (unsigned i = 0; i < BATCH; i++)
+    l->in[i].msg_hdr.msg_control = &l->stamps[i];
+  l->stamped = true;
+  compare_clocks(l);
+}
+
 static void pace(struct load *l, uint64_t begun, uint64_t end, double rate) {
-  double gap_ns = 1e9 / rate;
-  uint64_t sent = 0, swept = begun;
+  double gap_ns = 1e9 / rate, due = (double)begun;
+  uint64_t swept = begun, looked = begun;
+  have_stamps(l);
   for (uint64_t now = begun; now < end; now = now_ns()) {
     unsigned n = 0;
-    for (; n < BATCH && l->free_count; n++, sent++) {
-      uint64_t due = begun + (uint64_t)((double)sent * gap_ns);
-      if (due > now) break;
-      prepare(l, n, due);
-    }
+    if (now > looked + (uint64_t)AWAY_US * 1000) due += (double)(now - looked);
+    looked = now;
+    for (; n < BATCH && l->free_count && due <= (double)now; n++, due += gap_ns)
+      prepare(l, n, (uint64_t)due);
     if (n) send_batch(l, n);
     take_batch(l, MSG_DONTWAIT);
     if (now < swept + LOST_AFTER_MS * NS_PER_MS) continue;
     give_up(l, now);
+    compare_clocks(l);
     swept = now;
   }
 }
