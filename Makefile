@@ -87,7 +87,7 @@ sim-built: build $(BUILD)/mutants/build.ninja
 
 ## make bench    Tandem beside Knot, NSD, BIND and PowerDNS in one interleaved run; ARGS="--quick" or what bench/bench.py --help says
 bench: packages-build-test-bench build
-	@ninja -C $(BUILD)/release -j$(JOBS) --quiet bench/bench_load bench/bench_update
+	@ninja -C $(BUILD)/release -j$(JOBS) --quiet bench/bench_load bench/bench_update bench/bench_udp_floor
 	@$(PY) bench/bench.py $(ARGS)
 
 ## make soak     what is too long for make test

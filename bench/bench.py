@@ -37,7 +37,6 @@ import primary  # noqa: E402
 import servers  # noqa: E402
 import shapes  # noqa: E402
 
-PROGRAMS = ROOT / "build/release/bench"
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 SERVER_CPU, OUR_CPU = 0, max(os.cpu_count() - 1, 0)
 PATIENCE_S = 120
@@ -162,7 +161,7 @@ def load(server, queries, seconds, rate=None, times=None):
     """bench_load's figures, with user and system time an answer."""
     pin(server)
     u0, s0 = cpu_s(server)
-    r = subprocess.run(["taskset", "-c", str(OUR_CPU), PROGRAMS / "bench_load", server.at, queries, str(seconds), str(IN_FLIGHT),
+    r = subprocess.run(["taskset", "-c", str(OUR_CPU), servers.PROGRAMS / "bench_load", server.at, queries, str(seconds), str(IN_FLIGHT),
                         *([str(a) for a in (rate, times) if a])], capture_output=True, text=True, check=True)
     u1, s1 = cpu_s(server)
     figures = json.loads(r.stdout)
@@ -191,7 +190,7 @@ class Run:
     def __init__(self, options, work):
         self.o, self.work = options, work
         self.kinds = ["tandem"] + [p for p in options.peers.split(",") if p]
-        self.results = {kind: {} for kind in self.kinds}
+        self.results = {kind: {} for kind in self.kinds + ["floor"]}
         self.files, self.records, self.queries = {}, {}, {}
 
     def note(self, kind, row, value):
@@ -237,6 +236,9 @@ class Run:
 
     def started(self, kind, zone):
         server = self.make(kind, zone, **self.options_of(zone))
+        if kind == "floor":
+            server.start()
+            return server
         question = data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA)
         self.note(kind, f"{zone}: start, s", start(server, question))
         self.note(kind, f"{zone}: memory, octets a record", memory_bytes(server) / self.records[zone])
@@ -246,7 +248,7 @@ class Run:
         chosen = {m: q for m, q in self.mixes().items() if not self.o.mixes or any(w in m for w in self.o.mixes.split(","))}
         for zone in dict.fromkeys(z for z, _ in chosen.values()):
             running = {}
-            for kind in self.kinds:
+            for kind in self.kinds + ["floor"]:
                 server = self.attempt(kind, zone, self.started, zone)
                 if server:
                     running[kind] = server
@@ -254,6 +256,8 @@ class Run:
                 self.interleave(running, mix, chosen[mix][1])
             for kind, server in running.items():
                 server.stop(timeout=60)
+                if kind == "floor":
+                    continue
                 question = data.query("zone0.example." if zone == "many" else data.ORIGIN, data.SOA)
                 self.note(kind, f"{zone}: restart, s", start(server, question))
                 server.stop(timeout=60)
@@ -476,7 +480,7 @@ class Run:
         start(server, data.query(data.ORIGIN, data.SOA))
         before, made = {fixed: server.state_bytes(fixed) for fixed in (True, False)}, 0
         for in_flight in (1, 32):
-            r = subprocess.run([PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds)],
+            r = subprocess.run([servers.PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds)],
                                capture_output=True, text=True)
             figures = json.loads(r.stdout)
             if figures["refused"]:
@@ -683,7 +687,7 @@ def table(results, kinds):
     print(f"\n{'':48}" + "".join(f"{k:>12}" for k in kinds) + "   tandem / best peer")
     for row in rows:
         values = [results[k].get(row) for k in kinds]
-        peers = [v for k, v in zip(kinds, values) if k != "tandem" and v is not None]
+        peers = [v for k, v in zip(kinds, values) if k not in ("tandem", "floor") and v is not None]
         best = (max if "/s" in row else min)(peers) if peers else None
         ratio = f"{values[0] / best:.2f}" if best and values[0] is not None else ""
         print(f"{row:48}" + "".join(f"{v:12.5g}" if v is not None else f"{'-':>12}" for v in values) + f"{ratio:>12}")
@@ -712,7 +716,7 @@ def main():
             Run.CASES[case](run)
     finally:
         shutil.rmtree(run.work, ignore_errors=True)
-    table(run.results, run.kinds)
+    table(run.results, [k for k, rows in run.results.items() if rows])
     out = ROOT / "build/bench.json"
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps({"seed": data.SEED, "options": vars(o), "machine": os.uname().machine, "results": run.results}, indent=1))

@@ -10,6 +10,7 @@ import data
 import harness
 
 ROOT_USER = os.geteuid() == 0
+PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / "build/release/bench"
 LIST_FILE = "names.txt"
 
 
@@ -210,5 +211,17 @@ class Pdns(Base):
         self.spawn(["/usr/sbin/pdns_server", "--config-dir=" + str(self.dir), "--daemon=no", "--guardian=no"])
 
 
-KINDS = {c.kind: c for c in (Tandem, Knot, Nsd, Bind, Pdns)}
+class Floor(Base):
+    """No server: Tandem's worker sends back what comes. What an answer costs above it is the server's."""
+    kind = "floor"
+
+    def configure(self):
+        pass
+
+    def start(self):
+        self.spawn([PROGRAMS / "bench_udp_floor", self.at])
+        harness.wait_until(lambda: "ready" in self.log(), 5, "the echo")
+
+
+KINDS = {c.kind: c for c in (Tandem, Knot, Nsd, Bind, Pdns, Floor)}
 ORIGIN = data.ORIGIN
