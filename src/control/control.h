@@ -19,6 +19,7 @@ struct control;
 struct control_backup;
 struct control_update;
 struct image_job;
+struct zone_slot;
 
 struct control_events {
   void *arg;
@@ -98,6 +99,7 @@ struct control_update {
   struct tsig_keyring *keys; /* one reference if it is signed */
   /* control's own */
   struct control_update *next;
+  struct zone_slot *zone; /* that it is to change; NULL: none here */
   unsigned rcode;
   int ede;
   const char *ede_text; /* static */

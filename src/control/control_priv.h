@@ -8,7 +8,7 @@
  *   transfers.c what the transfer machines tell us                          commands.c, status.c  the control socket
  *   backup.c    `backup`: what of it only this room knows
  *   rebuild.c   `rebuild`: a primary zone's content from a secondary
- *   updates.c   UPDATEs: judged, committed, answered; or forwarded
+ *   updates.c   UPDATEs: committed, answered; or forwarded. update_batch.c judges them
  *   alike.c     zones that share a file; preload.c   zone files read by several threads ahead of the control thread
  *   mend.c      images proven in the background, and zones with a damaged one taken from elsewhere
  *   run_time.c  zones that commands add and delete                          commands_content.c content that a command brings

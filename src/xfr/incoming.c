@@ -186,7 +186,7 @@ static bool decide(struct incoming *in, const struct soa_rr *soa) {
     xfr_what_set(&in->what, "sends what can't be taken now (%s)", err_text(e));
     return false;
   }
-  zone_edit_keep_step(in->edit);
+  zone_edit_keep_step(in->edit, false);
   in->kind = changes ? INCOMING_CHANGES : INCOMING_WHOLE;
   if (!changes) return keep(in, &in->first.owner, RR_SOA, in->first.ttl, in->first.rdata, in->first.size);
   ixfr_in_begin(&in->changes, in->edit, &in->first, zone_serial(in->base));

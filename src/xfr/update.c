@@ -51,7 +51,7 @@ static enum err scan_one(struct update *u, const struct update_rr *rr) {
 }
 
 enum err update_prescan(struct update *u) {
-  if (u->change_count && zone_is_signed(u->base))
+  if (u->change_count && zone_is_signed(u->run->base))
     return update_refuse(u, RCODE_REFUSED, EDE_PROHIBITED, "the zone is signed elsewhere, where it has to be changed");
   enum err e = ERR_OK;
   for (size_t i = 0; !e && i < u->change_count; i++)
@@ -61,14 +61,60 @@ enum err update_prescan(struct update *u) {
 
 /* ---- the whole ---- */
 
+static bool speaks_of_soa(const struct update_rr *list, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (list[i].type == RR_SOA) return true;
+  return false;
+}
+
+static bool goes_alone(const struct update *u) {
+  return speaks_of_soa(u->prereqs, u->prereq_count) || speaks_of_soa(u->changes, u->change_count) || update_concerns_servers(u);
+}
+
+static enum err judge(struct update *u, const uint8_t *message, size_t size, bool alone) {
+  *u->verdict = (struct update_verdict){.rcode = RCODE_NOERROR, .ede = EDE_NONE};
+  enum err e = update_read(u, message, size);
+  if (!e && !alone && goes_alone(u)) return ERR_AGAIN;
+  if (!e) e = update_prescan(u);
+  if (!e) e = update_prereqs(u);
+  if (!e && u->change_count) e = update_apply(u);
+  return e;
+}
+
+/* What has refused the update, or failed, has not to leave anything of it in the edit. */
+static enum err undo(struct update *u, enum err e) {
+  struct update_run *r = u->run;
+  bool half = u->verdict->added || u->verdict->removed || e != ERR_REFUSED;
+  u->verdict->added = u->verdict->removed = 0;
+  if (!half || e == ERR_AGAIN) return e;
+  r->broken = r->changed;
+  if (r->broken) return ERR_AGAIN;
+  update_run_abort(r); /* there is nothing else in it */
+  return e;
+}
+
+enum err update_run_judge(struct update_run *r, const uint8_t *message, size_t size, const struct grants *grants,
+                          const struct update_client *client, struct update_verdict *out) {
+  struct update u = {.run = r, .apex = zone_apex(r->base), .grants = grants, .client = client, .verdict = out};
+  enum err e = judge(&u, message, size, false);
+  if (e) e = undo(&u, e);
+  else r->changed |= out->added || out->removed;
+  arena_done(&u.arena);
+  return e == ERR_REFUSED ? ERR_OK : e;
+}
+
 enum err update_judge(const uint8_t *message, size_t size, const struct zone_snap *base, const struct grants *grants,
                       const struct update_client *client, uint32_t serial, struct update_verdict *out) {
-  struct update u = {.base = base, .apex = zone_apex(base), .grants = grants, .client = client, .verdict = out};
-  *out = (struct update_verdict){.rcode = RCODE_NOERROR, .ede = EDE_NONE};
-  enum err e = update_read(&u, message, size);
-  if (!e) e = update_prescan(&u);
-  if (!e) e = update_prereqs(&u);
-  if (!e && u.change_count) e = update_apply(&u, serial);
+  struct update_run r = {.base = base};
+  struct update u = {.run = &r, .apex = zone_apex(base), .grants = grants, .client = client, .verdict = out};
+  struct zone_snap *made = NULL;
+  enum err e = judge(&u, message, size, true);
+  r.changed = out->added || out->removed;
+  if (!e) e = update_run_finish(&r, serial, &made);
+  if (!e && made && update_concerns_servers(&u)) e = update_check_servers(&u, made);
+  if (e) zone_snap_unref(made);
+  else out->snap = made;
+  update_run_abort(&r);
   arena_done(&u.arena);
   return e == ERR_REFUSED ? ERR_OK : e;
 }

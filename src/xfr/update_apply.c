@@ -15,7 +15,7 @@ struct current {
 
 struct apply {
   struct update *u;
-  struct update_made made;
+  struct zone_edit *edit;
   struct current at;
 };
 
@@ -47,7 +47,7 @@ static void turn_to(struct apply *a, const uint8_t *owner) {
 static enum err look(struct apply *a) {
   const struct zone_node *node;
   struct zone_rrset set;
-  enum err e = zone_edit_find(a->made.edit, &a->at.owner, &node);
+  enum err e = zone_edit_find(a->edit, &a->at.owner, &node);
   if (e) return e;
   a->at.known = true;
   a->at.cname = a->at.other = a->at.other_gone = false;
@@ -76,7 +76,7 @@ static enum err find_set(struct apply *a, uint16_t type, struct kept_set *out) {
   const struct zone_node *node;
   struct zone_rrset set;
   *out = (struct kept_set){.type = type};
-  enum err e = zone_edit_find(a->made.edit, &a->at.owner, &node);
+  enum err e = zone_edit_find(a->edit, &a->at.owner, &node);
   if (e || !node || !zone_find_rrset(node, type, &set) || set.count == 0) return e;
   return keep(a, type, set.count, set.ttl, set.rrs, out);
 }
@@ -85,24 +85,22 @@ static enum err find_set(struct apply *a, uint16_t type, struct kept_set *out) {
 
 static enum err add(struct apply *a, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t size) {
   enum zone_add outcome;
-  enum err e = zone_edit_add(a->made.edit, &a->at.owner, type, ttl, rdata, size, &outcome);
+  enum err e = zone_edit_add(a->edit, &a->at.owner, type, ttl, rdata, size, &outcome);
   if (e == ERR_LIMIT) return update_refuse_rr(a->u, RCODE_REFUSED, "more than a name can hold", &a->at.owner, type);
-  if (!e && outcome == ZONE_ADD_TTL_CHANGED) e = zone_edit_set_ttl(a->made.edit, &a->at.owner, type, ttl);
+  if (!e && outcome == ZONE_ADD_TTL_CHANGED) e = zone_edit_set_ttl(a->edit, &a->at.owner, type, ttl);
   if (e) return e;
-  a->made.added += outcome != ZONE_ADD_DUPLICATE;
-  if (outcome == ZONE_ADD_TTL_CHANGED) a->made.removed++; /* the same records with another TTL went */
+  a->u->verdict->added += outcome != ZONE_ADD_DUPLICATE;
+  if (outcome == ZONE_ADD_TTL_CHANGED) a->u->verdict->removed++; /* the same records with another TTL went */
   if (type == RR_CNAME) a->at.cname = true;
   else if (!goes_with_cname(type)) a->at.other = true;
-  if (type == RR_CNAME || type == RR_DNAME || type == RR_NS) a->made.check_servers = true;
   return ERR_OK;
 }
 
 static enum err take_away(struct apply *a, uint16_t type, const uint8_t *rdata, uint16_t size) {
-  enum err e = zone_edit_remove(a->made.edit, &a->at.owner, type, rdata, size);
+  enum err e = zone_edit_remove(a->edit, &a->at.owner, type, rdata, size);
   if (e == ERR_NOT_FOUND) return ERR_OK;
   if (e) return e;
-  a->made.removed++;
-  if (type == RR_A || type == RR_AAAA || type == RR_NS) a->made.check_servers = true;
+  a->u->verdict->removed++;
   if (type == RR_CNAME) a->at.known = false;
   else a->at.other_gone = true;
   return ERR_OK;
@@ -150,7 +148,7 @@ static enum err add_soa(struct apply *a, const struct update_rr *rr) {
   const uint8_t *p = old.rrs;
   zone_rr_next(&p, &rdata, &size);
   if (!serial_gt(soa_serial(rr->rdata, rr->size), soa_serial(rdata, size))) return ERR_OK;
-  a->made.soa_set = true;
+  a->u->run->soa_set = true;
   return replace(a, rr, &old);
 }
 
@@ -196,7 +194,7 @@ static enum err delete_set(struct apply *a, uint16_t type) {
 static enum err delete_name(struct apply *a) {
   const struct update *u = a->u;
   const struct zone_node *node;
-  enum err e = zone_edit_find(a->made.edit, &a->at.owner, &node);
+  enum err e = zone_edit_find(a->edit, &a->at.owner, &node);
   if (e || !node) return e;
   unsigned count = 0, rrsets = zone_rrset_count(node);
   struct kept_set *sets = arena_alloc(&a->u->arena, (2 * rrsets + 1) * sizeof *sets);
@@ -253,19 +251,13 @@ static enum err drop_orphans(struct apply *a) {
   return e;
 }
 
-enum err update_apply(struct update *u, uint32_t serial) {
-  struct apply a = {.u = u};
-  struct zone_snap *snap = NULL;
-  enum err e = zone_edit_begin(u->base, NULL, &a.made.edit);
-  if (!e) zone_edit_keep_step(a.made.edit);
+enum err update_apply(struct update *u) {
+  struct apply a = {.u = u, .edit = u->run->edit};
+  enum err e = a.edit ? ERR_OK : zone_edit_begin(u->run->base, NULL, &a.edit);
+  if (e) return e;
+  if (!u->run->edit) zone_edit_keep_step(a.edit, true);
+  u->run->edit = a.edit;
   for (size_t i = 0; !e && i < (MUTATION(HALF_UPDATE) ? 1 : u->change_count); i++)
     e = apply_one(&a, &u->changes[i]);
-  if (!e) e = drop_orphans(&a);
-  if (!e) e = update_finish(u, &a.made, serial, &snap);
-  zone_edit_abort(a.made.edit);
-  if (e) return e;
-  u->verdict->snap = snap;
-  u->verdict->added = a.made.added;
-  u->verdict->removed = a.made.removed;
-  return ERR_OK;
+  return e ? e : drop_orphans(&a);
 }

@@ -3,13 +3,14 @@
 
 #include <assert.h>
 
-/* RFC 2136 §3.6, once an update that changes anything but not the SOA. */
-static enum err raise_serial(const struct update *u, struct zone_edit *edit, uint32_t serial) {
+/* RFC 2136 §3.6, once for all that change anything but not the SOA. */
+static enum err raise_serial(const struct update_run *r, uint32_t serial) {
   struct zone_rrset soa;
   uint8_t raised[2 * LIMIT_NAME_BYTES + UPDATE_SOA_FIXED_BYTES];
+  const struct name *apex = zone_apex(r->base);
   const uint8_t *old;
   uint16_t size;
-  bool found = zone_find_rrset(zone_apex_node(u->base), RR_SOA, &soa) && soa.count;
+  bool found = zone_find_rrset(zone_apex_node(r->base), RR_SOA, &soa) && soa.count;
   assert(found);
   (void)found;
   const uint8_t *p = soa.rrs;
@@ -18,34 +19,32 @@ static enum err raise_serial(const struct update *u, struct zone_edit *edit, uin
   memcpy(raised, old, size);
   put_u32(raised + size - UPDATE_SOA_FIXED_BYTES, serial);
   enum zone_add outcome;
-  enum err e = zone_edit_remove(edit, u->apex, RR_SOA, old, size);
-  return e ? e : zone_edit_add(edit, u->apex, RR_SOA, soa.ttl, raised, size, &outcome);
+  enum err e = zone_edit_remove(r->edit, apex, RR_SOA, old, size);
+  return e ? e : zone_edit_add(r->edit, apex, RR_SOA, soa.ttl, raised, size, &outcome);
 }
 
-static enum err end_edit(struct update_made *made, struct zone_snap **out) {
-  enum err e = zone_edit_finish(made->edit, out);
-  made->edit = NULL;
+bool update_run_is_full(const struct update_run *r) {
+  return r->changed && zone_edit_step_bytes(r->edit) > LIMIT_CHANGE_BYTES / 2;
+}
+
+enum err update_run_finish(struct update_run *r, uint32_t serial, struct zone_snap **out) {
+  struct zone_snap *made = NULL;
+  enum err e = ERR_OK;
+  if (r->changed && zone_edit_is_change(r->edit)) {
+    if (!r->soa_set) e = raise_serial(r, serial);
+    if (!e) {
+      e = zone_edit_finish(r->edit, &made);
+      r->edit = NULL;
+    }
+  }
+  update_run_abort(r);
+  if (!e) *out = made;
   return e;
 }
 
-/* With both removed and added records nothing may have changed in the end, which only the result can tell. */
-static enum err finish_mixed(struct update *u, struct update_made *made, uint32_t serial, struct zone_snap **out) {
-  struct zone_snap *changed;
-  enum err e = end_edit(made, &changed);
-  if (e) return e;
-  bool same = zone_equal(u->base, changed);
-  if (!same) e = zone_edit_begin(changed, NULL, &made->edit);
-  zone_snap_unref(changed);
-  if (e || same) return e;
-  e = raise_serial(u, made->edit, serial);
-  return e ? e : end_edit(made, out);
-}
-
-static enum err finish(struct update *u, struct update_made *made, uint32_t serial, struct zone_snap **out) {
-  if (made->added == 0 && made->removed == 0) return ERR_OK;
-  if (!made->soa_set && made->added && made->removed) return finish_mixed(u, made, serial, out);
-  enum err e = made->soa_set ? ERR_OK : raise_serial(u, made->edit, serial);
-  return e ? e : end_edit(made, out);
+void update_run_abort(struct update_run *r) {
+  zone_edit_abort(r->edit);
+  *r = (struct update_run){.base = r->base};
 }
 
 /* ---- the zone's name servers ---- */
@@ -76,29 +75,60 @@ static bool is_server(const struct zone_rrset *ns, const uint8_t *rdata, uint16_
 }
 
 /* No update makes a name server unusable, as with BIND; one that is so already hinders nobody. */
-static enum err check_servers(struct update *u, const struct zone_snap *s) {
+enum err update_check_servers(struct update *u, const struct zone_snap *s) {
   struct zone_rrset ns, before = {0};
   const uint8_t *rdata;
   uint16_t size;
   if (!zone_find_rrset(zone_apex_node(s), RR_NS, &ns)) return ERR_OK;
-  if (!zone_find_rrset(zone_apex_node(u->base), RR_NS, &before)) before.count = 0;
+  if (!zone_find_rrset(zone_apex_node(u->run->base), RR_NS, &before)) before.count = 0;
   const uint8_t *p = ns.rrs;
   for (unsigned i = 0; i < ns.count; i++) {
     struct name server;
     zone_rr_next(&p, &rdata, &size);
     name_from_wire(rdata, &server);
     if (!name_is_under(&server, u->apex) || !is_broken(s, &server)) continue;
-    if (!is_server(&before, rdata, size) || !is_broken(u->base, &server))
+    if (!is_server(&before, rdata, size) || !is_broken(u->run->base, &server))
       return update_refuse_rr(u, RCODE_REFUSED, "a name server of the zone would have no address", &server, RR_NS);
   }
   return ERR_OK;
 }
 
-enum err update_finish(struct update *u, struct update_made *made, uint32_t serial, struct zone_snap **out) {
-  struct zone_snap *s = NULL;
-  enum err e = finish(u, made, serial, &s);
-  if (!e && s && made->check_servers) e = check_servers(u, s);
-  if (e) zone_snap_unref(s);
-  else *out = s;
-  return e;
+/* Whether it could be the end of some name's address, or make a name an alias. */
+static bool takes_addresses(const struct update_rr *rr) {
+  if (rr->class == CLASS_IN) return rr->type == RR_NS || rr->type == RR_CNAME || rr->type == RR_DNAME;
+  return rr->type == RR_A || rr->type == RR_AAAA || rr->type == RR_NS || rr->type == RR_ANY;
+}
+
+/* What the record does can be felt at `server`: addresses and aliases at that name itself, a delegation or DNAME below it, too. */
+static bool reaches(const struct update_rr *rr, const struct name *owner, const struct name *server) {
+  struct name above;
+  bool here_only = rr->type == RR_A || rr->type == RR_AAAA || rr->type == RR_CNAME;
+  if (here_only ? name_equal(server, owner) : name_is_under(server, owner)) return true;
+  if (!name_is_wildcard(owner)) return false;
+  name_strip(owner, 1, &above);
+  return name_is_under(server, &above);
+}
+
+static bool reaches_any(const struct update *u, const struct update_rr *rr) {
+  struct zone_rrset ns;
+  struct name owner;
+  const uint8_t *rdata;
+  uint16_t size;
+  name_from_wire(rr->owner, &owner);
+  if (rr->type == RR_NS && name_equal(&owner, u->apex)) return true;
+  if (!zone_find_rrset(zone_apex_node(u->run->base), RR_NS, &ns)) return false;
+  const uint8_t *p = ns.rrs;
+  for (unsigned i = 0; i < ns.count; i++) {
+    struct name server;
+    zone_rr_next(&p, &rdata, &size);
+    name_from_wire(rdata, &server);
+    if (reaches(rr, &owner, &server)) return true;
+  }
+  return false;
+}
+
+bool update_concerns_servers(const struct update *u) {
+  for (size_t i = 0; i < u->change_count; i++)
+    if (takes_addresses(&u->changes[i]) && reaches_any(u, &u->changes[i])) return true;
+  return false;
 }

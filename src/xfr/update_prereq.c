@@ -4,11 +4,13 @@
 #include <stdlib.h>
 
 /* What owns records; an empty non-terminal is not in use (§2.4.4). */
-static const struct zone_node *find_node(const struct update *u, const struct name *owner) {
+static enum err find_node(const struct update *u, const struct name *owner, const struct zone_node **out) {
+  if (u->run->edit) return zone_edit_find(u->run->edit, owner, out);
   uint8_t key[NAME_KEY_BYTES];
-  struct zone_lookup q = {.snap = u->base, .key = key, .key_size = (uint16_t)name_key(owner, key)};
+  struct zone_lookup q = {.snap = u->run->base, .key = key, .key_size = (uint16_t)name_key(owner, key)};
   zone_lookup(&q);
-  return q.found.node;
+  *out = q.found.node;
+  return ERR_OK;
 }
 
 static bool has_signatures(const struct zone_node *n) {
@@ -25,7 +27,10 @@ static bool find_rrset(const struct zone_node *n, uint16_t type, struct zone_rrs
 }
 
 static enum err judge_name(struct update *u, const struct update_rr *rr, const struct name *owner) {
-  bool there = find_node(u, owner) != NULL;
+  const struct zone_node *n;
+  enum err e = find_node(u, owner, &n);
+  if (e) return e;
+  bool there = n != NULL;
   if (rr->class == CLASS_ANY && !there) return update_refuse_rr(u, RCODE_NXDOMAIN, "prerequisite: not in use", owner, RR_ANY);
   if (rr->class == CLASS_NONE && there) return update_refuse_rr(u, RCODE_YXDOMAIN, "prerequisite: in use", owner, RR_ANY);
   return ERR_OK;
@@ -33,7 +38,9 @@ static enum err judge_name(struct update *u, const struct update_rr *rr, const s
 
 static enum err judge_rrset(struct update *u, const struct update_rr *rr, const struct name *owner) {
   struct zone_rrset set;
-  const struct zone_node *n = find_node(u, owner);
+  const struct zone_node *n;
+  enum err e = find_node(u, owner, &n);
+  if (e) return e;
   bool there = rr->type == RR_RRSIG ? n && has_signatures(n) : find_rrset(n, rr->type, &set);
   if (rr->class == CLASS_ANY && !there) return update_refuse_rr(u, RCODE_NXRRSET, "prerequisite: not there", owner, rr->type);
   if (rr->class == CLASS_NONE && there) return update_refuse_rr(u, RCODE_YXRRSET, "prerequisite: there", owner, rr->type);
@@ -72,10 +79,13 @@ static int compare(const void *pa, const void *pb) {
 /* list[0..count) is what the RRset must be, in canonical order as the zone's, maybe with records named twice. */
 static enum err judge_values(struct update *u, const struct update_rr *const *list, size_t count) {
   struct name owner;
+  const struct zone_node *n;
   struct zone_rrset set;
   uint16_t type = list[0]->type;
   name_from_wire(list[0]->owner, &owner);
-  bool same = find_rrset(find_node(u, &owner), type, &set);
+  enum err e = find_node(u, &owner, &n);
+  if (e) return e;
+  bool same = find_rrset(n, type, &set);
   const uint8_t *p = same ? set.rrs : NULL;
   size_t at = 0;
   for (unsigned i = 0; same && i < set.count; i++) {

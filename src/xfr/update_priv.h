@@ -14,7 +14,7 @@ struct update_rr {
 };
 
 struct update {
-  const struct zone_snap *base;
+  struct update_run *run; /* alone: of one */
   const struct name *apex;
   const struct grants *grants;
   const struct update_client *client;
@@ -26,20 +26,14 @@ struct update {
 
 enum { UPDATE_SOA_FIXED_BYTES = 20 }; /* of SOA RDATA: serial refresh retry expire minimum, behind the two names */
 
-struct update_made { /* what has become of the zone so far */
-  struct zone_edit *edit;
-  uint32_t added, removed; /* changes that had an effect */
-  bool soa_set;            /* the update itself has set a higher serial */
-  bool check_servers;      /* a name server of the zone may have become an alias, or lost its address */
-};
-
 /* Each returns ERR_OK to go on, ERR_REFUSED with the verdict's rcode set, or what went wrong on our side. */
 MUST_CHECK enum err update_read(struct update *u, const uint8_t *message, size_t size);
 MUST_CHECK enum err update_prereqs(struct update *u);
 MUST_CHECK enum err update_prescan(struct update *u);
-MUST_CHECK enum err update_apply(struct update *u, uint32_t serial);
-/* Ends the edit: the new version, or NULL if nothing has changed in the end. made->edit may be left over after a failure. */
-MUST_CHECK enum err update_finish(struct update *u, struct update_made *made, uint32_t serial, struct zone_snap **out);
+MUST_CHECK enum err update_apply(struct update *u);
+MUST_CHECK enum err update_check_servers(struct update *u, const struct zone_snap *made);
+/* Whether it could make a name server of the zone an alias, or take its address away. */
+bool update_concerns_servers(const struct update *u);
 
 /* Sets the verdict; always ERR_REFUSED. */
 enum err update_refuse(struct update *u, unsigned rcode, int ede, const char *format, ...) PRINTF_LIKE(4, 5);

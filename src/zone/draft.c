@@ -43,8 +43,7 @@ static int item_compare(const struct draft_item *a, const struct draft_item *b) 
   return set ? set : rr_rdata_compare(a->signature ? RR_RRSIG : a->type, a->rdata, a->size, b->rdata, b->size);
 }
 
-/* The items of one RRset, or of its signatures: [*first, *end), empty where it would stand. */
-static void set_range(const struct draft *d, const struct draft_item *like, size_t *first, size_t *end) {
+void draft_set(const struct draft *d, const struct draft_item *like, size_t *first, size_t *end) {
   size_t low = 0, high = d->count;
   while (low < high) {
     size_t middle = low + (high - low) / 2;
@@ -98,7 +97,7 @@ enum err draft_load(struct draft *d, const struct zone_node *r) {
 
 enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add *outcome) {
   size_t first, end, at;
-  set_range(d, item, &first, &end);
+  draft_set(d, item, &first, &end);
   bool found = item_find(d, item, first, end, &at);
   uint32_t ttl = first < end ? d->items[first].ttl : item->ttl;
   bool other_ttl = ttl != item->ttl;
@@ -121,7 +120,7 @@ enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add
 
 enum err draft_remove(struct draft *d, struct draft_item *item) {
   size_t first, end, at;
-  set_range(d, item, &first, &end);
+  draft_set(d, item, &first, &end);
   if (!item_find(d, item, first, end, &at)) return ERR_NOT_FOUND;
   *item = d->items[at];
   d->count--;

@@ -40,6 +40,8 @@ void draft_done(struct draft *d);
 MUST_CHECK enum err draft_load(struct draft *d, const struct zone_node *r);
 /* Adds in order; the RDATA must stay where it is. */
 MUST_CHECK enum err draft_add(struct draft *d, const struct draft_item *item, enum zone_add *outcome);
+/* The items of its RRset, or of that one's signatures: [*first, *end), empty where they would stand. */
+void draft_set(const struct draft *d, const struct draft_item *like, size_t *first, size_t *end);
 /* `item` becomes what stood there. ERR_NOT_FOUND. */
 MUST_CHECK enum err draft_remove(struct draft *d, struct draft_item *item);
 /* For type RRSIG: of all signatures. ERR_NOT_FOUND. */

@@ -118,8 +118,17 @@ enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, 
   return ERR_OK;
 }
 
-void zone_edit_keep_step(struct zone_edit *e) {
+void zone_edit_keep_step(struct zone_edit *e, bool any_order) {
   e->step.kept = e->base != NULL;
+  e->step.any_order = any_order;
+}
+
+size_t zone_edit_step_bytes(const struct zone_edit *e) {
+  return e->step.kept ? e->step.body.size : SIZE_MAX;
+}
+
+bool zone_edit_is_change(struct zone_edit *e) {
+  return step_is_change(&e->step);
 }
 
 void zone_edit_abort(struct zone_edit *e) {
@@ -351,6 +360,25 @@ static enum err gather(struct zone_edit *e, bool nsec3, const struct draft_item 
   return r;
 }
 
+/* The RRset of the owner in hand, as what its TTL is taken from or given to. */
+static void step_set(struct zone_edit *e, const struct draft_item *like, bool added) {
+  const struct draft *d = &e->open->draft;
+  size_t first, end;
+  draft_set(d, like, &first, &end);
+  for (size_t i = first; e->step.kept && i < end; i++) {
+    const struct draft_item *item = d->items + i;
+    struct delta_record r = {added, e->owner_name, like->signature ? RR_RRSIG : like->type, item->size, item->ttl, item->rdata};
+    if (added) step_added(&e->step, &r);
+    else step_removed(&e->step, &r);
+  }
+}
+
+static bool has_other_ttl(const struct draft *d, const struct draft_item *item) {
+  size_t first, end;
+  draft_set(d, item, &first, &end);
+  return first < end && d->items[first].ttl != item->ttl;
+}
+
 enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
                        uint16_t size, enum zone_add *outcome) {
   struct draft_item item;
@@ -370,13 +398,19 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   if (!item.rdata) return ERR_MEMORY;
   size_t before = o->draft.count;
   enum zone_add result;
+  bool other_ttl = e->step.kept && has_other_ttl(&o->draft, &item);
+  if (other_ttl) step_set(e, &item, false);
   r = draft_add(&o->draft, &item, &result);
-  if (r != ERR_OK) return r;
+  if (other_ttl) step_set(e, &item, true);
+  if (r != ERR_OK) {
+    if (other_ttl) step_done(&e->step);
+    return r;
+  }
   if (!before) open_owner_case(o, &e->owner); /* had nothing: its name is as the first record has it */
   e->parts.record_count += o->draft.count - before;
   if (result != ZONE_ADD_DUPLICATE) {
     o->changed = o->gained = true;
-    if (e->step.kept) step_added(&e->step, &(struct delta_record){true, *owner, type, size, ttl, rdata}, result);
+    if (e->step.kept && !other_ttl) step_added(&e->step, &(struct delta_record){true, *owner, type, size, ttl, rdata});
   }
   *outcome = result;
   return ERR_OK;
@@ -403,12 +437,14 @@ enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_
 }
 
 static enum err set_ttl_in(struct zone_edit *e, const struct name *owner, uint16_t beside, uint16_t type, uint32_t ttl) {
+  struct draft_item set = {.type = type};
   enum err r = turn_to_change(e, owner, beside);
-  if (r == ERR_OK) r = draft_set_ttl(&e->open->draft, type, ttl);
-  if (r == ERR_OK) {
-    e->open->changed = true;
-    step_done(&e->step);
-  }
+  if (r != ERR_OK) return r;
+  if (type == RR_RRSIG) step_done(&e->step); /* several sets */
+  if (e->step.kept) step_set(e, &set, false);
+  r = draft_set_ttl(&e->open->draft, type, ttl);
+  if (e->step.kept) step_set(e, &set, true);
+  if (r == ERR_OK) e->open->changed = true;
   return r;
 }
 
@@ -422,16 +458,12 @@ enum err zone_edit_set_ttl(struct zone_edit *e, const struct name *owner, uint16
 enum err zone_edit_find(struct zone_edit *e, const struct name *owner, const struct zone_node **out) {
   enum err r = turn_to_change(e, owner, 0); /* no type: not in the trie of NSEC3 owners */
   if (r != ERR_OK) return r;
-  if (!e->open->changed) {
-    *out = e->open->stored;
-    return ERR_OK;
-  }
-  step_forget_looks(&e->step);
-  r = write_back(e, e->open);
-  if (r != ERR_OK) return r;
-  const struct trie_node *leaf = trie_find(e->tries.heap->table, &e->parts.names, e->owner.key, e->owner.size);
-  *out = leaf ? node_record(e->tries.heap->table, leaf) : NULL;
-  return ERR_OK;
+  struct open_owner *o = e->open;
+  *out = o->changed ? NULL : o->stored;
+  if (!o->changed || !o->draft.count) return ERR_OK;
+  uint8_t hash[NSEC3_HASH_BYTES];
+  struct draft_owner of = describe_owner(e, o, hash);
+  return draft_make(&o->draft, &of, out); /* not into the trie: it may change again */
 }
 
 /* Everything in place, and room for the list of what is new, so that sealing can't fail. */

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-enum { FEW = 8, LITTLE = 64 /* RRs */ };
+enum { FIRST = 8, FEW = 64, LITTLE = 64 /* RRs */, SMALL = 1024 /* cells */ };
 
 void owners_done(struct owners *o) {
   for (uint32_t i = 0; i < o->capacity; i++)
@@ -17,7 +17,7 @@ void owners_done(struct owners *o) {
 bool owners_are_few(const struct owners *o) {
   bool little = o->capacity <= FEW;
   for (uint32_t i = 0; little && i < o->capacity; i++)
-    little = o->list[i].draft.capacity <= LITTLE;
+    little = o->list[i].draft.capacity <= LITTLE && o->list[i].draft.made_cells <= SMALL;
   return little;
 }
 
@@ -51,7 +51,7 @@ static void link_owner(struct owners *o, uint32_t i) {
 
 /* Twice as many; a bucket for each. */
 static bool grow(struct owners *o) {
-  uint32_t capacity = o->capacity ? 2 * o->capacity : FEW;
+  uint32_t capacity = o->capacity ? 2 * o->capacity : FIRST;
   uint32_t *buckets = calloc(capacity, sizeof *buckets);
   struct open_owner *list = buckets ? realloc(o->list, capacity * sizeof *list) : NULL;
   if (!list) {

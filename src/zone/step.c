@@ -1,6 +1,6 @@
 /* The step of an edit: its records one behind the other are a changeset's body, as long as none comes and goes in it. So what was
- * removed has to come before what was added, but for the SOA, which an update changes last. Anything else (several sequences of an
- * IXFR, a TTL of what stays) ends it, and the two snapshots are compared, as without. */
+ * removed has to come before what was added, but for the SOA, which an update changes last. Otherwise the step of updates is
+ * condensed, and that of an IXFR of several sequences ends: the two snapshots are compared, as without. */
 #include "zone/check.h"
 #include "zone/content.h"
 #include "zone/content_priv.h"
@@ -19,20 +19,18 @@ static void put(struct step *s, const struct delta_record *r) {
 }
 
 void step_removed(struct step *s, const struct delta_record *r) {
-  if (s->has_added && (r->type != RR_SOA || s->has_soa)) {
+  bool late = s->has_added && (r->type != RR_SOA || s->has_soa);
+  if (late && !s->any_order) {
     step_done(s);
     return;
   }
+  s->mixed |= late;
   s->size.removed++;
   s->removed = content_sum(s->removed, content_of(&r->owner, r->type, r->ttl, r->rdata, r->size));
   put(s, r);
 }
 
-void step_added(struct step *s, const struct delta_record *r, enum zone_add outcome) {
-  if (outcome != ZONE_ADD_NEW) {
-    step_done(s);
-    return;
-  }
+void step_added(struct step *s, const struct delta_record *r) {
   s->has_added = true;
   s->has_soa |= r->type == RR_SOA;
   s->size.added++;
@@ -48,7 +46,28 @@ void step_forget_looks(struct step *s) {
   s->forgotten = true;
 }
 
+static void condense(struct step *s) {
+  struct buf body = {0};
+  struct delta_size size;
+  if (zone_delta_condense(&(struct delta_body){s->body.data, s->body.size}, 1, &body, &size)) {
+    buf_done(&body);
+    step_done(s);
+    return;
+  }
+  buf_done(&s->body);
+  s->body = body;
+  s->size = size;
+  s->mixed = false;
+}
+
+bool step_is_change(struct step *s) {
+  if (!s->kept || s->body.failed) return true;
+  if (s->size.removed && s->size.added) condense(s);
+  return !s->kept || s->size.removed || s->size.added;
+}
+
 void step_end(struct step *s, const struct zone_snap *from, struct zone_snap *to) {
+  if (s->mixed) condense(s);
   if (!s->kept || s->body.failed || !s->body.size) return;
   to->step = malloc(sizeof *to->step);
   if (!to->step) return;

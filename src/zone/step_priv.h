@@ -12,15 +12,19 @@ struct step { /* zero-initialised: nothing is kept */
   uint64_t conflicts;              /* owners that gained a record and have a CNAME beside other data */
   bool forgotten;                  /* the above */
   bool kept, has_added, has_soa;
+  bool any_order; /* what comes and goes is taken out in the end */
+  bool mixed;     /* it has to be */
 };
 
 /* While it is kept. */
 void step_removed(struct step *s, const struct delta_record *r);
-void step_added(struct step *s, const struct delta_record *r, enum zone_add outcome);
+void step_added(struct step *s, const struct delta_record *r);
 /* What an owner that gained a record has now; each is looked at once. */
 void step_looked_at(struct step *s, const struct zone_node *record);
 /* Some may be looked at again. */
 void step_forget_looks(struct step *s);
+/* Whether something is left of it, which without a step is supposed; what comes and goes is not in it any more. */
+bool step_is_change(struct step *s);
 /* It is not kept any further. */
 void step_done(struct step *s);
 /* The edit is through: `to` is what it made of `from`. */

@@ -167,8 +167,13 @@ struct zone_edit; /* one transaction, one owner, one thread */
  * snapshot may be the next base before it is published. A base of another apex: ERR_RANGE. */
 MUST_CHECK enum err zone_edit_begin(const struct zone_snap *base, const struct name *apex, struct zone_edit **out);
 
-/* From now on the edit keeps what it does: what it makes of its base is then known without a comparison (delta.h). */
-void zone_edit_keep_step(struct zone_edit *e);
+/* From now on the edit keeps what it does: what it makes of its base is then known without a comparison (delta.h). Without
+ * `any_order` not if it adds before it removes, but for the SOA. */
+void zone_edit_keep_step(struct zone_edit *e, bool any_order);
+/* What it has kept so far, in octets; SIZE_MAX: nothing any more (more than LIMIT_CHANGE_BYTES, or no memory). */
+size_t zone_edit_step_bytes(const struct zone_edit *e);
+/* Whether something is changed so far, if its step is kept in any order; if it is not: true. */
+bool zone_edit_is_change(struct zone_edit *e);
 
 enum zone_add { /* what became of an added record */
                 ZONE_ADD_NEW,

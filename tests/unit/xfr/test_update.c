@@ -427,6 +427,135 @@ static void what_is_not_granted_refuses_all(void **state) {
   zone_snap_unref(z);
 }
 
+/* ---- runs ---- */
+
+static enum err join(struct update_run *r, const struct grants *grants, const char *lines, unsigned *rcode) {
+  static struct message_text m;
+  struct update_client client = {{&somewhere, {NULL, 0}, false}, true};
+  struct update_verdict v;
+  begin(&m, "@", RR_SOA);
+  put_lines(&m, lines);
+  enum err e = update_run_judge(r, m.bytes, wr_used(&m.w), grants, &client, &v);
+  *rcode = v.rcode;
+  return e;
+}
+
+static void assert_joins(struct update_run *r, const char *lines, unsigned wanted) {
+  unsigned rcode;
+  assert_ok(join(r, &all, lines, &rcode));
+  if (rcode != wanted) fail_msg("%s: %s, wanted %s", lines, rcode_text(rcode), rcode_text(wanted));
+  assert_false(r->broken);
+}
+
+static void assert_becomes(struct update_run *r, const char *wanted) {
+  struct zone_snap *made;
+  struct buf got = {0};
+  assert_ok(update_run_finish(r, 11, &made));
+  if (made) assert_ok(zone_diff(r->base, made, &(struct zone_diff){list_removed, list_added, &got}));
+  assert_string_equal(buf_text(&got), wanted);
+  assert_int_equal(made != NULL, wanted[0] != 0);
+  zone_snap_unref(made);
+  buf_done(&got);
+}
+
+static void a_run_is_one_version(void **state) {
+  struct zone_snap *z = make_zone();
+  struct update_run r = {.base = z};
+  assert_becomes(&r, "");
+  assert_joins(&r, "?nobody ANY 0 ANY\nnew IN 60 A 192.0.2.1", RCODE_NXDOMAIN);
+  assert_joins(&r, "?new NONE 0 ANY\nnew IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_joins(&r, "?new NONE 0 ANY\nnew IN 60 A 192.0.2.2", RCODE_YXDOMAIN);
+  assert_joins(&r, "?new IN 0 A 192.0.2.1\nnew IN 60 A 192.0.2.2", RCODE_NOERROR);
+  assert_joins(&r, "?new IN 0 A 192.0.2.1\nnew IN 60 A 192.0.2.3", RCODE_NXRRSET);
+  assert_joins(&r, "?www ANY 0 TXT\nwww ANY 0 TXT", RCODE_NOERROR);
+  assert_joins(&r, "?www ANY 0 TXT\nwww ANY 0 ANY", RCODE_NXRRSET);
+  assert_joins(&r, "new IN 60 CNAME a", RCODE_NOERROR); /* beside other data: no change */
+  assert_becomes(&r, "serial 11\n+new.example. 60 A 192.0.2.1\n+new.example. 60 A 192.0.2.2\n-www.example. 300 TXT \"hello\"\n");
+  /* what ends where it began is no change */
+  assert_joins(&r, "new IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_joins(&r, "?new ANY 0 A\nnew ANY 0 A\nwww ANY 0 ANY", RCODE_NOERROR);
+  assert_joins(&r, "www IN 60 A 192.0.2.2", RCODE_NOERROR);
+  assert_joins(&r, "www IN 300 A 192.0.2.3\nwww IN 300 TXT hello", RCODE_NOERROR);
+  assert_becomes(&r, "");
+  assert_joins(&r, "?www ANY 0 ANY", RCODE_NOERROR); /* only asks */
+  assert_becomes(&r, "");
+  zone_snap_unref(z);
+}
+
+static void what_does_not_go_with_others(void **state) {
+  struct zone_snap *z = make_zone();
+  struct update_run r = {.base = z};
+  unsigned rcode;
+  static const char *const alone[] = {
+      "?@ ANY 0 SOA",
+      "?@ IN 0 SOA ns1 h 10 3600 600 86400 300\nnew IN 60 A 192.0.2.1",
+      "@ IN 3600 SOA ns1 h 20 3600 600 86400 300",
+      "ns1 ANY 0 A",
+      "ns1 NONE 0 A 192.0.2.1",
+      "ns1 ANY 0 ANY",
+      "NS1 IN 60 CNAME www",
+      "*.example. ANY 0 A",
+      "@ IN 60 NS www",
+      "@ NONE 0 NS ns1",
+      "@ IN 60 DNAME a.",
+  };
+  static const char *const together[] = {"@ ANY 0 A",      "@ IN 60 A 192.0.2.1",   "www ANY 0 ANY",
+                                         "*.www ANY 0 A",  "ns1 IN 60 A 192.0.2.9", "sub ANY 0 ANY",
+                                         "x.ns1 ANY 0 ANY"};
+  assert_joins(&r, "new IN 60 A 192.0.2.1", RCODE_NOERROR);
+  for (size_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
+    if (join(&r, &all, alone[i], &rcode) != ERR_AGAIN) fail_msg("%s", alone[i]);
+    assert_false(r.broken);
+  }
+  for (size_t i = 0; i < sizeof together / sizeof together[0]; i++)
+    assert_joins(&r, together[i], RCODE_NOERROR);
+  update_run_abort(&r);
+  zone_snap_unref(z);
+}
+
+/* Some of it is done when it turns out that it may not be: nothing of it stays, and if others are in the run, nothing of that. */
+static void refused_half_way(void **state) {
+  struct zone_snap *z = make_zone();
+  struct update_run r = {.base = z};
+  uint16_t types[] = {RR_A, RR_MX};
+  struct grant one = {.who = {&everybody, 1}, .types = types, .type_count = 2};
+  struct grants addresses = {&one, 1};
+  unsigned rcode;
+  static const char half[] = "new IN 60 A 192.0.2.1\nwww ANY 0 ANY"; /* whose TXT is not granted */
+  assert_ok(join(&r, &addresses, half, &rcode));
+  assert_int_equal(rcode, RCODE_REFUSED);
+  assert_joins(&r, "?new NONE 0 ANY\nother IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_ok(join(&r, &addresses, "www ANY 0 ANY", &rcode)); /* before anything is done */
+  assert_int_equal(rcode, RCODE_REFUSED);
+  assert_false(r.broken);
+  assert_int_equal(join(&r, &addresses, half, &rcode), ERR_AGAIN);
+  assert_true(r.broken);
+  update_run_abort(&r);
+  assert_joins(&r, "?new NONE 0 ANY\n?other NONE 0 ANY\nother IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_becomes(&r, "serial 11\n+other.example. 60 A 192.0.2.1\n");
+  zone_snap_unref(z);
+}
+
+static void a_run_has_an_end(void **state) {
+  struct zone_snap *z = make_zone();
+  struct update_run r = {.base = z};
+  static struct message_text m;
+  struct update_client client = {{&somewhere, {NULL, 0}, false}, true};
+  struct update_verdict v;
+  static const uint8_t rdata[40000] = {0};
+  unsigned count = 0;
+  while (!update_run_is_full(&r)) {
+    char owner[30];
+    snprintf(owner, sizeof owner, "n%u", count++);
+    begin(&m, "@", RR_SOA);
+    put(&m, 2, owner, CLASS_IN, 60, 65280, rdata, sizeof rdata);
+    assert_ok(update_run_judge(&r, m.bytes, wr_used(&m.w), &all, &client, &v));
+  }
+  assert_int_equal(count, LIMIT_CHANGE_BYTES / 2 / sizeof rdata + 1);
+  update_run_abort(&r);
+  zone_snap_unref(z);
+}
+
 static void broken_messages(void **state) {
   struct zone_snap *z = make_zone();
   static struct message_text m;
@@ -522,6 +651,10 @@ int main(void) {
       cmocka_unit_test(deleting),
       cmocka_unit_test(name_servers_stay_usable),
       cmocka_unit_test(what_is_not_granted_refuses_all),
+      cmocka_unit_test(a_run_is_one_version),
+      cmocka_unit_test(what_does_not_go_with_others),
+      cmocka_unit_test(refused_half_way),
+      cmocka_unit_test(a_run_has_an_end),
       cmocka_unit_test(broken_messages),
       cmocka_unit_test(a_zone_signed_elsewhere_is_left_alone),
       cmocka_unit_test(thousands_of_changes),
