@@ -63,6 +63,13 @@ static inline uint64_t get_u64(const uint8_t *p) {
   return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
 }
 
+/* Eight octets of a text, the first one lowest. */
+static inline uint64_t get_u64_low(const void *p) {
+  uint64_t x;
+  memcpy(&x, p, sizeof x);
+  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
+}
+
 /* One store each: compilers do not always make one of several. */
 static inline void put_u16(uint8_t *p, uint16_t v) {
   if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) v = __builtin_bswap16(v);

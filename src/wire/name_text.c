@@ -56,17 +56,12 @@ static bool scan_labels(struct scanner *s, struct name *n, bool *absolute) {
   return true;
 }
 
-static inline uint64_t low_first(uint64_t x) {
-  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
-}
-
 /* Up to eight octets from `at` on, the first one lowest; zeros behind the end. */
 static inline uint64_t octets_at(const char *text, size_t n, size_t at) {
   uint64_t x = 0;
   if (n >= 8) {
     size_t over = at + 8 > n ? at + 8 - n : 0; /* so many of them are looked at again */
-    memcpy(&x, text + at - over, 8);
-    return low_first(x) >> 8 * over;
+    return get_u64_low(text + at - over) >> 8 * over;
   }
   for (size_t i = 0; i < n; i++)
     x |= (uint64_t)(uint8_t)text[i] << 8 * i;

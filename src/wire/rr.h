@@ -148,6 +148,8 @@ struct rr_text_error {
  * `out` where it was; ERR_SPACE if it does not fit `out` or 65,535 octets. */
 MUST_CHECK enum err rr_rdata_from_text(uint16_t type, const struct rr_token *tokens, size_t count, const struct name *origin,
                                        struct wr *out, struct rr_text_error *error);
+/* The one field of an A record. 16 octets may be read from `text` on, whatever they are. */
+bool rr_ipv4_from_text(const char *text, size_t n, uint8_t out[4]);
 /* RDATA (checked) as text; an unknown type as `\# n hex`. */
 void rr_rdata_text(uint16_t type, const uint8_t *rdata, size_t n, struct buf *out);
 /* RDATA (checked) as a JSON object of the row's field names ('_' for their blanks): numbers as numbers, all else as its text.

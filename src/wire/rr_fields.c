@@ -13,37 +13,43 @@ bool rr_parse_number(const char *text, size_t n, uint64_t max, uint64_t *out) {
   if (n == 0) return false;
   for (size_t i = 0; i < n; i++) {
     unsigned digit = (unsigned)text[i] - '0';
-    if (digit > 9 || value > (max - digit) / 10) return false;
-    value = value * 10 + digit;
-    if (value > max) return false;
+    if (digit > 9 || __builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, digit, &value)) return false;
   }
+  if (value > max) return false;
   *out = value;
   return true;
 }
 
-/* A number of one to three digits without zeros in front; 0: it is none. */
-static inline unsigned octet_digits(const char *p, uint8_t *value) {
-  unsigned a = (unsigned)p[0] - '0', b = (unsigned)p[1] - '0', c = (unsigned)p[2] - '0';
+/* A number of one to three digits without zeros in front; how many, 0: it is none. */
+static inline unsigned octet_digits(const char *p, uint8_t *out) {
+  unsigned a = (unsigned)p[0] - '0', b = (unsigned)p[1] - '0';
   if (a > 9) return 0;
-  *value = (uint8_t)a;
+  *out = (uint8_t)a;
   if (b > 9) return 1;
-  *value = (uint8_t)(10 * a + b);
-  if (c > 9) return a ? 2 : 0;
-  *value = (uint8_t)(100 * a + 10 * b + c);
-  return a && 100 * a + 10 * b + c <= 255 ? 3 : 0;
+  a = 10 * a + b;
+  *out = (uint8_t)a;
+  unsigned c = (unsigned)p[2] - '0';
+  if (c > 9) return a > 9 ? 2 : 0;
+  a = 10 * a + c;
+  *out = (uint8_t)a;
+  return a > 99 && a <= 255 ? 3 : 0;
 }
 
-bool rr_parse_ipv4(const char *text, size_t n, uint8_t out[4]) {
-  char copy[INET_ADDRSTRLEN + 2] = {0}; /* three octets may be looked at from each on */
-  if (n >= INET_ADDRSTRLEN) return false;
-  bytes_copy((uint8_t *)copy, (const uint8_t *)text, n);
-  const char *p = copy;
+bool rr_ipv4_from_text(const char *text, size_t n, uint8_t out[4]) {
+  const char *p = text;
   for (unsigned part = 0; part < 4; part++, p++) {
     unsigned digits = octet_digits(p, &out[part]);
     p += digits;
-    if (!digits || *p != (part < 3 ? '.' : 0)) return false;
+    if (!digits || (part < 3 && *p != '.')) return false;
   }
-  return p == copy + n + 1;
+  return p == text + n + 1;
+}
+
+bool rr_parse_ipv4(const char *text, size_t n, uint8_t out[4]) {
+  char copy[INET_ADDRSTRLEN] = {0};
+  if (n >= sizeof copy) return false;
+  bytes_copy((uint8_t *)copy, (const uint8_t *)text, n);
+  return rr_ipv4_from_text(copy, n, out);
 }
 
 bool rr_parse_ipv6(const char *text, size_t n, uint8_t out[16]) {

@@ -187,7 +187,7 @@ void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, c
 static inline size_t plain_octets(const uint8_t *key, size_t room) {
   size_t at = 0;
   for (; at + 8 <= room; at += 8) {
-    uint64_t x = key_load(key + at), low = (x - UINT64_C(0x0202020202020202)) & ~x & UINT64_C(0x8080808080808080);
+    uint64_t x = get_u64_low(key + at), low = (x - UINT64_C(0x0202020202020202)) & ~x & UINT64_C(0x8080808080808080);
     if (low) return key_first_difference(low, at);
   }
   while (key[at] > 1)
@@ -201,7 +201,7 @@ static inline bool is_plain(const uint8_t *key, size_t size) {
   uint64_t low = 0;
   size_t i = 0;
   for (; i + 8 <= size; i += 8)
-    low |= (key_load(key + i) - twos) & ~key_load(key + i);
+    low |= (get_u64_low(key + i) - twos) & ~get_u64_low(key + i);
   for (; i < size; i++)
     low |= key[i] > 1 ? 0 : high;
   return !(low & high);

@@ -118,12 +118,6 @@ static inline const struct zone_node *node_record(uint8_t *const *table, const s
   return cell_at(table, n->ref);
 }
 
-static inline uint64_t key_load(const uint8_t *p) { /* the first octet lowest */
-  uint64_t x;
-  memcpy(&x, p, sizeof x);
-  return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
-}
-
 static inline uint64_t key_load_short(const uint8_t *p) {
   uint32_t x;
   memcpy(&x, p, sizeof x);
@@ -151,10 +145,10 @@ static inline size_t key_common(const uint8_t *a, const uint8_t *b, size_t n) {
     return x ? key_first_difference(x, n - 4) : n;
   }
   for (; i + 8 < n; i += 8) {
-    x = key_load(a + i) ^ key_load(b + i);
+    x = get_u64_low(a + i) ^ get_u64_low(b + i);
     if (x) return key_first_difference(x, i);
   }
-  x = key_load(a + n - 8) ^ key_load(b + n - 8);
+  x = get_u64_low(a + n - 8) ^ get_u64_low(b + n - 8);
   return x ? key_first_difference(x, n - 8) : n;
 }
 

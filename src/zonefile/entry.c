@@ -5,14 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-/* What stands between owner and RDATA. */
-struct head {
-  bool has_ttl;
-  uint32_t ttl;
-  uint16_t type;
-  size_t rdata; /* index of the first token of RDATA */
-};
-
 /* ---- TTL ---- */
 
 static uint32_t unit_seconds(char unit) {
@@ -197,39 +189,24 @@ static void report_unknown_type(struct scan *s, const struct rr_token *t) {
   SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TYPE, hint, "unknown type %s", token_shown(t).text);
 }
 
-/* The first octets of a token as a number, of those that it has. There are more behind it (SCAN_PAD_BYTES). */
-static inline uint64_t token_start(const struct rr_token *t) {
-  uint64_t x;
-  memcpy(&x, t->text, sizeof x);
-  if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) x = __builtin_bswap64(x);
-  return t->size < sizeof x ? x & ((UINT64_C(1) << 8 * t->size) - 1) : x;
+static inline bool is_known_type(struct scan *s, const struct rr_token *t) {
+  uint64_t start = word_start(t->text, t->size);
+  return t->size <= sizeof start && !t->quoted && type_place(s, start)->text == start;
 }
 
-static inline bool is_last_type(const struct scan *s, const struct rr_token *t) {
-  return t->size == s->last_type_size && !t->quoted && token_start(t) == s->last_type_text;
+bool type_from_table(struct scan *s, const char *text, size_t n, uint16_t *out) {
+  uint64_t start = word_start(text, n);
+  if (rr_type_from_text(text, n, out) != ERR_OK || !rr_type_is_data(*out)) return false;
+  if (n <= sizeof start) *type_place(s, start) = (struct known_word){start, *out};
+  return true;
 }
 
 static bool type_from_token(struct scan *s, const struct rr_token *t, uint16_t *out) {
-  if (is_last_type(s, t)) {
-    *out = s->last_type;
-    return true;
-  }
   uint16_t type;
-  if (t->quoted || rr_type_from_text(t->text, t->size, &type) != ERR_OK) {
-    report_unknown_type(s, t);
-    return false;
-  }
-  if (!rr_type_is_data(type)) {
-    SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TYPE, "", "type %s can't stand in a zone", token_shown(t).text);
-    return false;
-  }
-  if (t->size <= sizeof s->last_type_text) {
-    s->last_type_text = token_start(t);
-    s->last_type_size = (uint8_t)t->size;
-    s->last_type = type;
-  }
-  *out = type;
-  return true;
+  if (!t->quoted && type_from_word(s, t->text, t->size, out)) return true;
+  if (t->quoted || rr_type_from_text(t->text, t->size, &type) != ERR_OK) report_unknown_type(s, t);
+  else SCAN_ERROR(s, place_of_token(s, t), MISTAKE_TYPE, "", "type %s can't stand in a zone", token_shown(t).text);
+  return false;
 }
 
 /* Behind the last token of the entry. */
@@ -250,7 +227,7 @@ static bool read_head(struct scan *s, size_t first, struct head *out) {
       continue;
     }
     if (p != TTL_NONE) return ttl_required(s, t, &out->ttl);
-    if (is_last_type(s, t)) break;
+    if (is_known_type(s, t)) break;
     int class = class_from_token(s, t);
     if (class < 0) return false;
     if (class == 0) break;
@@ -283,13 +260,20 @@ static void join_parameters(struct scan *s, size_t first) {
   s->count = to;
 }
 
-static bool read_rdata(struct scan *s, const struct head *head, struct wr *out) {
+bool rdata_from_tokens(struct scan *s, uint16_t type, const struct rr_token *tokens, size_t count, size_t *size,
+                       struct rr_text_error *error) {
+  struct wr w = wr_make(s->rdata, sizeof s->rdata);
+  if (rr_rdata_from_text(type, tokens, count, &s->carried.origin, &w, error) != ERR_OK) return false;
+  *size = wr_used(&w);
+  return true;
+}
+
+static bool read_rdata(struct scan *s, const struct head *head, size_t *size) {
   if (s->split && (head->type == RR_SVCB || head->type == RR_HTTPS)) join_parameters(s, head->rdata);
   if (s->high && refuse_non_ascii_rdata(s, head)) return false;
   size_t count = s->count - head->rdata;
   struct rr_text_error error;
-  *out = wr_make(s->rdata, sizeof s->rdata);
-  if (rr_rdata_from_text(head->type, s->tokens + head->rdata, count, &s->carried.origin, out, &error) == ERR_OK) return true;
+  if (rdata_from_tokens(s, head->type, s->tokens + head->rdata, count, size, &error)) return true;
   struct place at = error.token < count ? place_of_token(s, &s->tokens[head->rdata + error.token]) : place_of_end(s);
   SCAN_ERROR(s, at, MISTAKE_RDATA, error.hint, "%s", error.what);
   return false;
@@ -297,7 +281,7 @@ static bool read_rdata(struct scan *s, const struct head *head, struct wr *out) 
 
 /* RFC 1035 §5.1: the last TTL given; RFC 2308 §4: $TTL before it; and a SOA without any gives its minimum to itself and to
  * what follows, as people rely on since BIND does it. */
-static bool choose_ttl(struct scan *s, const struct head *head, const struct wr *rdata, uint32_t *out) {
+bool choose_ttl(struct scan *s, const struct head *head, size_t rdata_size, uint32_t *out) {
   if (head->has_ttl) {
     *out = s->carried.last_ttl = head->ttl;
     s->carried.has_last_ttl = s->ttl_was_given = true;
@@ -306,8 +290,8 @@ static bool choose_ttl(struct scan *s, const struct head *head, const struct wr 
   } else if (s->carried.has_last_ttl) {
     *out = s->carried.last_ttl;
     s->took_last_ttl |= !s->ttl_was_given;
-  } else if (head->type == RR_SOA && wr_used(rdata) >= 4) {
-    uint32_t minimum = get_u32(rdata->at - 4);
+  } else if (head->type == RR_SOA && rdata_size >= 4) {
+    uint32_t minimum = get_u32(s->rdata + rdata_size - 4);
     *out = s->carried.default_ttl = minimum < LIMIT_TTL ? minimum : LIMIT_TTL;
     s->carried.has_default_ttl = true;
   } else if (s->o->default_ttl) {
@@ -333,20 +317,25 @@ static bool read_owner(struct scan *s) {
   return s->has_owner;
 }
 
-bool entry_record(struct scan *s) {
-  bool has_owner = read_owner(s);
+bool record_give(struct scan *s, uint16_t type, size_t rdata_size, struct place at, struct place rdata_at) {
   struct zonefile_record *r = &s->record;
-  struct head head;
-  struct wr rdata;
-  if (!read_head(s, s->leading_blank ? 0 : 1, &head)) return false;
-  if (!read_rdata(s, &head, &rdata) || !choose_ttl(s, &head, &rdata, &r->ttl)) return false;
-  if (!has_owner) return false;
-  r->type = head.type;
+  r->type = type;
   r->rdata = s->rdata;
-  r->rdata_size = (uint16_t)wr_used(&rdata);
-  r->place = place_of_token(s, &s->tokens[0]);
-  r->rdata_place = head.rdata < s->count ? place_of_token(s, &s->tokens[head.rdata]) : place_of_end(s);
+  r->rdata_size = (uint16_t)rdata_size;
+  r->place = at;
+  r->rdata_place = rdata_at;
   if (s->o->record(s->o->arg, r)) return true;
   s->stop = ERR_REFUSED;
   return false;
+}
+
+bool entry_record(struct scan *s) {
+  bool has_owner = read_owner(s);
+  struct head head;
+  size_t size;
+  if (!read_head(s, s->leading_blank ? 0 : 1, &head)) return false;
+  if (!read_rdata(s, &head, &size) || !choose_ttl(s, &head, size, &s->record.ttl)) return false;
+  if (!has_owner) return false;
+  return record_give(s, head.type, size, place_of_token(s, &s->tokens[0]),
+                     head.rdata < s->count ? place_of_token(s, &s->tokens[head.rdata]) : place_of_end(s));
 }

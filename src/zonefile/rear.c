@@ -73,8 +73,11 @@ void zonefile_rear_scan(struct zonefile_rear *r) {
   struct scan *s = r->scan;
   enum gathered g;
   s->cur.line = 1 + count_lines(s->src->bytes, r->start);
-  while (s->stop == ERR_OK && !r->diags.count && (g = gather_entry(s)) != GATHERED_END)
+  while (s->stop == ERR_OK && !r->diags.count) {
+    if (line_record(s)) continue;
+    if ((g = gather_entry(s)) == GATHERED_END) break;
     if (g == GATHERED_ENTRY) scan_entry(s);
+  }
   r->good = s->stop == ERR_OK && !r->diags.count;
 }
 

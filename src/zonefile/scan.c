@@ -87,6 +87,10 @@ void scan_source(struct scan *s, struct source *src) {
   if (!src->includer) rear_begin(s);
   while (s->stop == ERR_OK) {
     if (s->cur.mark && s->cur.at >= s->cur.mark) rear_turn(s);
+    if (line_record(s)) {
+      understood = true;
+      continue;
+    }
     enum gathered g = gather_entry(s);
     if (g == GATHERED_END) break;
     if (g == GATHERED_ENTRY) {
@@ -107,7 +111,7 @@ struct scan *scan_new(const struct zonefile_options *o, struct diags *diags) {
   s->o = o;
   s->diags = diags;
   s->carried.origin = o->origin;
-  s->words_find = words_find_of(o->narrow ? WORD_PORTABLE : WORD_BEST);
+  s->words = word_ways_of(o->narrow ? WORD_PORTABLE : WORD_BEST);
   return s;
 }
 

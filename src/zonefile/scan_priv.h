@@ -3,6 +3,7 @@
  *   scan.c       files and entries: which line comes next, directive or record, where to go on after a mistake
  *   token.c      bytes -> tokens of one entry (a line, or several in parentheses)
  *   entry.c      tokens -> owner, TTL, class, type, RDATA
+ *   line.c       a line like most, straight to its record
  *   directive.c  $ORIGIN $TTL $INCLUDE
  *   generate.c   $GENERATE
  *   word.c       words and the blanks between them, many octets at once
@@ -23,7 +24,7 @@ enum mistake {
 
 /* Behind every text stand so many NULs that are not counted: the scanner needs no bounds check a byte, and may look at many at
  * once. */
-enum { SCAN_PAD_BYTES = 32 };
+enum { SCAN_PAD_BYTES = 64 };
 
 struct words { /* tokens of one line, put behind those that are in the list */
   struct rr_token *list;
@@ -35,8 +36,17 @@ struct words { /* tokens of one line, put behind those that are in the list */
 /* The words from `p` on that have nothing but blanks between them, and where it goes on: at what is neither word nor blank, or at a
  * word with an escape or octets outside ASCII. */
 typedef const uint8_t *words_find(const uint8_t *p, struct words *w);
-enum word_width { WORD_PORTABLE, WORD_SSE2, WORD_AVX2, WORD_BEST = WORD_AVX2 };
-words_find *words_find_of(enum word_width width); /* or the next narrower one that the processor has */
+/* Bit i: what octet i of the 64 from `p` on is. */
+struct line_octets {
+  uint64_t word, blank, dot;
+};
+typedef struct line_octets line_look(const uint8_t *p);
+struct word_ways {
+  words_find *find;
+  line_look *look; /* NULL: not with this width */
+};
+enum word_width { WORD_PORTABLE, WORD_SSE2, WORD_NEON = WORD_SSE2, WORD_AVX2, WORD_BEST = WORD_AVX2 };
+struct word_ways word_ways_of(enum word_width width); /* or the next narrower one that the processor has */
 
 /* One file, padded. */
 struct source {
@@ -66,6 +76,21 @@ struct carried {
   uint32_t last_ttl;    /* the last explicit one */
 };
 
+/* What stands between owner and RDATA. */
+struct head {
+  bool has_ttl;
+  uint32_t ttl;
+  uint16_t type;
+  size_t rdata; /* index of the first token of RDATA */
+};
+
+/* A word of up to 8 octets and what it means. */
+struct known_word {
+  uint64_t text; /* word_start */
+  uint32_t value;
+};
+enum { KNOWN_TYPES = 8 };
+
 struct scan {
   const struct zonefile_options *o;
   struct diags *diags;
@@ -76,7 +101,7 @@ struct scan {
   uint64_t files_bytes; /* read so far, for LIMIT_ZONE_FILE_BYTES */
   unsigned files_count;
   enum err stop; /* not ERR_OK: end the scan with it */
-  words_find *words_find;
+  struct word_ways words;
 
   struct cursor cur;
   struct rr_token *tokens; /* of the current entry */
@@ -95,11 +120,9 @@ struct scan {
   struct zonefile_rear *rear;    /* NULL: there is none, or it is behind us */
   struct zonefile_record record; /* the last one; its owner is taken over by lines without one */
   bool has_owner;
-  bool owner_was_bad; /* the entries that take it over are wrong for that alone: said once */
-  uint16_t last_type; /* memo of the last mnemonic */
-  uint8_t last_type_size;
-  uint64_t last_type_text; /* its octets, and zeros */
-  uint8_t rdata[65535];    /* last, for it is not cleared */
+  bool owner_was_bad;                        /* the entries that take it over are wrong for that alone: said once */
+  struct known_word types[KNOWN_TYPES], ttl; /* as read before */
+  uint8_t rdata[65535];                      /* last, for it is not cleared */
 };
 
 const char *mistake_name(enum mistake m);
@@ -128,8 +151,37 @@ enum parsed_ttl { TTL_NONE, TTL_OK, TTL_TOO_LARGE, TTL_MALFORMED };
 enum parsed_ttl ttl_from_token(const struct rr_token *t, uint32_t *out); /* NONE: does not start with a digit */
 bool ttl_required(struct scan *s, const struct rr_token *t, uint32_t *out);
 bool name_from_token(struct scan *s, const struct rr_token *t, enum mistake m, const char *what, struct name *out);
+/* The first octets of a word as a number, zeros behind its end. There are more behind it (SCAN_PAD_BYTES). */
+static inline uint64_t word_start(const char *text, size_t n) {
+  uint64_t x = get_u64_low(text);
+  return n < sizeof x ? x & ((UINT64_C(1) << 8 * n) - 1) : x;
+}
+/* Where a type is noted whose name starts so. */
+static inline struct known_word *type_place(struct scan *s, uint64_t start) {
+  return &s->types[start * UINT64_C(0x9e3779b97f4a7c15) >> 61];
+}
+_Static_assert(KNOWN_TYPES == 1 << 3, "64 - 61");
+bool type_from_table(struct scan *s, const char *text, size_t n, uint16_t *out);
+/* False: it is none, or can't stand in a zone. */
+static inline bool type_from_word(struct scan *s, const char *text, size_t n, uint16_t *out) {
+  uint64_t start = word_start(text, n);
+  const struct known_word *known = type_place(s, start);
+  if (known->text != start || n > sizeof start) return type_from_table(s, text, n, out);
+  *out = (uint16_t)known->value;
+  return true;
+}
+/* The RDATA of these tokens, into the scan's. False: only `error` was set. */
+bool rdata_from_tokens(struct scan *s, uint16_t type, const struct rr_token *tokens, size_t count, size_t *size,
+                       struct rr_text_error *error);
+bool choose_ttl(struct scan *s, const struct head *head, size_t rdata_size, uint32_t *out);
+/* Calls the record back; owner, TTL and RDATA are there already. */
+bool record_give(struct scan *s, uint16_t type, size_t rdata_size, struct place at, struct place rdata_at);
 /* The tokens as a record, which is called back. */
 bool entry_record(struct scan *s);
+
+/* line.c */
+/* The record of the line that the cursor is at. False: nothing was done, gather_entry is to look at it. */
+bool line_record(struct scan *s);
 
 /* directive.c, generate.c */
 bool entry_directive(struct scan *s);

@@ -114,7 +114,7 @@ static void take_word(struct scan *s) {
 static void take_words(struct scan *s) {
   struct cursor *c = &s->cur;
   struct words w = {s->tokens, s->count, s->bad ? s->count : s->capacity, c->line_start, c->line};
-  const uint8_t *rest = s->words_find(c->at, &w);
+  const uint8_t *rest = s->words.find(c->at, &w);
   size_t first = s->count;
   while (s->count < w.count && w.list[s->count].size <= LIMIT_TOKEN_BYTES)
     s->count++;

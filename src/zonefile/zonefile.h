@@ -61,7 +61,7 @@ struct zonefile_options {
   const char *include_root;         /* $INCLUDE stays in this directory tree; NULL: the directory of the file */
   bool no_include;                  /* for input that is not a local file: $INCLUDE is an error */
   bool plain;                       /* for a file that is written anew from its records: $INCLUDE and $GENERATE are errors */
-  bool narrow;                      /* without the processor's wide instructions: for tests */
+  bool narrow;                      /* without the processor's wide instructions, so each line goes the general way: for tests */
   struct zonefile_kept *kept;       /* NULL: the file is read in any case */
   uint32_t default_ttl;             /* when neither $TTL nor SOA gives one; 0: then it is an error */
   const struct zonefile_fork *fork; /* NULL: one thread does it all */

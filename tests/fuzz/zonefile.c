@@ -82,7 +82,8 @@ static bool same(const struct buf *a, const struct buf *b) {
   return a->size == b->size && (!a->size || memcmp(a->data, b->data, a->size) == 0);
 }
 
-/* Wide instructions find the same as one octet at a time, and two halves the same as the whole. */
+/* Wide instructions find the same as one octet at a time, lines that go straight (line.c) give what the general way gives, and two
+ * halves what the whole gives. */
 static void check_others(const uint8_t *data, size_t size) {
   struct buf whole = {0}, narrow = {0}, halved = {0};
   struct halves h = {.front = &halved};

@@ -209,7 +209,7 @@ static void places(void **state) {
 
 static const uint8_t *words_in(enum word_width width, const uint8_t *text, struct rr_token list[8], size_t *count) {
   struct words w = {list, 0, 8, text, 7};
-  const uint8_t *rest = words_find_of(width)(text, &w);
+  const uint8_t *rest = word_ways_of(width).find(text, &w);
   *count = w.count;
   return rest;
 }
@@ -240,6 +240,29 @@ static void words_of_all_widths(void **state) {
   }
 }
 
+static bool is_in(char c, const char *list) {
+  return c && strchr(list, c);
+}
+
+/* So do their looks at 64 octets. */
+static void looks_of_all_widths(void **state) {
+  char text[256 + SCAN_PAD_BYTES];
+  for (unsigned i = 0; i < sizeof text; i++)
+    text[i] = (char)(i * 7); /* every octet, each beside others than its neighbours */
+  for (enum word_width width = WORD_PORTABLE; width <= WORD_BEST; width++) {
+    line_look *look = word_ways_of(width).look;
+    for (unsigned at = 0; look && at < 256; at++) {
+      struct line_octets o = look((const uint8_t *)text + at);
+      for (unsigned i = 0; i < 64; i++) {
+        char c = text[at + i];
+        assert_int_equal(o.word >> i & 1, c > ' ' && c < 127 && !is_in(c, "\"();\\"));
+        assert_int_equal(o.blank >> i & 1, is_in(c, " \t\r"));
+        assert_int_equal(o.dot >> i & 1, c == '.');
+      }
+    }
+  }
+}
+
 /* Up to as many as there is room for; the rest is found from there on. */
 static void words_beyond_the_room(void **state) {
   uint8_t text[64 + SCAN_PAD_BYTES] = "a b c d e f g h i j";
@@ -262,6 +285,7 @@ int main(void) {
       cmocka_unit_test(callback_stops),
       cmocka_unit_test(places),
       cmocka_unit_test(words_of_all_widths),
+      cmocka_unit_test(looks_of_all_widths),
       cmocka_unit_test(words_beyond_the_room),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
