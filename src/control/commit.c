@@ -42,6 +42,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
 /* The slot's content is this. */
 static void take_content(struct pending *n, bool durable, struct instant now) {
   struct zone_slot *z = n->zone;
+  slot_shown(z);
   zone_snap_unref(z->snap);
   z->snap = n->snap;
   n->snap = NULL;
@@ -94,9 +95,19 @@ static bool is_poisoned(const struct pipeline *p) {
   return p->batch && (p->broken == ERR_IO || p->broken == ERR_MEMORY || p->broken == ERR_CORRUPT);
 }
 
+/* The batch is in the log, and the sync is to come. */
+static void show_written(void *arg) {
+  const struct pipeline *p = arg;
+  for (size_t i = 0; i < p->count; i++) {
+    const struct pending *n = &p->list[i];
+    if (n->content && !n->served && !n->superseded) slot_show(p->control, n->zone, n->snap);
+  }
+}
+
 static enum err commit(struct pipeline *p, struct store_error *why) {
   enum err err = p->broken;
   why->what[0] = 0;
+  if (p->batch) store_batch_written(p->batch, show_written, p);
   if (!err || is_poisoned(p)) err = store_batch_commit(p->batch, why);
   else store_batch_abort(p->batch);
   if (!err && p->broken) err = p->broken;
@@ -157,18 +168,6 @@ static bool finish_aside(struct pipeline *p, struct pending *n, struct instant n
   return true;
 }
 
-/* Only where the simulator asks for it. */
-static void publish_early(struct pipeline *p) {
-  for (size_t i = 0; i < p->count; i++) {
-    struct zone_slot *z = p->list[i].zone;
-    const struct zone_snap *before = z->snap;
-    z->snap = p->list[i].snap;
-    enum err err = z->snap ? slot_publish(p->control, z) : ERR_OK;
-    (void)err;
-    z->snap = before;
-  }
-}
-
 enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why) {
   struct control *c = p->control;
   *changed = 0;
@@ -176,7 +175,6 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
     pipeline_abort(p);
     return ERR_OK;
   }
-  if (MUTATION(PUBLISH_EARLY)) publish_early(p);
   enum err err = commit(p, why);
   if (!err) upkeep_committed(c, image_bytes(p));
   bool bulk = p->count > 1;
@@ -228,6 +226,23 @@ static size_t say_who_owns(const struct zone_slot *z, char out[OWNER_TEXT_BYTES]
   return any ? sizeof begin + size : 0;
 }
 
+void slot_shown(struct zone_slot *z) {
+  zone_snap_unref(z->shown);
+  z->shown = NULL;
+}
+
+/* What nobody else changes here its primary has, should this machine lose it. */
+static bool is_at_primary(const struct zone_slot *z, const struct zone_snap *snap) {
+  return (slot_is_secondary(z) && !zonemd_is_ours(z, snap)) || MUTATION(PUBLISH_EARLY);
+}
+
+void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap) {
+  if (!z->snap || z->expired || !is_at_primary(z, snap)) return;
+  slot_shown(z);
+  z->shown = zone_snap_ref(snap);
+  if (slot_publish(c, z)) slot_shown(z); /* out of memory: a moment later */
+}
+
 enum err slot_publish(struct control *c, struct zone_slot *z) {
   char owner[OWNER_TEXT_BYTES];
   size_t owner_size = say_who_owns(z, owner);
@@ -238,10 +253,10 @@ enum err slot_publish(struct control *c, struct zone_slot *z) {
   e->ede = EDE_NONE;
   e->state = !z->snap ? ZONE_NOT_LOADED : z->expired ? ZONE_EXPIRED : ZONE_READY;
   if (e->state == ZONE_READY) {
-    e->snap = zone_snap_ref(z->snap);
+    e->snap = zone_snap_ref(z->shown ? z->shown : z->snap);
     e->expire_s = slot_is_secondary(z) ? z->expire_s : serial_soa_expire(z->snap);
     e->expires_mono_ns = z->expires_mono_ns;
-    e->log_zone = z->durable ? z->store_id : 0;
+    e->log_zone = z->durable && !z->shown ? z->store_id : 0;
     e->log_head = z->head;
     if (owner_size) e->ede_text = memcpy(e->text, owner, owner_size);
   } else if (e->state == ZONE_EXPIRED) {

@@ -76,6 +76,7 @@ struct zone_slot {
   const struct config_zone *config; /* of the epoch in force */
   const struct zone_plan *plan;
   const struct zone_snap *snap; /* newest good content, one reference; NULL: none. Served unless expired */
+  const struct zone_snap *shown; /* readers see this one already, of which all else hears later; one reference; NULL: they see snap */
   uint64_t store_id;            /* 0: the store does not know the zone */
   uint64_t version;             /* of snap; 0: none */
   uint64_t head;
@@ -229,6 +230,9 @@ bool zonemd_is_ours(const struct zone_slot *z, const struct zone_snap *snap); /*
 MUST_CHECK enum err zonemd_adopt(const struct zone_snap *head, const struct zone_snap **snap);
 MUST_CHECK enum err zonemd_renew(const struct zone_snap **snap);
 
+/* Makes readers see a version whose way into the store is not over, if a primary has it and the zone is served. */
+void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap);
+void slot_shown(struct zone_slot *z); /* its time is over */
 /* Makes readers see the slot as it is now. */
 MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 

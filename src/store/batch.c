@@ -2,7 +2,7 @@
  *
  *   statements of the open transaction        images into a file under a temporary name
  *                     \                      /
- *     commit:  images synced, renamed, directory synced  -->  COMMIT (synced)  -->  memory follows
+ *     commit:  images synced, renamed, directory synced  -->  COMMIT: written, told, synced  -->  memory follows
  *
  * So a row never names an image that is not on the disk, and a file that no row names is swept at the next start. Until the COMMIT
  * memory keeps the old state: what the batch changes is in `pending`, and everything that could still fail (memory for the tables)
@@ -51,7 +51,9 @@ struct store_batch {
   struct id_list unkept;        /* of the store's kept ones, those it drops; pairs of zone and snapshot */
   uint64_t last_seq, last_zone, last_snapshot, last_segment;
   size_t changes;
-  bool touched; /* something besides changesets */
+  bool touched;                 /* something besides changesets */
+  void (*written)(void *arg);   /* store_batch_written; NULL: nobody's */
+  void *arg;
   enum err failed;
   struct store_error error;
 };
@@ -641,6 +643,15 @@ static void follow(struct store_batch *b) {
   s->last_zone = b->last_zone;
   s->last_snapshot = b->last_snapshot;
   s->last_segment = b->last_segment;
+}
+
+void store_batch_written(struct store_batch *b, void (*f)(void *arg), void *arg) {
+  b->written = f;
+  b->arg = arg;
+}
+
+void batch_tell_written(const struct store_batch *b) {
+  if (b->written) b->written(b->arg);
 }
 
 enum err store_batch_commit(struct store_batch *b, struct store_error *error) {

@@ -1,7 +1,7 @@
 /* The SQLite side of the log: one connection, prepared statements, the schema and its migrations.
  *
- * WAL with synchronous=FULL, pages of 4096 bytes, copied into log.db between commits (wal.c), and no mmap (an I/O error would be a
- * signal). */
+ * WAL with synchronous=NORMAL, each commit synced by us (store.c), pages of 4096 bytes, copied into log.db between commits (wal.c),
+ * and no mmap (an I/O error would be a signal). */
 #include "store/store_priv.h"
 
 #include "base/mutation.h"
@@ -49,7 +49,8 @@ static const char *const migrations[STORE_SCHEMA] = {
 enum { APPLICATION_ID = 0x54414e44, BUSY_TIMEOUT_MS = 1000 };
 
 enum err db_fail(struct db *db, int rc, struct store_error *error) {
-  const char *said = db->connection ? sqlite3_errmsg(db->connection) : sqlite3_errstr(rc);
+  bool is_its = db->connection && sqlite3_extended_errcode(db->connection) == rc; /* else a call to the file was ours */
+  const char *said = is_its ? sqlite3_errmsg(db->connection) : sqlite3_errstr(rc);
   switch (rc & 0xff) {
   case SQLITE_FULL:
     db->no_space = true;
@@ -201,6 +202,8 @@ static enum err migrate(struct db *db, int64_t schema, struct store_error *error
       err = execute(db, sql, error);
     }
     if (!err) err = execute(db, "COMMIT", error);
+    int rc = err ? SQLITE_OK : wal_sync(db);
+    if (rc != SQLITE_OK) err = db_fail(db, rc, error);
     if (err) {
       db_rollback(db);
       return err;
@@ -218,11 +221,10 @@ static enum err set_up(struct db *db, int64_t schema, struct store_error *error)
   if (!err) {
     /* The WAL grows with a bulk load; what is over 32 MiB is given back at its next restart. */
     err = execute(db,
-                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
+                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
                   "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
                   error);
   }
-  if (!err && MUTATION(COMMIT_SYNC)) err = execute(db, "PRAGMA synchronous = NORMAL", error);
   if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(db, error);
   wal_watch(db);
   if (err && db->unsettled && schema == STORE_SCHEMA) return ERR_OK;

@@ -32,8 +32,7 @@ enum err db_settle(struct db *db, struct store_error *error) {
   int rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
   if (rc == SQLITE_OK && wal && wal->pMethods) rc = write_again(wal);
   if (rc == SQLITE_OK) rc = sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-  if (rc == SQLITE_OK) rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  if (rc == SQLITE_OK && wal && wal->pMethods) rc = wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL);
+  if (rc == SQLITE_OK) rc = wal_sync(db);
   db->unsettled = (rc & 0xff) == SQLITE_FULL;
   db->wal.pages = db->wal.copied = 0;
   db->wal.bytes = 0;

@@ -191,7 +191,10 @@ static enum err look_up(struct store *s, uint64_t seq, bool *there, struct store
  * WAL frame that was written may be read back by whoever opens the database next. So: a fresh connection, which makes everything
  * visible durable, and then a look. A second failure means that nobody knows: no more changes until a restart has read the log. */
 static enum err settle(struct store *s, uint64_t seq, bool *there, struct store_error *error) {
+  int was;
   db_rollback(&s->db);
+  /* Closing must not copy what may be in the page cache alone. */
+  sqlite3_db_config(s->db.connection, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, &was);
   db_close(&s->db);
   enum err err = db_open(&s->db, s->dir, s->env.vfs, error);
   if (!err) err = look_up(s, seq, there, error);
@@ -208,7 +211,21 @@ static bool is_clean_failure(int rc) {
   return primary == SQLITE_FULL || primary == SQLITE_BUSY || primary == SQLITE_NOMEM;
 }
 
+/* Written, told, synced. */
+static enum err commit(struct store *s, bool *clean, struct store_error *error) {
+  sqlite3_stmt *st = s->db.statements[ST_COMMIT];
+  int rc = sqlite3_step(st);
+  enum err err = rc == SQLITE_DONE ? ERR_OK : db_fail(&s->db, rc, error);
+  *clean = is_clean_failure(rc);
+  db_end(st);
+  if (err) return err;
+  if (s->batch) batch_tell_written(s->batch);
+  rc = MUTATION(COMMIT_SYNC) ? SQLITE_OK : wal_sync(&s->db);
+  return rc == SQLITE_OK ? ERR_OK : db_fail(&s->db, rc, error);
+}
+
 enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error *error) {
+  bool clean;
   atomic_fetch_add_explicit(&s->commits, 1, memory_order_relaxed);
   enum err err = db_in_transaction(&s->db, error);
   if (err) return err;
@@ -218,12 +235,9 @@ enum err store_transaction_end(struct store *s, uint64_t seq, struct store_error
     err = DB_RUN(&s->db, error, ST_META_SET, DB_TEXT(tick), DB_TEXT("tick"));
     if (err) return err;
   }
-  sqlite3_stmt *st = s->db.statements[ST_COMMIT];
-  int rc = sqlite3_step(st);
-  err = rc == SQLITE_DONE ? ERR_OK : db_fail(&s->db, rc, error);
-  db_end(st);
+  err = commit(s, &clean, error);
   if (err && MUTATION(FAILED_COMMIT)) err = ERR_OK;
-  if (err && is_clean_failure(rc)) {
+  if (err && clean) {
     db_rollback(&s->db);
     return err;
   }

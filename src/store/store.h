@@ -218,6 +218,9 @@ MUST_CHECK enum err store_batch_seed_image(struct store_batch *b, uint64_t zone)
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
 MUST_CHECK enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size); /* 0: none */
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
+/* `f` is called inside the commit when all of the batch is written and only the log's sync is left: from then on the end of the
+ * process takes nothing of it back, and a loss of power all of it or nothing. */
+void store_batch_written(struct store_batch *b, void (*f)(void *arg), void *arg);
 /* Durable on ERR_OK; on failure nothing of it is (and the batch is gone either way). Afterwards store_batch_commit's caller knows
  * the heads: `head` of a zone is *seq_out of its last change, asked by store_head. */
 MUST_CHECK enum err store_batch_commit(struct store_batch *b, struct store_error *error);

@@ -159,6 +159,7 @@ MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
 
 void wal_watch(struct db *db); /* its commits are counted */
 void wal_bound(struct db *db); /* copies it if nobody has called store_tend for long; not inside a transaction */
+int wal_sync(struct db *db);   /* SQLite's own syncs of it are those of its header and of a copy */
 
 /* ---- segment.c ---- */
 
@@ -301,6 +302,7 @@ bool store_room_system(int dir, uint64_t *total_bytes, uint64_t *free_bytes);
 
 /* ---- batch.c ---- */
 
+void batch_tell_written(const struct store_batch *b); /* to whom store_batch_written named */
 /* Copies the zone's image into this batch's segment (sweep.c). ERR_CORRUPT: it can't be read; the batch goes on. */
 MUST_CHECK enum err batch_move(struct store_batch *b, uint64_t zone);
 /* The same with a snapshot that stays beside it. */

@@ -40,6 +40,19 @@ static void copy(struct db *db) {
   db->wal.copied = db->wal.pages;
 }
 
+static int find_wal(struct db *db, sqlite3_file **out) {
+  *out = NULL;
+  int rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, out);
+  if (*out && !(*out)->pMethods) *out = NULL;
+  return rc;
+}
+
+int wal_sync(struct db *db) {
+  sqlite3_file *wal;
+  int rc = find_wal(db, &wal);
+  return rc == SQLITE_OK && wal ? wal->pMethods->xSync(wal, SQLITE_SYNC_NORMAL) : rc;
+}
+
 static int fill_to(sqlite3_file *wal, sqlite3_int64 *size, sqlite3_int64 end) {
   uint8_t *zeros = calloc(1, WAL_PIECE_BYTES);
   int rc = zeros ? SQLITE_OK : SQLITE_NOMEM;
@@ -55,10 +68,10 @@ static int fill_to(sqlite3_file *wal, sqlite3_int64 *size, sqlite3_int64 end) {
 }
 
 static void fill(struct db *db) {
-  sqlite3_file *wal = NULL;
+  sqlite3_file *wal;
   sqlite3_int64 size = 0, end = HEADER_BYTES + (sqlite3_int64)db->wal.pages * FRAME_BYTES + STEP_BYTES;
-  int rc = sqlite3_file_control(db->connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &wal);
-  if (rc == SQLITE_OK && (!wal || !wal->pMethods)) return;
+  int rc = find_wal(db, &wal);
+  if (rc == SQLITE_OK && !wal) return;
   if (rc == SQLITE_OK) rc = wal->pMethods->xFileSize(wal, &size);
   if (rc == SQLITE_OK) rc = fill_to(wal, &size, end < MOST_BYTES ? end : MOST_BYTES);
   /* Without it commits are slower, no more; it is not tried again before the log is opened anew. */

@@ -1,7 +1,9 @@
 /* What must hold after every event, and at every call to a disk, as if a reader looked just then:
  *
  *   - whatever a server serves was committed by a primary, by digest of its content
- *   - no serial goes back, but for what was served "not durable" and is lost with a crash, or by a zone that had expired
+ *   - no serial goes back, but for what was served "not durable" and is lost with a crash, for what was transferred and shown before
+ *     its sync and is lost with the power, or by a zone that had expired
+ *   - nobody is told of what was only shown
  *   - what was acknowledged is there, from then on and after every crash
  *   - what was served as durable is there after every crash
  *   - a change is there whole or not at all
@@ -37,7 +39,8 @@ struct served {                 /* by one server, of one zone */
   bool any, durable_any, ready;
   bool was_expired; /* since the last version: then it takes any other */
   bool forced;      /* `retransfer` was said, and takes whatever there is; until the zone rests */
-  uint32_t serial, durable_serial;
+  bool written_any; /* it was shown once it was in the log, which a kill leaves as it is */
+  uint32_t serial, durable_serial, written_serial;
 };
 
 static struct {
@@ -181,10 +184,11 @@ void check_reloaded(unsigned edit, bool acknowledged) {
 
 static void check_order(const struct node *n, enum zone_number z, struct served *s, const struct content *c) {
   if (!s->any || !serial_gt(s->serial, c->serial)) return;
-  bool lost = !(s->durable_any && serial_gt(s->durable_serial, c->serial)); /* only what was not durable */
+  bool durable = s->durable_any && serial_gt(s->durable_serial, c->serial);
+  bool lost = !durable && !(s->written_any && serial_gt(s->written_serial, c->serial));
   if (!lost && !s->was_expired && !s->forced)
-    sim_fail("%s: %s goes back from serial %u to %u, and serial %u was durable", n->name, zone_texts[z], s->serial, c->serial,
-             s->durable_serial);
+    sim_fail("%s: %s goes back from serial %u to %u, and serial %u was %s", n->name, zone_texts[z], s->serial, c->serial,
+             durable ? s->durable_serial : s->written_serial, durable ? "durable" : "in the log");
   seen_count("went back as the log said");
 }
 
@@ -214,7 +218,15 @@ static void check_version(struct node *n, enum zone_number z, struct served *s, 
   s->serial = c->serial;
 }
 
+/* Readers have it, and all others are told later. */
+static void note_shown(const struct node *n, enum zone_number z, struct served *s, const struct zone_slot *slot) {
+  if (!slot->shown || slot->shown != s->snap) return;
+  seen_count("shown before it is durable");
+  if (n->index == 0) sim_fail("%s: %s is shown before it is durable, and nobody else has it", n->name, zone_texts[z]);
+}
+
 static void note_durable(struct served *s, const struct zone_slot *slot) {
+  if (slot->snap == s->snap) s->written_any = false; /* it was kept, or is called not durable */
   if (!slot->durable || slot->snap != s->snap) return;
   uint32_t serial = zone_serial(s->snap);
   if (s->durable_any && s->durable_serial == serial) return;
@@ -242,6 +254,7 @@ void check_observe(struct node *n) {
       s->snap = zone_snap_ref(e->snap);
       check_version(n, (enum zone_number)z, s, slot);
     }
+    if (s->ready && slot) note_shown(n, (enum zone_number)z, s, slot);
     if (s->ready && slot) note_durable(s, slot);
     if (slot && s->ready && !slot->durable) seen_count("served but not durable");
     if (slot) check_expiry(n, (enum zone_number)z, s, slot);
@@ -252,7 +265,24 @@ void check_observe(struct node *n) {
   }
 }
 
+void check_written(struct node *n) {
+  check_observe(n);
+  if (n->dying) return;
+  for (int z = 0; z < ZONES; z++) {
+    struct served *s = &model.served[n->index][z];
+    const struct zone_slot *slot = registry_find(&n->control->registry, model.names[z].octets, model.names[z].size);
+    if (!slot || !slot->queued || !slot->shown || slot->shown != s->snap) continue;
+    s->written_any = true;
+    s->written_serial = zone_serial(s->snap);
+  }
+}
+
 /* ---- coming and going ---- */
+
+void check_power_lost(const struct node *n) {
+  for (int z = 0; z < ZONES; z++)
+    model.served[n->index][z].written_any = false;
+}
 
 void check_node_down(struct node *n) {
   for (int z = 0; z < ZONES; z++) {
@@ -341,6 +371,15 @@ static void check_synced(struct node *n) {
   at_node = before;
   disk_use(NULL);
   disk_free(ghost);
+}
+
+void check_told(struct node *n, const uint8_t *zone) {
+  struct name name;
+  name_from_wire(zone, &name);
+  const struct zone_slot *slot = registry_find(&n->control->registry, name.octets, name.size);
+  MUST(slot);
+  if (slot->shown) sim_fail("%s tells others of %s while it is only shown", n->name, zone_texts[check_zone(slot)]);
+  if (node_serves(n) && sim_chance(GHOST_PM)) check_synced(n);
 }
 
 /* ---- the end ---- */

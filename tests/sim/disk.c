@@ -372,6 +372,7 @@ static void lose_names(struct disk *d, enum mercy mercy) {
 
 static void lose_power(struct disk *d) {
   enum mercy mercy = (enum mercy)sim_below(3);
+  check_power_lost(d->node);
   lose_names(d, mercy);
   for (size_t k = 0; k < NAMES; k++) {
     if (!d->durable[k].inode) continue;

@@ -121,6 +121,8 @@ enum err __real_pipeline_commit(struct pipeline *p, struct instant now, size_t *
 enum err __wrap_pipeline_commit(struct pipeline *p, struct instant now, size_t *changed, struct store_error *why);
 enum err __real_store_batch_commit(struct store_batch *b, struct store_error *error);
 enum err __wrap_store_batch_commit(struct store_batch *b, struct store_error *error);
+void __real_batch_tell_written(const struct store_batch *b);
+void __wrap_batch_tell_written(const struct store_batch *b);
 void __real_store_batch_abort(struct store_batch *b);
 void __wrap_store_batch_abort(struct store_batch *b);
 enum err __real_store_sweep(struct store *s, int64_t before_s, struct store_error *error);
@@ -142,6 +144,11 @@ enum err __wrap_pipeline_commit(struct pipeline *p, struct instant now, size_t *
 
 enum err __wrap_store_batch_commit(struct store_batch *b, struct store_error *error) {
   return outcome(__real_store_batch_commit(b, error), "store: batch committed", "store: batch failed");
+}
+
+void __wrap_batch_tell_written(const struct store_batch *b) {
+  __real_batch_tell_written(b);
+  if (at_node && at_node->control) check_written(at_node);
 }
 
 void __wrap_store_batch_abort(struct store_batch *b) {

@@ -172,6 +172,9 @@ void check_end(void);
 void check_observe(struct node *n);
 void check_node_started(struct node *n);
 void check_node_down(struct node *n);
+void check_written(struct node *n); /* the open batch into the log; its sync is to come */
+void check_power_lost(const struct node *n);
+void check_told(struct node *n, const uint8_t *zone); /* somebody, by NOTIFY; in wire form */
 void check_logged(struct node *n, enum log_event event, const struct log_field *fields);
 /* The odd primary has this version. */
 void check_commit(enum zone_number z, const struct zone_snap *snap);

@@ -196,12 +196,107 @@ static void test_long_tails_get_an_image_and_stay_deltas(void **state) {
   house_done(&h);
 }
 
+/* ---- seen before it is synced ---- */
+
+static struct {
+  struct house *house;
+  uint32_t serial;  /* as readers saw it at the last sync of the log */
+  unsigned pending; /* peers that were to be told by then */
+  bool durable;
+} at_sync;
+
+static void look_at_sync(char call) {
+  struct house *h = at_sync.house;
+  if (call != 'S') return;
+  const struct zone_slot *z = house_slot(h, A);
+  at_sync.serial = house_serial(h, A);
+  at_sync.pending = notifier_pending(h->control->notifier, z->id);
+  at_sync.durable = z->durable && house_serial(h, A) == zone_serial(z->snap);
+}
+
+static void transfer(struct house *h, uint32_t serial) {
+  fake_primary_serve(&h->p1, A, make_zone(A, serial, 3600, 600, 86400, serial));
+  house_command(h, "reload", A);
+  house_run_ms(h, 2000);
+  assert_int_equal(house_serial(h, A), serial);
+}
+
+static void begin_secondary(struct house *h) {
+  house_init(h);
+  house_config(h, "{name: a.example, role: secondary, primaries: [p1], notify: [p2]}");
+  fake_primary_serve(&h->p1, A, make_zone(A, 5, 3600, 600, 86400, 3));
+  house_start(h);
+  house_run_ms(h, 2000);
+  assert_int_equal(house_serial(h, A), 5);
+  house_run_ms(h, 3600000); /* the peer was told, or given up */
+  at_sync.house = h;
+}
+
+/* Readers have what was transferred while the log is synced; nobody is told of it before. */
+static void test_a_transfer_is_seen_before_its_sync(void **state) {
+  struct house h;
+  begin_secondary(&h);
+  unsigned pending = notifier_pending(h.control->notifier, house_slot(&h, A)->id);
+  test_no_faults();
+  faults.on_call = look_at_sync;
+  transfer(&h, 6);
+  test_no_faults();
+  assert_int_equal(at_sync.serial, 6);
+  assert_int_equal(at_sync.pending, pending);
+  assert_false(at_sync.durable);
+  assert_true(house_slot(&h, A)->durable);
+  assert_null(house_slot(&h, A)->shown);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, A), 6);
+  house_done(&h);
+}
+
+/* Whatever fails then: it is served, and durable at once or later. */
+static void test_a_transfer_whose_sync_fails(void **state) {
+  for (unsigned at = 1, hit = 1; hit; at++) {
+    for (int mode = FAULT_ONCE; mode <= FAULT_FROM_THEN_ON; mode++) {
+      struct house h;
+      begin_secondary(&h);
+      faults = (struct faults){.at = at, .mode = (enum fault_mode)mode, .error = EIO};
+      transfer(&h, 6);
+      hit = faults.count >= at;
+      test_no_faults();
+      assert_null(house_slot(&h, A)->shown);
+      assert_true(house_slot(&h, A)->durable || strstr(slot_wrong(house_slot(&h, A)), "not durable"));
+      house_run_ms(&h, 120000);
+      assert_true(house_slot(&h, A)->durable || h.control->store->uncertain);
+      house_restart(&h);
+      house_run_ms(&h, 2000);
+      assert_int_equal(house_serial(&h, A), 6);
+      assert_true(house_slot(&h, A)->durable);
+      house_done(&h);
+    }
+  }
+}
+
+/* Of what nobody else has, readers see nothing before it is durable. */
+static void test_a_change_of_ours_is_seen_behind_its_sync(void **state) {
+  struct house h;
+  begin(&h, PRIMARY_A);
+  at_sync.house = &h;
+  test_no_faults();
+  faults.on_call = look_at_sync;
+  change_once(&h, 1);
+  test_no_faults();
+  assert_int_equal(at_sync.serial, 1);
+  assert_int_equal(house_serial(&h, A), 2);
+  house_done(&h);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_many_changes_in_one_batch),
       cmocka_unit_test(test_all_fail_together),
       cmocka_unit_test(test_a_digest_that_does_not_fit_is_found),
       cmocka_unit_test(test_long_tails_get_an_image_and_stay_deltas),
+      cmocka_unit_test(test_a_transfer_is_seen_before_its_sync),
+      cmocka_unit_test(test_a_transfer_whose_sync_fails),
+      cmocka_unit_test(test_a_change_of_ours_is_seen_behind_its_sync),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -206,6 +206,7 @@ struct faults faults;
 static bool fault(char call) {
   if (faults.count < sizeof faults.trace - 1) faults.trace[faults.count] = call;
   faults.count++;
+  if (faults.on_call) faults.on_call(call);
   bool here = faults.mode == FAULT_FROM_THEN_ON ? faults.count >= faults.at : faults.count == faults.at;
   if (!here || faults.mode == FAULT_NONE) return false;
   if (faults.mode == FAULT_CRASH) _exit(FAULT_CRASH_EXIT);

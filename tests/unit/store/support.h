@@ -56,6 +56,7 @@ struct faults {
   /* A letter a call. Ours: create, write, sync, rename, sync of a directory = d, remove = x. SQLite's: Write, Sync, Truncate,
    * Xdelete. */
   char trace[512];
+  void (*on_call)(char call); /* before it; NULL: nobody looks */
 };
 extern struct faults faults;
 extern const struct store_env faulty_env;

@@ -41,11 +41,20 @@ static enum err run_batch(struct store *s, struct store_error *error) {
   return store_batch_commit(b, error); /* says what failed before, too */
 }
 
+static unsigned told, told_at; /* how often, and at which call */
+
+static void tell(void *arg) {
+  told++;
+  told_at = faults.count;
+}
+
 /* Only changes: what updates do, and the commit that is looked up by its seq. */
 static enum err run_deltas(struct store *s, struct store_error *error) {
   struct store_batch *b;
   enum err err = store_batch_begin(s, &b);
   if (err) return err;
+  told = 0;
+  store_batch_written(b, tell, NULL);
   struct store_change one = test_change(1, 3, "y"), two = test_change(1, 4, "z"), three = test_change(2, 2, "b");
   err = store_batch_delta(b, &one);
   if (!err) err = store_batch_delta(b, &two);
@@ -144,6 +153,54 @@ static void everything_is_synced_before_it_is_relied_on(void **state) {
   assert_int_equal(faults.trace[strlen(faults.trace) - 1], 'S');
   test_no_faults();
   store_close(s);
+  test_directory_done(&d);
+}
+
+/* Between the last write to the log and its sync. */
+static void it_is_told_before_the_sync(void **state) {
+  struct test_directory d;
+  struct store_error error = {""};
+  prepare(&d);
+  struct store *s = test_open_faulty(&d);
+  test_no_faults();
+  assert_int_equal(run_deltas(s, &error), ERR_OK);
+  assert_int_equal(told, 1);
+  assert_int_equal(told_at, strspn(faults.trace, "W"));
+  assert_string_equal(faults.trace + told_at, "S");
+  store_close(s);
+  test_directory_done(&d);
+}
+
+static void end_here(void *arg) {
+  _exit(0);
+}
+
+static enum err run_to_the_sync(struct store *s) {
+  struct store_batch *b;
+  struct store_error error = {""};
+  struct store_change one = test_change(1, 3, "y");
+  enum err err = store_batch_begin(s, &b);
+  if (!err) err = store_batch_delta(b, &one);
+  if (err) return err;
+  store_batch_written(b, end_here, NULL);
+  return store_batch_commit(b, &error);
+}
+
+/* What was told is there when the process ends right then. */
+static void what_was_told_survives_the_process(void **state) {
+  struct test_directory d;
+  struct buf said = {0};
+  prepare(&d);
+  pid_t child = test_fork();
+  int status;
+  if (child == 0) _exit(run_to_the_sync(test_open_faulty(&d)) ? 1 : 2);
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_int_equal(WEXITSTATUS(status), 0);
+  struct store *s = test_open_faulty(&d);
+  test_describe(s, &said);
+  assert_non_null(strstr(buf_text(&said), "version 3"));
+  store_close(s);
+  buf_done(&said);
   test_directory_done(&d);
 }
 
@@ -456,6 +513,8 @@ static void a_full_disk_is_told_in_words(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(everything_is_synced_before_it_is_relied_on),
+      cmocka_unit_test(it_is_told_before_the_sync),
+      cmocka_unit_test(what_was_told_survives_the_process),
       cmocka_unit_test(one_failing_call_of_a_mixed_batch),
       cmocka_unit_test(one_failing_call_of_an_image_aside),
       cmocka_unit_test(one_failing_call_of_deltas),
