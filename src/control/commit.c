@@ -161,7 +161,9 @@ static bool finish_failed(struct pipeline *p, struct pending *n, const char *why
 }
 
 /* What is not in the batch yet, and will be in one soon. */
-static bool finish_aside(struct pipeline *p, struct pending *n, struct instant now) {
+static bool finish_aside(struct pipeline *p, struct pending *n, bool promised, struct instant now) {
+  if (promised) n->zone->store_id = n->store_id;
+  if (promised) n->zone->version = n->version;
   take_content(n, false, now);
   publish_one(p->control, n->zone, true, "");
   if (!images_take_unkept(p->control, n->zone)) upkeep_coming(p->control);
@@ -182,7 +184,7 @@ enum err pipeline_commit(struct pipeline *p, struct instant now, size_t *changed
   for (size_t i = 0; i < p->count; i++) {
     struct pending *n = &p->list[i];
     if (n->superseded) continue;
-    if (n->aside) *changed += finish_aside(p, n, now);
+    if (n->aside) *changed += finish_aside(p, n, !err, now);
     else if (err) *changed += finish_failed(p, n, why->what, now);
     else if (n->left_out) *changed += finish_failed(p, n, upkeep_room_text(p->room), now);
     else *changed += finish_durable(p, n, now);

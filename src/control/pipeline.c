@@ -260,10 +260,20 @@ static bool has_fresh_image(const struct change_info *info) {
 static bool is_elsewhere(const struct pipeline *p, const struct pending *n, const struct before *before,
                          const struct change_info *info) {
   const struct zone_slot *z = n->zone;
-  bool fresh = n->content && !before->head && !n->store_id && !info->seed && !info->ready;
+  bool fresh = n->content && !before->head && !z->head && !info->seed && !info->ready;
   bool file = info->door == DOOR_FILE && info->source && !config_zone_has_writers(z->config->options);
   bool primary = info->door == DOOR_TRANSFER && slot_is_secondary(z);
   return fresh && (file || primary) && !p->broken && (p->serves_first || images_are_aside(p->control, n->snap));
+}
+
+/* Its file may be another one after a crash: the serial and the digest are in the store before it is served. Of many small ones that
+ * would cost more than it is worth. */
+static void promise(struct pipeline *p, struct pending *n) {
+  struct digest128 digest;
+  if (n->door != DOOR_FILE || !images_are_aside(p->control, n->snap)) return;
+  if (!zone_content(n->snap, &digest) && zone_content_whole(n->snap, &digest)) return;
+  have_row(p, n);
+  if (!p->broken) p->broken = store_batch_promise(p->batch, n->store_id, zone_serial(n->snap), digest);
 }
 
 /* The version as a change of the log, and where it came from. */
@@ -283,6 +293,7 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
     p->left_out = n->left_out = true;
   } else if (is_elsewhere(p, n, before, info)) {
     n->aside = true;
+    promise(p, n);
     if (info->source) err = copy_source(n, info->source);
   } else {
     have_row(p, n);

@@ -91,8 +91,9 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   uint32_t last = head ? zone_serial(head) : z->stored_serial, floor = serial_floor(z, last), own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
+  bool known = z->head || z->has_content;
   /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!head && (z->head == 0 || (own == last && !is_other(z, *snap)) || serial_gt(own, floor))) return ERR_OK;
+  if (!head && (!known || (own == last && !is_other(z, *snap)) || serial_gt(own, floor))) return ERR_OK;
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;

@@ -474,6 +474,22 @@ enum err batch_move_kept(struct store_batch *b, const struct kept *k) {
   return err;
 }
 
+enum err store_batch_promise(struct store_batch *b, uint64_t zone, uint32_t serial, struct digest128 content) {
+  struct zone_row *now = NULL;
+  if (b->failed) return b->failed;
+  enum err err = touch(b, zone, &now);
+  if (err) return err;
+  if (now->head) return ERR_RANGE;
+  now->serial = serial;
+  now->has_content = true;
+  now->content = content;
+  b->touched = true;
+  size_t at = zones_find(b->store, zone)->pending - 1;
+  bool has_row = at < b->with_rows || !b->pending[at].created;
+  if (has_row) err = zones_write_row(b->store, now, &b->error);
+  return err ? poison(b, err) : ERR_OK;
+}
+
 static enum err set_column(struct store_batch *b, enum statement st, uint64_t zone, const void *bytes, size_t size) {
   if (b->failed) return b->failed;
   if (!zones_find(b->store, zone)) return ERR_NOT_FOUND;

@@ -78,8 +78,8 @@ struct store_zone {
   int64_t deleted_at_s;
   uint64_t head;    /* seq of its last changeset; 0: none yet */
   uint64_t version; /* of that changeset; 0: none yet */
-  uint32_t serial;
-  bool has_content; /* the digest of its last version is known */
+  uint32_t serial;  /* with neither head nor content it has none */
+  bool has_content; /* the digest of its last version is known, or of what was promised if there is no head */
   struct digest128 content;
   struct store_image image;
   const uint8_t *source; /* what the owner of the zone remembers of where its content came from (file digests); opaque here */
@@ -215,6 +215,9 @@ MUST_CHECK enum err store_batch_seed(struct store_batch *b, uint64_t zone, const
                                      struct store_aside *written);
 /* The same where the zone's image is just that: it is named twice, and nothing is written. */
 MUST_CHECK enum err store_batch_seed_image(struct store_batch *b, uint64_t zone);
+/* What the zone, of which the log has no change yet, is served as before it has one: should it never get it, the next start knows
+ * what that serial stood for. */
+MUST_CHECK enum err store_batch_promise(struct store_batch *b, uint64_t zone, uint32_t serial, struct digest128 content);
 MUST_CHECK enum err store_batch_source(struct store_batch *b, uint64_t zone, const uint8_t *source, size_t size);
 MUST_CHECK enum err store_batch_options(struct store_batch *b, uint64_t zone, const void *options, size_t size); /* 0: none */
 MUST_CHECK enum err store_batch_state(struct store_batch *b, uint64_t zone, enum store_zone_state state, int64_t at_s);
