@@ -238,6 +238,12 @@ static bool is_at_primary(const struct zone_slot *z, const struct zone_snap *sna
   return (slot_is_secondary(z) && !zonemd_is_ours(z, snap)) || MUTATION(PUBLISH_EARLY);
 }
 
+void slot_unshow(struct control *c, struct zone_slot *z) {
+  if (!z->shown) return;
+  slot_shown(z);
+  if (slot_publish(c, z)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory while publishing"));
+}
+
 void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap) {
   if (!z->snap || z->expired || !is_at_primary(z, snap)) return;
   slot_shown(z);

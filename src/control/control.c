@@ -38,11 +38,18 @@ enum err control_new(struct config *config, const char *config_path, struct stor
   return ERR_OK;
 }
 
+/* What readers may have seen already. */
+static void commit_arrivals(struct control *c) {
+  if (c->store && c->arrival_count && transfers_commit(c))
+    log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+}
+
 void control_free(struct control *c) {
   if (!c) return;
   struct store_error why;
   images_settle(c, true);
   upkeep_settle(c);
+  commit_arrivals(c);
   jobs_end(c, "the server ends");
   reload_cut(c, "the server ends");
   if (c->store && store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
@@ -76,7 +83,7 @@ void control_freeze(struct control *c, struct instant now) {
   reload_cut(c, "the server is being replaced");
   images_settle(c, false);
   upkeep_settle(c);
-  if (c->arrival_count && transfers_commit(c)) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "out of memory: transfers dropped"));
+  commit_arrivals(c);
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   store_finish(c->store);
   c->stamp = store_stamp(c->store);

@@ -232,7 +232,8 @@ MUST_CHECK enum err zonemd_renew(const struct zone_snap **snap);
 
 /* Makes readers see a version whose way into the store is not over, if a primary has it and the zone is served. */
 void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap);
-void slot_shown(struct zone_slot *z); /* its time is over */
+void slot_shown(struct zone_slot *z); /* its time is over: the next slot_publish is of what the slot has; ... */
+void slot_unshow(struct control *c, struct zone_slot *z); /* ... which is now, if it was not since */
 /* Makes readers see the slot as it is now. */
 MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);
 

@@ -72,13 +72,14 @@ static bool has(const struct control *c, enum image_use use, uint32_t zone_id) {
 /* Changes that share memory with what they change are small in the log, unless they were much to transfer. The first version of all
  * is served at once (pipeline.c). */
 bool images_take_arrival(struct control *c, const struct arrival *a) {
-  const struct zone_slot *z = c->registry.slots[a->zone_id];
-  if (!images_are_aside(c, a->snap) || !has_room(c) || (!z->snap && !z->store_id)) return false;
+  struct zone_slot *z = c->registry.slots[a->zone_id];
+  if (!images_are_aside(c, a->snap) || !has_room(c) || (!z->snap && !z->head)) return false;
   bool small = z->snap && zone_shares_memory(z->snap, a->snap) && a->info.bytes < LIMIT_CHANGE_BYTES / 2;
   struct image_job *job = small && pipeline_has_base(z) ? NULL : add(c, IMAGE_ARRIVAL, a->zone_id);
   if (!job) return false;
   job->arrival = *a;
   job->snap = a->snap;
+  slot_show(c, z, a->snap);
   return true;
 }
 

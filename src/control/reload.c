@@ -86,6 +86,7 @@ static void change_role(struct control *c, struct zone_slot *z) {
   rebuild_drop(c, z->id);
   images_drop(c, z->id);
   waiters_drop(c, z->id, "the zone's role changed");
+  slot_shown(z);
   z->expired = false;
   z->expires_mono_ns = 0;
   slot_file_trouble(z, NULL);

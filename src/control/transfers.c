@@ -246,6 +246,7 @@ static void warn_of_conflicts(const struct zone_slot *z, const struct arrival *a
 static void arrival_done(struct control *c, const struct arrival *a, const struct ready *ready, enum err err, const char *why) {
   struct zone_slot *z = slot_of(c, a->zone_id);
   if (!z) return;
+  slot_unshow(c, z);
   c->figures.transfers_in += !err;
   secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
   waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
