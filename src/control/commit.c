@@ -42,7 +42,7 @@ static void take_durable(struct pipeline *p, struct pending *n) {
 /* The slot's content is this. */
 static void take_content(struct pending *n, bool durable, struct instant now) {
   struct zone_slot *z = n->zone;
-  slot_shown(z);
+  if (!n->served) slot_shown(z); /* else a newer one may be */
   zone_snap_unref(z->snap);
   z->snap = n->snap;
   n->snap = NULL;
@@ -245,7 +245,7 @@ void slot_unshow(struct control *c, struct zone_slot *z) {
 }
 
 void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap) {
-  if (!z->snap || z->expired || !is_at_primary(z, snap)) return;
+  if (!z->snap || z->expired || z->shown == snap || !is_at_primary(z, snap)) return;
   slot_shown(z);
   z->shown = zone_snap_ref(snap);
   if (slot_publish(c, z)) slot_shown(z); /* out of memory: a moment later */

@@ -76,9 +76,10 @@ struct zone_slot {
   const struct config_zone *config; /* of the epoch in force */
   const struct zone_plan *plan;
   const struct zone_snap *snap; /* newest good content, one reference; NULL: none. Served unless expired */
-  const struct zone_snap *shown; /* readers see this one already, of which all else hears later; one reference; NULL: they see snap */
-  uint64_t store_id;            /* 0: the store does not know the zone */
-  uint64_t version;             /* of snap; 0: none */
+  const struct zone_snap
+      *shown;        /* readers see this one already, of which all else hears later; one reference; NULL: they see snap */
+  uint64_t store_id; /* 0: the store does not know the zone */
+  uint64_t version;  /* of snap; 0: none */
   uint64_t head;
   uint32_t stored_serial; /* of the last version in the store, when there is one */
   bool has_content;       /* its digest is known (zone/content.h) */
@@ -232,7 +233,7 @@ MUST_CHECK enum err zonemd_renew(const struct zone_snap **snap);
 
 /* Makes readers see a version whose way into the store is not over, if a primary has it and the zone is served. */
 void slot_show(struct control *c, struct zone_slot *z, const struct zone_snap *snap);
-void slot_shown(struct zone_slot *z); /* its time is over: the next slot_publish is of what the slot has; ... */
+void slot_shown(struct zone_slot *z);                     /* its time is over: the next slot_publish is of what the slot has; ... */
 void slot_unshow(struct control *c, struct zone_slot *z); /* ... which is now, if it was not since */
 /* Makes readers see the slot as it is now. */
 MUST_CHECK enum err slot_publish(struct control *c, struct zone_slot *z);

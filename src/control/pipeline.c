@@ -266,8 +266,8 @@ static bool is_elsewhere(const struct pipeline *p, const struct pending *n, cons
   return fresh && (file || primary) && !p->broken && (p->serves_first || images_are_aside(p->control, n->snap));
 }
 
-/* Its file may be another one after a crash: the serial and the digest are in the store before it is served. Of many small ones that
- * would cost more than it is worth. */
+/* Its file may be another one after a crash: the serial and the digest are in the store before it is served. Of many small ones
+ * that would cost more than it is worth. */
 static void promise(struct pipeline *p, struct pending *n) {
   struct digest128 digest;
   if (n->door != DOOR_FILE || !images_are_aside(p->control, n->snap)) return;

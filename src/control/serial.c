@@ -80,10 +80,19 @@ enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap
   return zone_edit_finish(e, out);
 }
 
-/* Whether it is not the zone's last version, by the digest that the log has of that. */
-static bool is_other(const struct zone_slot *z, const struct zone_snap *snap) {
+/* The zone's last version, of which the store may only know serial and digest: whether it is that, but for its serial. Then it gets
+ * that. */
+static enum err take_last(const struct zone_slot *z, const struct zone_snap **snap, bool *is_last) {
   struct digest128 digest;
-  return z->has_content && !zone_content_whole(snap, &digest) && !zone_content_equal(digest, z->content);
+  struct zone_snap *renumbered;
+  *is_last = !z->has_content && zone_serial(*snap) == z->stored_serial;
+  if (!z->has_content) return ERR_OK;
+  enum err err = serial_set(*snap, z->stored_serial, &renumbered);
+  if (err) return err;
+  *is_last = !zone_content_whole(renumbered, &digest) && zone_content_equal(digest, z->content);
+  zone_snap_unref(*is_last ? *snap : renumbered);
+  if (*is_last) *snap = renumbered;
+  return ERR_OK;
 }
 
 enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head, const struct zone_snap **snap, struct instant now,
@@ -91,9 +100,13 @@ enum err serial_refresh(const struct zone_slot *z, const struct zone_snap *head,
   uint32_t last = head ? zone_serial(head) : z->stored_serial, floor = serial_floor(z, last), own = zone_serial(*snap);
   struct zone_snap *renumbered = NULL;
   *same = false;
-  bool known = z->head || z->has_content;
-  /* The last version is not there to compare with, but its serial is out in the world: not below it. */
-  if (!head && (!known || (own == last && !is_other(z, *snap)) || serial_gt(own, floor))) return ERR_OK;
+  bool is_known = head || z->head || z->has_content;
+  if (!is_known || (!head && serial_gt(own, floor))) return ERR_OK;
+  if (!head) { /* it is not there to compare with, but its serial is out in the world: not below it */
+    bool is_last;
+    enum err err = take_last(z, snap, &is_last);
+    if (err || is_last) return err;
+  }
   if (head && !serial_gt(own, last)) { /* equal but for the serial: nothing has changed */
     enum err err = serial_set(*snap, last, &renumbered);
     if (err) return err;

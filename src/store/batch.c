@@ -51,8 +51,8 @@ struct store_batch {
   struct id_list unkept;        /* of the store's kept ones, those it drops; pairs of zone and snapshot */
   uint64_t last_seq, last_zone, last_snapshot, last_segment;
   size_t changes;
-  bool touched;                 /* something besides changesets */
-  void (*written)(void *arg);   /* store_batch_written; NULL: nobody's */
+  bool touched;            /* something besides changesets */
+  void (*tell)(void *arg); /* store_batch_written; NULL: nobody */
   void *arg;
   enum err failed;
   struct store_error error;
@@ -662,12 +662,12 @@ static void follow(struct store_batch *b) {
 }
 
 void store_batch_written(struct store_batch *b, void (*f)(void *arg), void *arg) {
-  b->written = f;
+  b->tell = f;
   b->arg = arg;
 }
 
 void batch_tell_written(const struct store_batch *b) {
-  if (b->written) b->written(b->arg);
+  if (b->tell) b->tell(b->arg);
 }
 
 enum err store_batch_commit(struct store_batch *b, struct store_error *error) {

@@ -214,6 +214,7 @@ static bool is_clean_failure(int rc) {
 /* Written, told, synced. */
 static enum err commit(struct store *s, bool *clean, struct store_error *error) {
   sqlite3_stmt *st = s->db.statements[ST_COMMIT];
+  if (s->batch && MUTATION(TOLD_UNWRITTEN)) batch_tell_written(s->batch);
   int rc = sqlite3_step(st);
   enum err err = rc == SQLITE_DONE ? ERR_OK : db_fail(&s->db, rc, error);
   *clean = is_clean_failure(rc);

@@ -11,6 +11,7 @@ static struct life { /* of what the timer file may have */
   bool any;
 } lives[NODES][ZONES];
 static uint64_t put_ns[NODES][ZONES]; /* what the next write of it has */
+static uint64_t ids[NODES][ZONES];    /* in the store */
 
 void check_timers_begin(void) {
   memset(lives, 0, sizeof lives);
@@ -18,22 +19,25 @@ void check_timers_begin(void) {
 }
 
 /* Known are those that were put in this time of the machine. */
-static bool in_store(struct node *n, const struct zone_slot *z, uint64_t *expires_ns) {
-  struct store_timer t;
-  if (!z->store_id || store_timer_get(n->control->store, z->store_id, &t) || !t.good_mono_s) return false;
-  *expires_ns = (t.good_mono_s + (uint64_t)t.expire_s) * NS_PER_S;
-  return true;
+static void look(const struct node *n, struct store *s) {
+  for (int i = 0; i < ZONES; i++) {
+    struct store_timer t;
+    uint64_t id = ids[n->index][i];
+    if (id && !store_timer_get(s, id, &t) && t.good_mono_s) put_ns[n->index][i] = (t.good_mono_s + (uint64_t)t.expire_s) * NS_PER_S;
+  }
 }
 
-void check_timers_look(struct node *n) {
+void check_timers_look(const struct node *n) {
   struct zone_slot *z;
   for (size_t i = 0; (z = registry_next(&n->control->registry, &i));)
-    (void)in_store(n, z, &put_ns[n->index][check_zone(z)]);
+    ids[n->index][check_zone(z)] = z->store_id;
+  look(n, n->control->store);
 }
 
 /* A failure leaves the file as it was, or not. */
-void check_timers_flushed(struct node *n, bool good) {
+void check_timers_flushed(const struct node *n, struct store *s, bool good) {
   if (n->control) check_timers_look(n);
+  else look(n, s); /* at the end control is not to be looked at any more */
   for (int i = 0; i < ZONES; i++) {
     struct life *k = &lives[n->index][i];
     uint64_t at = put_ns[n->index][i];

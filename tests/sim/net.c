@@ -408,7 +408,7 @@ static enum err udp_send(void *arg, uint64_t token, const struct addr *source, c
   struct exchange *x = NULL;
   bool is_notify = (get_u16(bytes + 2) >> FLAG_OPCODE_SHIFT & 15) == OPCODE_NOTIFY;
   if (node->dying) return ERR_OK;
-  if (is_notify) check_told(node, bytes + MESSAGE_HEADER_BYTES);
+  if (is_notify) check_told(node, bytes, n);
   for (size_t i = 0; i < EXCHANGES && !x; i++)
     if (exchanges[i].node == node->index && exchanges[i].token == token && addr_equal(&exchanges[i].to, to)) x = &exchanges[i];
   for (size_t i = 0; i < EXCHANGES && !x; i++) {

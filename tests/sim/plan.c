@@ -194,8 +194,6 @@ void plan_run(const char *root) {
   for (int i = 0; i < NODES; i++)
     node_start(&nodes[i]);
   must_become_equal(BOUND_S, "the start");
-  /* Nobody can know that a file has other content now if its first was lost with a crash, and its serial is the same. */
-  MUST(sim_run_until(BOUND_S, check_primary_durable));
   sim_later(0, supervise, NULL, 0);
   double until = (double)sim_now_ns() / (double)NS_PER_S + (double)sim_between(20, 160);
   while ((double)sim_now_ns() / (double)NS_PER_S < until) {

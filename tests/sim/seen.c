@@ -1,5 +1,6 @@
 /* Which transitions were seen: rows of seen.def, every event of the log, and every step between two phases of a secondary zone. */
 #include "control/control_priv.h"
+#include "disk.h"
 #include "sim.h"
 #include "store/store_priv.h"
 
@@ -147,6 +148,7 @@ enum err __wrap_store_batch_commit(struct store_batch *b, struct store_error *er
 }
 
 void __wrap_batch_tell_written(const struct store_batch *b) {
+  if (at_node && at_node->control) check_observe(at_node);
   __real_batch_tell_written(b);
   if (at_node && at_node->control) check_written(at_node);
 }
@@ -162,7 +164,7 @@ enum err __wrap_store_sweep(struct store *s, int64_t before_s, struct store_erro
 
 enum err __wrap_store_timers_flush(struct store *s, struct store_error *error) {
   enum err e = outcome(__real_store_timers_flush(s, error), "store: timers written", "store: timers not written");
-  if (at_node) check_timers_flushed(at_node, !e && !at_node->dying);
+  if (at_node && !disk_is_ghost(disk_at_hand())) check_timers_flushed(at_node, s, !e && !at_node->dying);
   return e;
 }
 

@@ -67,6 +67,7 @@ void sim_fail(const char *format, ...) __attribute__((format(printf, 1, 2), nore
 /* ---- disk.c ---- */
 
 struct disk;
+struct store;
 struct zone_slot;
 
 /* ---- node.c ---- */
@@ -174,7 +175,7 @@ void check_node_started(struct node *n);
 void check_node_down(struct node *n);
 void check_written(struct node *n); /* the open batch into the log; its sync is to come */
 void check_power_lost(const struct node *n);
-void check_told(struct node *n, const uint8_t *zone); /* somebody, by NOTIFY; in wire form */
+void check_told(struct node *n, const uint8_t *bytes, size_t size); /* somebody, by this NOTIFY */
 void check_logged(struct node *n, enum log_event event, const struct log_field *fields);
 /* The odd primary has this version. */
 void check_commit(enum zone_number z, const struct zone_snap *snap);
@@ -185,15 +186,14 @@ void check_answered_serial(enum zone_number z, uint32_t serial);
 /* The zone file of ZONE_F has this edit, and a reload of it was acknowledged. */
 void check_reloaded(unsigned edit, bool acknowledged);
 bool check_all_equal(void);
-bool check_primary_durable(void); /* what n0 serves */
 enum zone_number check_zone(const struct zone_slot *z);
 void check_quiet(void); /* what must hold once faults are over */
 
 /* ---- check_timers.c ---- */
 
 void check_timers_begin(void);
-void check_timers_look(struct node *n);
-void check_timers_flushed(struct node *n, bool good); /* it was tried to write the timer file */
+void check_timers_look(const struct node *n);
+void check_timers_flushed(const struct node *n, struct store *s, bool good); /* it was tried to write the timer file */
 void check_timers_started(struct node *n);
 
 /* ---- seen.c ---- */

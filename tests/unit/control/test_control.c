@@ -341,7 +341,7 @@ static void test_damaged_image_falls_back(void **state) {
   house_stop(&h);
   damage_segments(&h);
   house_start(&h);
-  assert_int_equal(house_serial(&h, A), 3); /* the file again, above what the world has seen */
+  assert_int_equal(house_serial(&h, A), 2); /* the file again, which is what that serial stood for */
   assert_int_equal(house_slot(&h, A)->version, version + 1);
   assert_int_equal(house_serial(&h, B), NOT_SERVED);
   house_run_ms(&h, 2000);
@@ -349,7 +349,7 @@ static void test_damaged_image_falls_back(void **state) {
   assert_int_equal(house_slot(&h, B)->version, version_b + 1);
   assert_true(house_slot(&h, B)->durable);
   house_restart(&h);
-  assert_int_equal(house_serial(&h, A), 3);
+  assert_int_equal(house_serial(&h, A), 2);
   assert_int_equal(house_serial(&h, B), 5);
   house_done(&h);
 }
