@@ -139,6 +139,7 @@ static double lookups(const struct zone_snap *s, const struct questions *q, size
       l[j].snap = s;
       l[j].key = q->keys[i + j];
       l[j].key_size = q->sizes[i + j];
+      l[j].shared = 0;
       at[j] = l + j;
     }
     zone_lookup_batch(at, width);

@@ -69,6 +69,7 @@ static bool is_ours(const struct reply *r, struct sought *t) {
   t->lookup.snap = snap;
   t->lookup.key = t->key;
   t->lookup.key_size = (uint16_t)key_size;
+  t->lookup.shared = 0;
   return true;
 }
 

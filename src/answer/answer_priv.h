@@ -104,7 +104,6 @@ struct reply {
   const struct server *server;
   struct answer_job *job;
   struct message_writer writer;
-  size_t limit; /* of the whole message */
   uint16_t rcode;
   int ede;
   const char *ede_text; /* "" if there is nothing to say */
@@ -147,7 +146,8 @@ static inline bool is_below_dname(const struct zone_answer *f) {
 /* ---- reply.c ---- */
 
 /* A whole response without records. */
-void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode, int ede, const char *ede_text);
+__attribute__((cold)) void reply_rcode(const struct server *s, struct answer_job *job, unsigned rcode, int ede,
+                                       const char *ede_text);
 /* Nothing is sent: another thread answers, or nobody. */
 void reply_none(struct answer_job *job, enum answer_kind kind);
 /* Notes which zone the request is counted for. */
@@ -175,8 +175,8 @@ void access_update(const struct server *s, struct query *q);
 
 /* ---- resolve.c ---- */
 
-/* The response to a QUERY whose zone is chosen and whose name is looked up. */
-void resolve(struct reply *r, const struct server *s, struct query *q);
+/* The responses to QUERYs whose zones are chosen and whose names are looked up. */
+void resolve(const struct server *s, struct query *const *queries, size_t count);
 /* An RRset with the signatures that DO asks for, whole or not at all. */
 bool resolve_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set);
 /* The same for a response that is not complete without it: sets TC. */

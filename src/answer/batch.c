@@ -75,7 +75,8 @@ static enum verdict judge(const struct server *s, struct query *q, const struct 
     job->result = (struct answer_result){.kind = ANSWER_DROP, .ede = EDE_NONE};
     return VERDICT_DONE;
   }
-  if (req->opcode != OPCODE_QUERY && req->opcode != OPCODE_NOTIFY && req->opcode != OPCODE_UPDATE)
+  bool query = req->opcode == OPCODE_QUERY;
+  if (!query && req->opcode != OPCODE_NOTIFY && req->opcode != OPCODE_UPDATE)
     return done_with(s, job, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
   if (e) return done_with(s, job, RCODE_FORMERR, EDE_NONE);
   if (req->edns.present && req->edns.version != 0) return done_with(s, job, RCODE_BADVERS, EDE_NONE);
@@ -89,16 +90,22 @@ static enum verdict judge(const struct server *s, struct query *q, const struct 
   return VERDICT_DONE;
 }
 
-/* Finds zones and names; drops the queries that no zone of ours answers, and returns how many are left. */
-static size_t look_up(const struct server *s, struct query **queries, struct zone_lookup **lookups, size_t count) {
+/* Finds zones and names. Those that a zone of ours answers go into `open`; returns how many they are. */
+static size_t look_up(const struct server *s, struct query *queries, size_t count, struct query **open) {
+  struct zone_lookup *lookups[LIMIT_BATCH];
   size_t left = 0;
+  bool gap = true; /* the one before is not answered: what this one shares with it is nothing to the next look-up */
+  for (size_t i = 0; i < count; i++)
+    lookups[i] = &queries[i].lookup;
   zone_set_find_batch(s->zones, lookups, count);
   for (size_t i = 0; i < count; i++) {
-    struct query *q = queries[i];
-    if (!access_choose(s, q)) continue;
+    struct query *q = &queries[i];
+    if (gap) q->lookup.shared = 0;
+    gap = !access_choose(s, q);
+    if (gap) continue;
     q->lookup.snap = q->lookup.entry->snap;
     lookups[left] = &q->lookup;
-    queries[left++] = q;
+    open[left++] = q;
   }
   if (left) zone_lookup_batch(lookups, left);
   return left;
@@ -114,26 +121,16 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
     pieces[i] = (struct piece){.snap = NULL};
   struct known_targets known = {.next = 0};
   const struct server server = {zones, id, now, &encloser, pieces, &known};
-  struct query queries[LIMIT_BATCH];
+  struct query queries[LIMIT_BATCH], *next = queries;
   struct query *open[LIMIT_BATCH];
-  struct zone_lookup *lookups[LIMIT_BATCH];
-  size_t left = 0;
-  bool dnssec = false;
   for (size_t i = 0; i < count; i++) {
-    struct query *q = &queries[left];
-    q->job = jobs[i];
-    if (judge(&server, q, left ? q - 1 : NULL) == VERDICT_DONE) continue;
-    q->cover.snap = NULL;
-    dnssec |= q->job->request.edns.dnssec_ok;
-    lookups[left] = &q->lookup;
-    open[left++] = q;
+    next->job = jobs[i];
+    if (judge(&server, next, next > queries ? next - 1 : NULL) == VERDICT_LOOK_UP) next++;
   }
-  if (left == 0) return;
-  left = look_up(&server, open, lookups, left);
-  if (dnssec) denial_prepare(&server, open, left);
-  struct reply reply;
-  for (size_t i = 0; i < left; i++)
-    resolve(&reply, &server, open[i]);
+  if (next == queries) return;
+  size_t left = look_up(&server, queries, (size_t)(next - queries), open);
+  denial_prepare(&server, open, left);
+  resolve(&server, open, left);
 }
 
 void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *job, struct instant now,

@@ -203,7 +203,8 @@ static bool prepare_nsec3(const struct server *s, struct query *q) {
 /* The NSEC that covers a name without records. */
 static bool prepare_nsec(struct query *q) {
   if (q->lookup.found.node || q->lookup.found.cut) return false;
-  q->cover = (struct zone_cover){.snap = q->lookup.snap, .key = q->key, .key_size = q->lookup.key_size};
+  q->cover =
+      (struct zone_cover){.snap = q->lookup.snap, .key = q->key, .key_size = q->lookup.key_size, .near = q->lookup.found.near};
   return true;
 }
 
@@ -215,6 +216,7 @@ void denial_prepare(const struct server *s, struct query *const *queries, size_t
     struct query *q = queries[i];
     const struct zone_snap *snap = q->lookup.snap;
     const struct zone_answer *f = &q->lookup.found;
+    q->cover.snap = NULL;
     if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->dname) continue;
     if (f->cut && f->cut == cut) continue;
     cut = f->cut;

@@ -48,6 +48,11 @@ void reply_add_options(struct reply *r, const struct zone_entry *entry) {
   }
 }
 
+/* Of the whole message. */
+static size_t limit_of(const struct reply *r) {
+  return (size_t)(r->writer.out.end - r->writer.out.base);
+}
+
 /* RFC 8914 §2. An explanation never displaces what was asked for. */
 static void add_ede(struct reply *r) {
   uint8_t octets[2 + 96];
@@ -55,8 +60,8 @@ static void add_ede(struct reply *r) {
   put_u16(octets, (uint16_t)r->ede);
   memcpy(octets + 2, r->ede_text, text_size);
   size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options_size + tsig_reserve(&r->job->tsig);
-  if (used + 4 + 2 + text_size > r->limit) text_size = 0;
-  if (used + 4 + 2 <= r->limit) add_option(r, EDNS_EDE, octets, 2 + text_size);
+  if (used + 4 + 2 + text_size > limit_of(r)) text_size = 0;
+  if (used + 4 + 2 <= limit_of(r)) add_option(r, EDNS_EDE, octets, 2 + text_size);
 }
 
 /* RFC 7830 on encrypted transports: the message with its signature fills whole blocks. */
@@ -64,7 +69,7 @@ static void add_padding(struct reply *r) {
   static const uint8_t zeros[PADDING_BLOCK_BYTES];
   size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options_size + 4 + tsig_reserve(&r->job->tsig);
   size_t pad = (PADDING_BLOCK_BYTES - used % PADDING_BLOCK_BYTES) % PADDING_BLOCK_BYTES;
-  if (used + pad <= r->limit) add_option(r, EDNS_PADDING, zeros, pad);
+  if (used + pad <= limit_of(r)) add_option(r, EDNS_PADDING, zeros, pad);
 }
 
 void reply_add_last_options(struct reply *r) {
@@ -74,7 +79,7 @@ void reply_add_last_options(struct reply *r) {
 
 void reply_sign(struct reply *r, size_t size) {
   struct answer_job *job = r->job;
-  bool failed = tsig_sign_response(&job->tsig, true, job->out, &size, r->limit, r->server->now.wall_s) != ERR_OK;
+  bool failed = tsig_sign_response(&job->tsig, true, job->out, &size, limit_of(r), r->server->now.wall_s) != ERR_OK;
   /* A signer that fails has no memory left; an unsigned answer would only be refused by the client. */
   job->result.kind = failed ? ANSWER_DROP : ANSWER_REPLY;
   job->result.size = failed ? 0 : (uint16_t)size;

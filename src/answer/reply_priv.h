@@ -28,7 +28,47 @@ INLINE size_t reply_limit(const struct server *s, const struct answer_job *job) 
   return limit < job->capacity ? limit : job->capacity;
 }
 
-/* Header, question and the reserve for OPT and TSIG. `entry` (may be NULL) is the zone that answers, `flags` is FLAG_AA or 0. */
+/* Header, question and the reserve for OPT and TSIG. `flags` is FLAG_AA or 0. */
+INLINE void reply_begin(struct message_writer *w, const struct server *s, struct answer_job *job, size_t reserve, uint16_t flags) {
+  const struct request *req = &job->request;
+  size_t limit = reply_limit(s, job), least = req->question_end + reserve;
+  if (limit < least) limit = least; /* long names in question and TSIG: the request was as long */
+  assert(limit <= job->capacity);
+  flags = (uint16_t)(flags | FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
+  message_start_response(w, job->out, limit, reserve, req, flags);
+}
+
+INLINE void reply_put_opt(struct message_writer *w, const struct server *s, const struct request *req, uint16_t rcode,
+                          const uint8_t *options, size_t options_size) {
+  bool fits = message_put_opt(w, s->id->udp_bytes, rcode, req->edns.dnssec_ok ? EDNS_F_DO : 0, options, options_size);
+  assert(fits);
+  (void)fits;
+}
+
+/* Ends the message and fills the result; returns the size. */
+INLINE size_t reply_end(struct message_writer *w, struct answer_job *job, uint16_t rcode, int ede, bool truncated) {
+  if (truncated) w->flags |= FLAG_TC;
+  size_t size = message_finish(w, rcode);
+  job->result.kind = ANSWER_REPLY;
+  job->result.size = (uint16_t)size;
+  job->result.rcode = rcode;
+  job->result.ede = (int8_t)ede;
+  job->result.truncated = truncated;
+  return size;
+}
+
+/* The whole response to a request without options and TSIG: RRs that are ready, of the question's name. No function that is called
+ * sees the writer, so it never leaves the registers. */
+INLINE void reply_ready(const struct server *s, struct answer_job *job, const uint8_t *rrs, unsigned count) {
+  const struct request *req = &job->request;
+  struct message_writer w;
+  reply_begin(&w, s, job, req->edns.present ? OPT_FIXED_BYTES : 0, FLAG_AA);
+  bool fits = message_put_ready(&w, SECTION_ANSWER, rrs, count);
+  if (req->edns.present) reply_put_opt(&w, s, req, RCODE_NOERROR, NULL, 0);
+  reply_end(&w, job, RCODE_NOERROR, EDE_NONE, !fits);
+}
+
+/* `entry` (may be NULL) is the zone that answers. */
 INLINE void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry,
                         uint16_t flags) {
   const struct request *req = &job->request;
@@ -37,7 +77,7 @@ INLINE void reply_start(struct reply *r, const struct server *s, struct answer_j
   r->rcode = RCODE_NOERROR;
   r->ede = EDE_NONE;
   r->ede_text = "";
-  r->dnssec = req->edns.present && req->edns.dnssec_ok;
+  r->dnssec = req->edns.dnssec_ok;
   r->truncated = false;
   r->options_size = 0;
   size_t reserve = req->tsig_at ? tsig_reserve(&job->tsig) : 0;
@@ -45,33 +85,18 @@ INLINE void reply_start(struct reply *r, const struct server *s, struct answer_j
     if (req->edns.options_size) reply_add_options(r, entry);
     reserve += OPT_FIXED_BYTES + r->options_size;
   }
-  r->limit = reply_limit(s, job);
-  size_t least = req->question_end + reserve;
-  if (r->limit < least) r->limit = least; /* long names in question and TSIG: the request was as long */
-  assert(r->limit <= job->capacity);
-  flags = (uint16_t)(flags | FLAG_QR | (req->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD)));
-  message_start_response(&r->writer, job->out, r->limit, reserve, req, flags);
+  reply_begin(&r->writer, s, job, reserve, flags);
 }
 
 /* OPT and TSIG; fills the result. */
 INLINE void reply_finish(struct reply *r) {
   struct answer_job *job = r->job;
-  const struct edns *edns = &job->request.edns;
-  struct answer_result *result = &job->result;
-  if (r->truncated) message_set_flags(&r->writer, FLAG_TC);
-  if (edns->present) {
-    if (r->ede != EDE_NONE || edns->padding) reply_add_last_options(r);
-    uint16_t flags = r->dnssec ? EDNS_F_DO : 0;
-    bool fits = message_put_opt(&r->writer, r->server->id->udp_bytes, r->rcode, flags, r->options, r->options_size);
-    assert(fits);
-    (void)fits;
+  const struct request *req = &job->request;
+  if (req->edns.present) {
+    if (r->ede != EDE_NONE || req->edns.padding) reply_add_last_options(r);
+    reply_put_opt(&r->writer, r->server, req, r->rcode, r->options, r->options_size);
   }
-  size_t size = message_finish(&r->writer, r->rcode);
-  result->kind = ANSWER_REPLY;
-  result->size = (uint16_t)size;
-  result->rcode = r->rcode;
-  result->ede = (int8_t)r->ede;
-  result->truncated = r->truncated;
+  size_t size = reply_end(&r->writer, job, r->rcode, r->ede, r->truncated);
   if (job->tsig.key || job->tsig.error) reply_sign(r, size);
 }
 

@@ -234,7 +234,7 @@ static enum step answer_name(struct reply *r) {
   const struct zone_answer *f = &r->lookup->found;
   if (is_referral(f, r->qtype)) {
     r->ending = END_REFERRAL;
-    if (r->lookup == &r->query->lookup) message_clear_flags(&r->writer, FLAG_AA);
+    if (r->lookup == &r->query->lookup) r->writer.flags &= (uint16_t)~FLAG_AA;
     return STEP_END;
   }
   if (is_below_dname(f)) return put_dname(r);
@@ -330,13 +330,14 @@ static void put_referral(struct reply *r) {
   struct piece *piece = piece_of(r, PIECE_REFERRAL);
   size_t suffix = suffix_of(r, cut), ns_at = wr_used(&r->writer.out);
   struct message_owner owner;
-  struct zone_rrset ns, ds;
+  struct zone_rrset ns, more;
   if (!find(cut, RR_NS, &ns) || (piece && piece->cut == cut && piece_put(r, piece, suffix))) return;
   expect_names(r);
   owner_above(r, cut, &owner);
   resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
   if (wants_proof(r)) {
-    if (find(cut, RR_DS, &ds)) resolve_must_put(r, SECTION_AUTHORITY, &owner, &ds);
+    bool own_nsec = r->proof_count == 0 && !zone_has_nsec3(r->lookup->snap); /* the cut's, and no other proof may be the same */
+    if (find(cut, RR_DS, &more) || (own_nsec && find(cut, RR_NSEC, &more))) resolve_must_put(r, SECTION_AUTHORITY, &owner, &more);
     else prove(r, denial_delegation(r, cut));
   }
   put_proofs(r, r->proof_count);
@@ -383,26 +384,36 @@ static void give_up(struct reply *r) {
   else reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
 }
 
-/* The usual answer is addresses of the name that was asked. Nothing else follows from them, so nothing is noted for later. */
-INLINE void answer_question(struct reply *r) {
-  const struct zone_answer *f = &r->lookup->found;
-  uint16_t qtype = r->job->request.qtype;
+/* The usual answer is addresses of the name that was asked, for a request without options and TSIG. Nothing else follows from them.
+ * `nothing`: see above. */
+INLINE bool answer_usual(const struct server *s, const struct query *q, bool *nothing) {
+  const struct zone_answer *f = &q->lookup.found;
+  const struct request *req = &q->job->request;
   struct zone_rrset set;
-  bool usual = f->node && !f->cut && !f->dname && (qtype == RR_A || qtype == RR_AAAA);
-  bool found = usual && zone_find_answer(f->node, qtype, &set);
-  if (found && set.type == qtype)
-    r->truncated = !message_put_ready(&r->writer, SECTION_ANSWER, set.rrs, set.count + (r->dnssec ? set.sig_count : 0u));
-  else resolve_name(r, usual && !found);
+  *nothing = false;
+  if (!f->node || f->cut || f->dname || (req->qtype != RR_A && req->qtype != RR_AAAA)) return false;
+  *nothing = !zone_find_answer(f->node, req->qtype, &set);
+  if (*nothing || set.type != req->qtype || req->tsig_at || req->edns.options_size) return false;
+  reply_ready(s, q->job, set.rrs, set.count + (req->edns.dnssec_ok ? set.sig_count : 0u));
+  return zone_damage() == 0;
 }
 
-void resolve(struct reply *r, const struct server *s, struct query *q) {
+/* Any other one. */
+__attribute__((noinline)) static void answer_any(struct reply *r, const struct server *s, const struct query *q, bool nothing) {
   r->query = q;
   r->lookup = &q->lookup;
   r->damaged = false;
   /* AA speaks of the first name (RFC 1034 §4.1.1): a chain that ends in a referral keeps it. */
   reply_start(r, s, q->job, q->lookup.entry, FLAG_AA);
-  answer_question(r);
+  resolve_name(r, nothing);
   note_damage(r);
   if (r->damaged || r->rcode == RCODE_SERVFAIL) give_up(r);
   else reply_finish(r);
+}
+
+void resolve(const struct server *s, struct query *const *queries, size_t count) {
+  struct reply reply;
+  bool nothing;
+  for (size_t i = 0; i < count; i++)
+    if (!answer_usual(s, queries[i], &nothing)) answer_any(&reply, s, queries[i], nothing);
 }

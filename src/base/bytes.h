@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 struct rd {
   const uint8_t *at;
   const uint8_t *end;
@@ -59,8 +61,11 @@ static inline uint64_t get_u48(const uint8_t *p) {
   return (uint64_t)get_u16(p) << 32 | get_u32(p + 2);
 }
 
+/* One load or store each: compilers do not always make one of several. */
 static inline uint64_t get_u64(const uint8_t *p) {
-  return (uint64_t)get_u32(p) << 32 | get_u32(p + 4);
+  uint64_t v;
+  memcpy(&v, p, sizeof v);
+  return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(v) : v;
 }
 
 /* Eight octets of a text, the first one lowest. */
@@ -70,7 +75,6 @@ static inline uint64_t get_u64_low(const void *p) {
   return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(x) : x;
 }
 
-/* One store each: compilers do not always make one of several. */
 static inline void put_u16(uint8_t *p, uint16_t v) {
   if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) v = __builtin_bswap16(v);
   memcpy(p, &v, sizeof v);
@@ -87,8 +91,8 @@ static inline void put_u48(uint8_t *p, uint64_t v) {
 }
 
 static inline void put_u64(uint8_t *p, uint64_t v) {
-  put_u32(p, (uint32_t)(v >> 32));
-  put_u32(p + 4, (uint32_t)v);
+  if (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) v = __builtin_bswap64(v);
+  memcpy(p, &v, sizeof v);
 }
 
 static inline bool rd_u8(struct rd *r, uint8_t *out) {
@@ -127,7 +131,7 @@ static inline bool rd_u64(struct rd *r, uint64_t *out) {
 
 /* What memcpy does, without a call where it is short, as most of what stands in messages is. The copies of each case overlap; there
  * is no loop, for compilers make one instruction of it that is slow to begin. */
-static inline void bytes_copy(uint8_t *to, const uint8_t *from, size_t n) {
+static ALWAYS_INLINE void bytes_copy(uint8_t *to, const uint8_t *from, size_t n) {
   enum { WORD_BYTES = 16, LONG_BYTES = 8 * WORD_BYTES };
 #define COPY_WORD(at) memcpy(to + (at), from + (at), WORD_BYTES)
   if (n > LONG_BYTES) {
@@ -157,23 +161,25 @@ static inline void bytes_copy(uint8_t *to, const uint8_t *from, size_t n) {
   }
 }
 
-/* What memcmp says of being equal, without a call. */
-static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t n) {
+/* The bits in which eight octets differ. */
+static inline uint64_t bytes_differ(const uint8_t *a, const uint8_t *b) {
   uint64_t x, y;
+  memcpy(&x, a, sizeof x);
+  memcpy(&y, b, sizeof y);
+  return x ^ y;
+}
+
+/* What memcmp says of being equal, without a call. The last eight octets overlap those before. */
+static inline bool bytes_equal(const uint8_t *a, const uint8_t *b, size_t n) {
   size_t i = 0;
-  if (n < sizeof x) {
+  if (n < 8) {
     while (i < n && a[i] == b[i])
       i++;
     return i == n;
   }
-  for (; i + sizeof x < n; i += sizeof x) {
-    memcpy(&x, a + i, sizeof x);
-    memcpy(&y, b + i, sizeof y);
-    if (x != y) return false;
-  }
-  memcpy(&x, a + n - sizeof x, sizeof x); /* overlaps the one before */
-  memcpy(&y, b + n - sizeof y, sizeof y);
-  return x == y;
+  for (; n - i > 16; i += 8)
+    if (bytes_differ(a + i, b + i)) return false;
+  return !(bytes_differ(a + i, b + i) | bytes_differ(a + n - 8, b + n - 8));
 }
 
 struct wr {

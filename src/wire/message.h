@@ -166,6 +166,7 @@ struct message_writer {
   struct wr out;
   size_t reserve;
   uint64_t counts;       /* section_count; a message has no room for so many records that one runs over */
+  uint16_t flags;        /* of the header; like the counts they are written at the end */
   uint8_t question_size; /* of the name in the question; 0: none */
   uint8_t near_sizes[2]; /* see message_expect_near */
   bool has_slots;        /* `slots` was cleared */
@@ -178,15 +179,15 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
 /* Copies the question of a request as it came (case preserved). */
 bool message_echo_question(struct message_writer *w, const struct request *req);
 /* Starts the response to a request: header and question in one copy; there is room for them and for `reserve`. */
-static inline void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve,
-                                          const struct request *req, uint16_t flags) {
+static ALWAYS_INLINE void message_start_response(struct message_writer *w, uint8_t *buffer, size_t limit, size_t reserve,
+                                                 const struct request *req, uint16_t flags) {
   size_t size = req->question_end;
   assert(size + reserve <= limit);
   bytes_copy(buffer, req->bytes, size);
-  put_u16(buffer + 2, flags);
   w->out = (struct wr){buffer, buffer + size, buffer + limit, false};
   w->reserve = reserve;
   w->counts = (uint64_t)req->has_question << section_shift(SECTION_QUESTION);
+  w->flags = flags;
   w->question_size = req->qname.size;
   w->near_sizes[0] = w->near_sizes[1] = 0;
   w->has_slots = false;
@@ -237,7 +238,7 @@ void message_owner_name(struct message_writer *w, const uint8_t *name_wire, stru
 void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
 
 /* RRs that are ready (rr.h), one right behind the other, as they stand: the question's name owns them. All or nothing. */
-static inline bool message_put_ready(struct message_writer *w, enum section section, const uint8_t *rrs, unsigned count) {
+static ALWAYS_INLINE bool message_put_ready(struct message_writer *w, enum section section, const uint8_t *rrs, unsigned count) {
   const uint8_t *end = rrs;
   for (unsigned i = 0; i < count; i++)
     end += RR_READY_BYTES + rr_ready_size(end);
@@ -270,8 +271,8 @@ struct message_mark {
 struct message_mark message_mark(const struct message_writer *w);
 void message_rewind(struct message_writer *w, struct message_mark mark);
 /* Puts OPT with the given payload size, extended rcode bits, flags and ready-made options; takes its size from the reserve. */
-static inline bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags,
-                                   const uint8_t *options, size_t options_size) {
+static ALWAYS_INLINE bool message_put_opt(struct message_writer *w, uint16_t udp_bytes, unsigned rcode, uint16_t edns_flags,
+                                          const uint8_t *options, size_t options_size) {
   enum { FIXED_BYTES = 11 };
   size_t n = FIXED_BYTES + options_size;
   if (wr_left(&w->out) < n || options_size > UINT16_MAX) return false;
@@ -284,14 +285,11 @@ static inline bool message_put_opt(struct message_writer *w, uint16_t udp_bytes,
   w->counts += UINT64_C(1) << section_shift(SECTION_ADDITIONAL);
   return true;
 }
-/* Writes header counts and the low rcode bits; returns the message's size. */
-static inline size_t message_finish(struct message_writer *w, unsigned rcode) {
-  uint8_t *header = w->out.base;
-  header[3] = (uint8_t)((header[3] & ~FLAG_RCODE_MASK) | (rcode & FLAG_RCODE_MASK));
-  put_u64(header + 4, w->counts);
+/* Writes flags and counts of the header, and the low rcode bits; returns the message's size. */
+static ALWAYS_INLINE size_t message_finish(struct message_writer *w, unsigned rcode) {
+  put_u16(w->out.base + 2, (uint16_t)(w->flags | (rcode & FLAG_RCODE_MASK)));
+  put_u64(w->out.base + 4, w->counts);
   return wr_used(&w->out);
 }
-void message_set_flags(struct message_writer *w, uint16_t set);
-void message_clear_flags(struct message_writer *w, uint16_t clear);
 
 #endif

@@ -3,8 +3,6 @@
 
 #include <assert.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 enum {
   POINTER = 0xc000,
   POINTER_MAX = 0x3fff,
@@ -21,8 +19,8 @@ void message_start(struct message_writer *w, uint8_t *buffer, size_t limit, uint
   w->counts = 0;
   w->question_size = w->near_sizes[0] = w->near_sizes[1] = 0;
   w->has_slots = false;
+  w->flags = flags;
   put_u16(buffer, id);
-  put_u16(buffer + 2, flags);
 }
 
 static inline bool has_room(const struct message_writer *w, size_t n) {
@@ -431,16 +429,4 @@ void message_rewind(struct message_writer *w, struct message_mark mark) {
   }
   w->out.at = mark.at;
   w->counts = mark.counts;
-}
-
-/* ---- end ---- */
-
-void message_set_flags(struct message_writer *w, uint16_t set) {
-  w->out.base[2] |= (uint8_t)(set >> 8);
-  w->out.base[3] |= (uint8_t)set;
-}
-
-void message_clear_flags(struct message_writer *w, uint16_t clear) {
-  w->out.base[2] &= (uint8_t) ~(clear >> 8);
-  w->out.base[3] &= (uint8_t)~clear;
 }

@@ -18,6 +18,7 @@ static inline size_t parse_labels(struct request *q, const uint8_t *name, size_t
     at += n + 1;
   }
   q->qname.labels = (uint8_t)labels;
+  q->shared = 0;
   return at + 1;
 }
 
@@ -152,6 +153,7 @@ static inline bool is_known_opcode(unsigned opcode) {
 /* An opcode with a body of unknown shape: what can be read is welcome, what can't is no error. */
 static enum err parse_unknown(struct request *q) {
   unsigned questions = section_count(q->counts, SECTION_QUESTION);
+  forget_question(q);
   if (questions > 1 || (questions == 1 && !parse_question(q, NULL))) return ERR_OK;
   if (!walk_records(q)) {
     q->edns = (struct edns){0};
@@ -185,11 +187,10 @@ enum err request_parse_after(const uint8_t *bytes, size_t size, const struct req
   q->flags = get_u16(bytes + 2);
   q->opcode = (q->flags & FLAG_OPCODE_MASK) >> FLAG_OPCODE_SHIFT;
   q->counts = get_u64(bytes + 4);
-  forget_question(q);
   q->tsig_at = 0;
   q->edns = (struct edns){0};
   if (!is_known_opcode(q->opcode)) return parse_unknown(q);
   unsigned questions = section_count(q->counts, SECTION_QUESTION);
-  bool good = questions == 0 || (questions == 1 && parse_question(q, before ? &before->qname : NULL));
-  return good && parse_rest(q) ? ERR_OK : ERR_FORMAT;
+  if (questions != 1 || !parse_question(q, before ? &before->qname : NULL)) forget_question(q);
+  return questions == q->has_question && parse_rest(q) ? ERR_OK : ERR_FORMAT;
 }

@@ -1,6 +1,6 @@
 /* Canonical predecessors: the NSEC that covers a name (RFC 4035 §3.1.3), the NSEC3 that matches or covers a hash (RFC 5155 §7.2).
  *
- *   1. blind walk to some leaf, in lockstep; where it differs from the key decides
+ *   1. blind walk to some leaf, in lockstep, unless a look-up of the key has just made it; where it differs from the key decides
  *   2. the same nodes again, now hot: the subtree whose rightmost leaf is the answer, which is the equal leaf, or the last twig
  *      passed on the left
  *   3. down to its rightmost leaf, in lockstep; an END twig that is a cut or a DNAME ends the descent, because names below it
@@ -20,7 +20,8 @@ struct floor {
   const struct zone_snap *snap;
   const struct trie_node *root;
   const struct trie_node *node;
-  const struct trie_node *end; /* END twig whose flags decide at the next step of the descent */
+  const struct trie_node *end;  /* END twig whose flags decide at the next step of the descent */
+  const struct zone_node *near; /* what step 1 finds; NULL: not yet */
   const uint8_t *key;
   size_t size;
   bool nsec3;
@@ -36,8 +37,8 @@ INLINE bool blind_step(struct floor *f) {
   const struct trie_node *n = f->node;
   uint64_t word = node_word(n);
   if (!(word & TRIE_BRANCH)) {
-    const struct zone_node *r = node_record(f->snap->table, n);
-    __builtin_prefetch(r);
+    f->near = node_record(f->snap->table, n);
+    __builtin_prefetch(f->near);
     return false;
   }
   unsigned symbol = key_symbol(f->key, f->size, word_position(word));
@@ -52,7 +53,8 @@ static bool below_stop(uint64_t word, const struct trie_node *twigs, unsigned at
 }
 
 /* Step 2. NULL: nothing stands before the key. */
-static const struct trie_node *subtree_before(const struct floor *f, const struct zone_node *near) {
+static const struct trie_node *subtree_before(const struct floor *f) {
+  const struct zone_node *near = f->near;
   unsigned position = trie_difference(f->key, f->size, record_key(near), record_key_size(near));
   const struct trie_node *n = f->root, *left = NULL;
   uint64_t word;
@@ -98,7 +100,7 @@ static const struct trie_node *floor_leaf(struct floor *f) {
   f->node = f->root;
   while (blind_step(f))
     continue;
-  f->node = subtree_before(f, node_record(f->snap->table, f->node));
+  f->node = subtree_before(f);
   f->end = NULL;
   while (f->node && descend_step(f))
     continue;
@@ -123,11 +125,11 @@ INLINE void floors_walk(struct floor *floors, size_t count) {
   while (more) {
     more = false;
     for (size_t i = 0; i < count; i++)
-      more |= blind_step(floors + i);
+      if (!floors[i].near) more |= blind_step(floors + i);
   }
   for (size_t i = 0; i < count; i++) {
     struct floor *f = floors + i;
-    f->node = subtree_before(f, node_record(f->snap->table, f->node));
+    f->node = subtree_before(f);
     if (f->node) __builtin_prefetch(f->node);
   }
   for (more = true; more;) {
@@ -208,6 +210,7 @@ static void cover_some(struct zone_cover *const *q, size_t count) {
     } else {
       f->key = q[i]->key + s->apex_key_size;
       f->size = (size_t)(q[i]->key_size - s->apex_key_size);
+      f->near = q[i]->near;
     }
     f->node = f->root = q[i]->hash ? &s->nsec3 : &s->names;
     which[walks++] = (uint8_t)i;

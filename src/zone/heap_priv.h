@@ -89,9 +89,13 @@ static inline uint8_t *chunk_at(uint8_t *const *table, uint32_t ref) {
   return __atomic_load_n(table + (ref >> CHUNK_BITS), __ATOMIC_RELAXED);
 }
 
+static inline void *cell_in(uint8_t *chunk, uint32_t ref) {
+  return chunk + (size_t)(ref & (CHUNK_CELLS - 1)) * CELL_BYTES;
+}
+
 /* In a chunk that is there. */
 static inline void *cell_at(uint8_t *const *table, uint32_t ref) {
-  return chunk_at(table, ref) + (size_t)(ref & (CHUNK_CELLS - 1)) * CELL_BYTES;
+  return cell_in(chunk_at(table, ref), ref);
 }
 
 /* Whose image has the chunks that are not there: stands right before the table. */

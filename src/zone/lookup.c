@@ -63,30 +63,37 @@ INLINE void found_name(const struct walk *w, struct zone_lookup *q, unsigned lab
 
 /* The name does not exist: its closest encloser is the longest label boundary that any key shares. */
 static void found_encloser(const struct walk *w, const struct zone_snap *s, struct zone_answer *found) {
-  unsigned size = w->common, labels = s->apex_labels;
+  unsigned size = w->common, labels = 0;
   while (size && w->key[size - 1] != 0)
     size--;
-  for (unsigned i = 0; i < size; i++)
-    labels += w->key[i] == 0;
-  found->encloser_labels = (uint8_t)labels;
-  found->encloser_key_size = (uint16_t)(s->apex_key_size + size);
-  bool stopped = ancestor_stops(w, found);
+  bool stopped = ancestor_stops(w, found), is_leaf = false;
   const struct trie_node *n = w->end_count ? w->ends[w->end_count - 1] : &s->names;
   if (w->end_count && word_position(node_word(n)) == 2 * size) {
     found->encloser = node_record(w->table, node_twigs(w->table, n));
-  } else if (record_key_size(w->leaf) == size) { /* a leaf: nothing stands below it, no wildcard either */
+    labels = record_labels(found->encloser);
+  } else if (record_key_size(w->leaf) == size) { /* nothing stands below it, no wildcard either */
     found->encloser = w->leaf;
+    labels = record_labels(w->leaf);
+    is_leaf = true;
     if (!stopped) stops_at(w, w->node, found);
-    return;
   } else { /* an empty non-terminal */
     for (uint64_t word; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < 2 * size;)
       n = node_twigs(w->table, n) + twig_or_first(word, key_symbol(w->key, w->size, word_position(word)));
+    for (unsigned i = 0; i < size; i++)
+      labels += w->key[i] == 0;
   }
-  if (!stopped) find_wildcard(w, n, size, found);
+  found->encloser_labels = (uint8_t)(s->apex_labels + labels);
+  found->encloser_key_size = (uint16_t)(s->apex_key_size + size);
+  if (!stopped && !is_leaf) find_wildcard(w, n, size, found);
 }
 
-/* A name that owns nothing. */
-__attribute__((noinline)) static void resolve_nothing(struct walk *w, struct zone_lookup *q) {
+/* A name that owns nothing. If another one beside it is not there, and neither is it, the same is above both. */
+__attribute__((noinline)) static void resolve_nothing(struct walk *w, struct zone_lookup *q, const struct zone_answer *beside) {
+  if (w->common < w->size && beside && !beside->exists) {
+    q->found = *beside;
+    q->found.near = w->leaf;
+    return;
+  }
   walk_forget_ends(w);
   if (w->common < w->size) {
     found_encloser(w, q->snap, &q->found);
@@ -99,15 +106,17 @@ __attribute__((noinline)) static void resolve_nothing(struct walk *w, struct zon
   ancestor_stops(w, &q->found);
 }
 
-INLINE void resolve(struct walk *w, struct zone_lookup *q) {
-  q->found = (struct zone_answer){0};
+/* `beside`: what was found of a name that has all but the first label in common with this one; or NULL. */
+INLINE void resolve(struct walk *w, struct zone_lookup *q, const struct zone_answer *beside) {
+  q->found = (struct zone_answer){.near = w->leaf};
   if (!walk_compare(w)) {
-    resolve_nothing(w, q);
+    resolve_nothing(w, q, beside);
     return;
   }
   found_name(w, q, record_labels(w->leaf));
   q->found.node = w->leaf;
-  if (!ancestor_stops(w, &q->found) && node_word(w->node) & LEAF_CUT) q->found.cut = w->leaf;
+  bool clear = beside && !beside->cut && !beside->dname; /* there is no cut and no DNAME above them */
+  if ((clear || !ancestor_stops(w, &q->found)) && node_word(w->node) & LEAF_CUT) q->found.cut = w->leaf;
 }
 
 static void lookup_some(struct zone_lookup *const *q, size_t count) {
@@ -118,8 +127,9 @@ static void lookup_some(struct zone_lookup *const *q, size_t count) {
     walk_start(walks + i, s->table, &s->names, q[i]->key + s->apex_key_size, q[i]->key_size - s->apex_key_size);
   }
   walk_all(walks, count);
-  for (size_t i = 0; i < count; i++)
-    resolve(walks + i, q[i]);
+  resolve(walks, q[0], NULL);
+  for (size_t i = 1; i < count; i++)
+    resolve(walks + i, q[i], q[i]->shared && q[i]->snap == q[i - 1]->snap ? &q[i - 1]->found : NULL);
 }
 
 void zone_lookup(struct zone_lookup *q) {

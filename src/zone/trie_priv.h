@@ -109,13 +109,13 @@ const struct trie_node *guard_twigs(struct image_guard *guard, const struct trie
 const struct zone_node *guard_record(struct image_guard *guard, const struct trie_node *n);
 
 static inline const struct trie_node *node_twigs(uint8_t *const *table, const struct trie_node *n) {
-  if (__builtin_expect(!chunk_at(table, n->ref), 0)) return guard_twigs(table_guard(table), n);
-  return cell_at(table, n->ref);
+  uint8_t *chunk = chunk_at(table, n->ref);
+  return __builtin_expect(chunk != NULL, 1) ? cell_in(chunk, n->ref) : guard_twigs(table_guard(table), n);
 }
 
 static inline const struct zone_node *node_record(uint8_t *const *table, const struct trie_node *n) {
-  if (__builtin_expect(!chunk_at(table, n->ref), 0)) return guard_record(table_guard(table), n);
-  return cell_at(table, n->ref);
+  uint8_t *chunk = chunk_at(table, n->ref);
+  return __builtin_expect(chunk != NULL, 1) ? cell_in(chunk, n->ref) : guard_record(table_guard(table), n);
 }
 
 static inline uint64_t key_load_short(const uint8_t *p) {

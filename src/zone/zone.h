@@ -94,6 +94,7 @@ bool zone_node_labels_after(const struct zone_node *n, const struct zone_node *o
 /* What one walk finds for a name at or below the apex (RFC 1034 §4.3.2, RFC 4592 §3.3.1, RFC 6672 §3.2). */
 struct zone_answer {
   const struct zone_node *node;     /* the name itself, if it owns records */
+  const struct zone_node *near;     /* an owner whose key shares as much with the name's as any does */
   bool exists;                      /* owns records or is an empty non-terminal */
   const struct zone_node *cut;      /* highest zone cut (NS below the apex) at or above the name, and not below a DNAME */
   const struct zone_node *dname;    /* highest DNAME strictly above the name, and neither below nor at a cut */
@@ -144,6 +145,7 @@ struct zone_cover {
   const uint8_t *key; /* order key; not read with `hash` */
   uint16_t key_size;
   const uint8_t *hash;          /* 20 octets, or NULL */
+  const struct zone_node *near; /* without `hash`, what zone_lookup said of the key, or NULL */
   const struct zone_node *node; /* what was found, or NULL */
   bool match;                   /* with `hash`: it is its own owner */
 };

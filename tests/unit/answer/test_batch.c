@@ -27,39 +27,23 @@ static const char zone_text[] = "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 300\
                                 "d 600 DNAME www\nboth 300 A 192.0.2.90\nboth 300 CNAME www\n"
                                 "_sip._tcp 300 SRV 0 5 5060 mail\n_sip._tcp 300 SRV 1 5 5060 www\n";
 
-static const char *const labels[] = {"www",
-                                     "wWw",
-                                     "mail",
-                                     "upper",
-                                     "alias",
-                                     "alias2",
-                                     "loop",
-                                     "nothere",
-                                     "ns1",
-                                     "cut1",
-                                     "cut2",
-                                     "cut3",
-                                     "deleg",
-                                     "d",
-                                     "both",
-                                     "x",
-                                     "*",
-                                     "wild",
-                                     "a\\000b",
-                                     "a\\001",
-                                     "b.ent",
-                                     "ent",
-                                     "x.wild",
-                                     "y.wildc",
-                                     "x.d",
-                                     "_sip._tcp",
-                                     "q.cut1",
-                                     "q.cut2",
-                                     "r.cut2",
-                                     "sub",
-                                     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+static const char *const labels[] = {"www",     "wWw",       "mail",
+                                     "upper",   "alias",     "alias2",
+                                     "loop",    "nothere",   "ns1",
+                                     "cut1",    "cut2",      "cut3",
+                                     "deleg",   "d",         "both",
+                                     "x",       "*",         "wild",
+                                     "a\\000b", "a\\001",    "b.ent",
+                                     "ent",     "x.wild",    "y.wildc",
+                                     "x.d",     "_sip._tcp", "q.cut1",
+                                     "q.cut2",  "r.cut2",    "sub",
+                                     "4",       "5",         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 static const char *const origins[] = {"plain.", "plain.", "nsec.",    "nsec3.",   "sub.plain.", "deep.sub.nsec.", "elsewhere.",
                                       ".",      "PLAIN.", "1.plain.", "2.plain.", "3.plain.",   "hidden."};
+/* In front of an origin, so that names beside each other are there and not, below a cut, a DNAME, a wildcard, a name without
+ * records. */
+static const char *const parents[] = {"wild", "wildc", "deleg", "cut2", "cut3", "d", "x.d", "ent", "b.ent", "www", "4", "5"};
+static const char *const beside[] = {"a", "b", "ns", "NS", "x", "*", "a\\000b", "d"};
 static const uint16_t types[] = {RR_A,   RR_A,     RR_A,  RR_A,   RR_AAAA, RR_TXT, RR_MX,   RR_NS,   RR_SOA, RR_CNAME,
                                  RR_ANY, RR_RRSIG, RR_DS, RR_SRV, RR_NSEC, RR_OPT, RR_AXFR, RR_IXFR, 65280,  RR_DNSKEY};
 
@@ -72,11 +56,16 @@ static unsigned below(struct dice *d, unsigned n) {
   return (unsigned)(d->state >> 33) % n;
 }
 
-/* A question: mostly for a name of one zone, mostly as others are asked. */
-static size_t make_request(struct dice *d, const char *origin, uint8_t *out) {
+/* A question: mostly for a name of one zone, mostly as others are asked; `parent` NULL: not for one below it. */
+static size_t make_request(struct dice *d, const char *origin, const char *parent, uint8_t *out) {
   struct message_writer w;
   struct name qname, apex = zones_name(below(d, 8) ? origin : origins[below(d, sizeof origins / sizeof *origins)]);
   const char *label = labels[below(d, sizeof labels / sizeof *labels)];
+  if (parent && below(d, 4)) {
+    struct name origin_name = apex;
+    assert_int_equal(name_from_text(parent, strlen(parent), &origin_name, &apex, NULL, NULL), ERR_OK);
+    label = beside[below(d, sizeof beside / sizeof *beside)];
+  }
   if (below(d, 12) == 0) qname = apex;
   else assert_int_equal(name_from_text(label, strlen(label), &apex, &qname, NULL, NULL), ERR_OK);
   if (below(d, 6) == 0)
@@ -108,9 +97,9 @@ static void prepare(struct asked *a, const uint8_t *bytes, size_t size) {
   a->bytes = malloc(size ? size : 1);
   assert_non_null(a->bytes);
   memcpy(a->bytes, bytes, size);
-  memset(&a->job, 0xee, sizeof a->job);
   memset(a->out, 0xee, sizeof a->out);
   a->job = (struct answer_job){.bytes = a->bytes, .size = size, .out = a->out, .capacity = sizeof a->out};
+  memset(&a->job.request, 0xee, sizeof a->job.request); /* as that of an older one is */
   a->job.client = (struct answer_client){.from = {.family = 4, .octets = {192, 0, 2, 1}}, .transport = TRANSPORT_UDP};
 }
 
@@ -146,13 +135,9 @@ static void assert_same_message(const struct asked *a, const struct asked *b) {
   assert_memory_equal(a_out, b_out, a_size);
 }
 
-static void test_alone_and_together(void **state) {
-  static struct asked together[LIMIT_BATCH], alone;
-  static const struct answer_identity id = {.nsid = "ns1", .nsid_size = 3, .udp_bytes = LIMIT_UDP_RESPONSE_BYTES};
+static struct zone_set *make_zones(void) {
   static const struct zone_policy hidden = {.hidden = true};
   struct zone_set *zones;
-  struct dice d = {42};
-  unsigned replies = 0;
   assert_int_equal(zone_set_new(&zones), ERR_OK);
   zones_put(zones, "plain.", zone_text, ZONES_UNSIGNED, NULL);
   zones_put(zones, "nsec.", zone_text, ZONES_NSEC, NULL);
@@ -161,49 +146,92 @@ static void test_alone_and_together(void **state) {
   zones_put(zones, "www.plain.", zone_text, ZONES_NSEC, NULL);
   zones_put(zones, "deep.sub.nsec.", zone_text, ZONES_UNSIGNED, NULL);
   zones_put(zones, "hidden.", zone_text, ZONES_UNSIGNED, &hidden);
-  for (unsigned i = 1; i < 4; i++) {
+  for (unsigned i = 1; i < 5; i++) {
     char origin[16];
     snprintf(origin, sizeof origin, "%u.plain.", i);
-    zones_put(zones, origin, zone_text, ZONES_UNSIGNED, NULL);
+    zones_put(zones, origin, zone_text, ZONES_UNSIGNED, i == 4 ? &hidden : NULL);
   }
-  struct instant now = {NS_PER_S, 1800000000};
+  struct name not_loaded = zones_name("5.plain.");
+  struct zone_entry *entry = zones_entry(99, NULL, NULL);
+  entry->state = ZONE_NOT_LOADED;
+  assert_int_equal(zone_set_put(zones, &not_loaded, entry), ERR_OK);
+  return zones;
+}
+
+/* Answers what is prepared as a batch, then each alone, and ends it. Returns how many replies there were. */
+static unsigned ask_both(const struct zone_set *zones, struct asked *together, unsigned count) {
+  static const struct answer_identity id = {.nsid = "ns1", .nsid_size = 3, .udp_bytes = LIMIT_UDP_RESPONSE_BYTES};
+  static const struct instant now = {NS_PER_S, 1800000000};
+  static struct asked alone;
+  struct answer_job *jobs[LIMIT_BATCH];
+  unsigned replies = 0;
+  for (unsigned i = 0; i < count; i++)
+    jobs[i] = &together[i].job;
+  zone_read_begin();
+  answer_batch(zones, &id, jobs, count, now, 0);
+  for (unsigned i = 0; i < count; i++) {
+    const struct answer_result *r = &together[i].job.result;
+    prepare(&alone, together[i].bytes, together[i].job.size);
+    answer(zones, &id, &alone.job, now, 0);
+    assert_int_equal(r->kind, alone.job.result.kind);
+    assert_int_equal(r->rcode, alone.job.result.rcode);
+    assert_int_equal(r->ede, alone.job.result.ede);
+    assert_int_equal(r->truncated, alone.job.result.truncated);
+    assert_ptr_equal(r->zone, alone.job.result.zone);
+    if (r->kind != ANSWER_DROP) {
+      assert_same_message(&together[i], &alone);
+      replies += r->kind == ANSWER_REPLY;
+    }
+    tsig_stream_done(&together[i].job.tsig);
+    tsig_stream_done(&alone.job.tsig);
+    free(together[i].bytes);
+    free(alone.bytes);
+  }
+  zone_read_end();
+  return replies;
+}
+
+static void test_alone_and_together(void **state) {
+  static struct asked together[LIMIT_BATCH];
+  struct zone_set *zones = make_zones();
+  struct dice d = {42};
+  unsigned replies = 0;
   for (unsigned round = 0; round < ROUNDS; round++) {
-    struct answer_job *jobs[LIMIT_BATCH];
     unsigned count = 1 + below(&d, LIMIT_BATCH);
     const char *origin = origins[below(&d, sizeof origins / sizeof *origins)];
+    const char *parent = below(&d, 2) ? parents[below(&d, sizeof parents / sizeof *parents)] : NULL;
     for (unsigned i = 0; i < count; i++) {
       uint8_t bytes[REQUEST_BYTES_MAX];
-      prepare(&together[i], bytes, make_request(&d, origin, bytes));
-      jobs[i] = &together[i].job;
+      prepare(&together[i], bytes, make_request(&d, origin, parent, bytes));
     }
-    zone_read_begin();
-    answer_batch(zones, &id, jobs, count, now, 0);
-    for (unsigned i = 0; i < count; i++) {
-      const struct answer_result *r = &together[i].job.result;
-      prepare(&alone, together[i].bytes, together[i].job.size);
-      answer(zones, &id, &alone.job, now, 0);
-      assert_int_equal(r->kind, alone.job.result.kind);
-      assert_int_equal(r->rcode, alone.job.result.rcode);
-      assert_int_equal(r->ede, alone.job.result.ede);
-      assert_int_equal(r->truncated, alone.job.result.truncated);
-      assert_ptr_equal(r->zone, alone.job.result.zone);
-      if (r->kind != ANSWER_DROP) {
-        assert_same_message(&together[i], &alone);
-        replies += r->kind == ANSWER_REPLY;
-      }
-      tsig_stream_done(&together[i].job.tsig);
-      tsig_stream_done(&alone.job.tsig);
-      free(together[i].bytes);
-      free(alone.bytes);
-    }
-    zone_read_end();
+    replies += ask_both(zones, together, count);
   }
   assert_true(replies > ROUNDS);
   zone_set_free(zones);
 }
 
+/* The second name is beside the third and not answered from a zone, so what the first one is has nothing to do with the third. */
+static void test_beside_one_not_answered(void **state) {
+  static const char *const before[] = {"x.d.plain.", "q.cut1.plain.", "x.wild.plain.", "nothere.b.ent.plain."};
+  static struct asked together[3];
+  struct zone_set *zones = make_zones();
+  for (unsigned i = 0; i < sizeof before / sizeof *before; i++) {
+    const char *const names[] = {before[i], "5.plain.", "nothere.plain."};
+    for (unsigned k = 0; k < 3; k++) {
+      struct message_writer w;
+      uint8_t bytes[REQUEST_BYTES_MAX];
+      struct name qname = zones_name(names[k]);
+      message_start(&w, bytes, sizeof bytes, 1, 0);
+      assert_true(message_put_question(&w, &qname, RR_A, CLASS_IN));
+      prepare(&together[k], bytes, message_finish(&w, 0));
+    }
+    assert_int_equal(ask_both(zones, together, 3), 3);
+  }
+  zone_set_free(zones);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone_and_together)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_alone_and_together), cmocka_unit_test(test_beside_one_not_answered)};
   zone_reader_register();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   zone_reader_unregister();

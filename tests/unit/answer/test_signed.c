@@ -169,7 +169,8 @@ static void test_chains(void **state) {
   struct asker *a = with_zone("c1 60 CNAME q.z.w\n"
                               "*.v 60 CNAME www.u.v2\n"
                               "*.u.v2 60 CNAME nothing\n"
-                              "d 60 DNAME w\n",
+                              "d 60 DNAME w\n"
+                              "*.zk 60 CNAME h.j.zk\nj.zk 3600 NS ns1\n",
                               ZONES_NSEC);
   /* what proves the wildcards of a chain goes into authority, together with the end of the chain */
   expect(a, "c1.example.", RR_A, ASK_DO,
@@ -182,6 +183,13 @@ static void test_chains(void **state) {
          "an q.v.example. 60 RRSIG CNAME\n"
          "an www.u.v2.example. 60 CNAME nothing.example.\n"
          "an www.u.v2.example. 60 RRSIG CNAME\n" SOA NSEC("*.v") NSEC("*.u.v2") APEX_NSEC NSEC("d") OPT);
+  /* the cut's NSEC says that there is no closer name, and no DS */
+  expect(a, "m.zk.example.", RR_A, ASK_DO,
+         "NOERROR aa\n"
+         "an m.zk.example. 60 CNAME h.j.zk.example.\n"
+         "an m.zk.example. 60 RRSIG CNAME\n"
+         "au j.zk.example. 3600 NS ns1.example.\n" NSEC("j.zk") "ad ns1.example. 3600 A 192.0.2.1\n"
+                                                                "ad ns1.example. 3600 RRSIG A\n" OPT);
   expect(a, "c1.example.", RR_NSEC, ASK_EDNS, "NOERROR aa\nan c1.example. 3600 NSEC\nopt 1232\n");
   /* the synthesised CNAME has no signature */
   expect(a, "x.d.example.", RR_MX, ASK_DO,

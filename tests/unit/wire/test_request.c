@@ -34,6 +34,7 @@ static void test_plain(void **state) {
   name_of("WWW.example.", &want);
   assert_true(name_identical(&request.qname, &want));
   assert_int_equal(request.qname.labels, 2);
+  assert_int_equal(request.shared, 0);
   assert_int_equal(request.qtype, RR_A);
   assert_int_equal(request.qclass, CLASS_IN);
   assert_int_equal(request.question_end, 12 + 13 + 4);

@@ -48,6 +48,25 @@ struct name random_name(struct dice *d, const struct name *base, unsigned depth)
   return n;
 }
 
+void name_put_beside(struct name *n, const struct name *other) {
+  struct name parent;
+  if (!other->labels || !n->labels) return;
+  name_strip(other, 1, &parent);
+  assert_int_equal(name_join(n, 1, &parent, n), ERR_OK);
+}
+
+static size_t parent_size(const struct zone_lookup *q) {
+  size_t size = q->key_size;
+  while (size && (size == q->key_size || q->key[size - 1]))
+    size--;
+  return size;
+}
+
+uint16_t lookup_shared(const struct zone_lookup *q, const struct zone_lookup *before) {
+  size_t size = parent_size(q);
+  return size == parent_size(before) && memcmp(q->key, before->key, size) == 0 ? (uint16_t)size : 0;
+}
+
 /* ---- records ---- */
 
 void model_start(struct model *m, const char *apex) {

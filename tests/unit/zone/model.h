@@ -44,6 +44,10 @@ struct name name_of(const char *text); /* absolute */
 bool name_prepend(const uint8_t *label, size_t size, const struct name *n, struct name *out);
 /* Zero to `depth` labels of a small pool, with odd octets among them, in front of `base`. */
 struct name random_name(struct dice *d, const struct name *base, unsigned depth);
+/* Its first label in front of what another has behind its own. */
+void name_put_beside(struct name *n, const struct name *other);
+/* What zone_lookup.shared may say of two. */
+uint16_t lookup_shared(const struct zone_lookup *q, const struct zone_lookup *before);
 
 /* ---- records ---- */
 

@@ -75,7 +75,10 @@ static void test_nsec(void **state) {
       uint8_t keys[WIDTH][NAME_KEY_BYTES];
       for (unsigned i = 0; i < WIDTH; i++) {
         questions[i] = random_name(&d, dice_below(&d, 2) ? &m.records[dice_below(&d, (unsigned)m.count)].owner : &m.apex, 3);
-        covers[i] = (struct zone_cover){.snap = s, .key = keys[i], .key_size = (uint16_t)name_key(questions + i, keys[i])};
+        struct zone_lookup l = {.snap = s, .key = keys[i], .key_size = (uint16_t)name_key(questions + i, keys[i])};
+        zone_lookup(&l);
+        covers[i] = (struct zone_cover){.snap = s, .key = keys[i], .key_size = l.key_size};
+        if (dice_below(&d, 2)) covers[i].near = l.found.near;
         order[i] = covers + i;
       }
       zone_cover_batch(order, WIDTH);

@@ -121,7 +121,8 @@ static void test_against_model(void **state) {
   }
 }
 
-/* The same questions in batches of any width, over all zones mixed. */
+/* The same questions in batches of any width, over all zones mixed; many are for names beside the one before, known to be or not.
+ */
 static void test_batches(void **state) {
   (void)state;
   enum { WIDTH = 2 * LIMIT_BATCH + 5, ROUNDS = 600 };
@@ -136,10 +137,16 @@ static void test_batches(void **state) {
   uint8_t keys[WIDTH][NAME_KEY_BYTES];
   for (int round = 0; round < ROUNDS; round++) {
     size_t count = 1 + dice_below(&d, WIDTH);
+    unsigned z = dice_below(&d, ZONES);
+    struct name q = {0}, before;
     for (size_t i = 0; i < count; i++) {
-      unsigned z = dice_below(&d, ZONES);
-      struct name q = random_question(&d, models + z);
+      bool beside = i && dice_below(&d, 3);
+      if (!beside) z = dice_below(&d, ZONES);
+      before = q;
+      q = random_question(&d, models + z);
+      if (beside && before.labels > models[z].apex.labels) name_put_beside(&q, &before);
       lookups[i] = (struct zone_lookup){.snap = snaps[z], .key = keys[i], .key_size = (uint16_t)name_key(&q, keys[i])};
+      if (i && dice_below(&d, 8)) lookups[i].shared = lookup_shared(lookups + i, lookups + i - 1);
       order[i] = lookups + i;
     }
     zone_lookup_batch(order, count);
@@ -149,8 +156,9 @@ static void test_batches(void **state) {
       zone_lookup(&alone);
       const struct zone_answer *a = &alone.found, *b = &lookups[i].found;
       assert_true(a->node == b->node && a->exists == b->exists && a->cut == b->cut && a->dname == b->dname &&
-                  a->encloser == b->encloser && a->encloser_labels == b->encloser_labels && a->wildcard == b->wildcard &&
-                  a->wildcard_exists == b->wildcard_exists);
+                  a->encloser == b->encloser && a->encloser_labels == b->encloser_labels &&
+                  a->encloser_key_size == b->encloser_key_size && a->wildcard == b->wildcard &&
+                  a->wildcard_exists == b->wildcard_exists && a->near == b->near);
     }
   }
   for (unsigned i = 0; i < ZONES; i++) {

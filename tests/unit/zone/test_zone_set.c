@@ -76,26 +76,6 @@ static uint32_t list_find(const struct list *l, const struct name *n, bool exact
   return id;
 }
 
-/* Its first label in front of what another has behind its own. */
-static void put_beside(struct name *n, const struct name *other) {
-  struct name parent;
-  if (!other->labels || !n->labels) return;
-  name_strip(other, 1, &parent);
-  assert_int_equal(name_join(n, 1, &parent, n), ERR_OK);
-}
-
-static size_t parent_size(const struct zone_lookup *q) {
-  size_t size = q->key_size;
-  while (size && (size == q->key_size || q->key[size - 1]))
-    size--;
-  return size;
-}
-
-static uint16_t shared_with(const struct zone_lookup *a, const struct zone_lookup *b) {
-  size_t size = parent_size(a);
-  return size == parent_size(b) && memcmp(a->key, b->key, size) == 0 ? (uint16_t)size : 0;
-}
-
 static void check_set(const struct zone_set *s, const struct list *l, struct dice *d, unsigned questions) {
   enum { WIDTH = 40 };
   uint8_t keys[WIDTH][NAME_KEY_BYTES];
@@ -106,9 +86,9 @@ static void check_set(const struct zone_set *s, const struct list *l, struct dic
     size_t count = 1 + dice_below(d, WIDTH);
     for (size_t i = 0; i < count; i++) {
       names[i] = random_name(d, l->count && dice_below(d, 2) ? &l->zones[dice_below(d, (unsigned)l->count)].apex : &name_root, 3);
-      if (i && dice_below(d, 2)) put_beside(names + i, names + i - 1);
+      if (i && dice_below(d, 2)) name_put_beside(names + i, names + i - 1);
       lookups[i] = (struct zone_lookup){.key = keys[i], .key_size = (uint16_t)name_key(names + i, keys[i])};
-      lookups[i].shared = i && dice_below(d, 8) ? shared_with(lookups + i, lookups + i - 1) : 0;
+      lookups[i].shared = i && dice_below(d, 8) ? lookup_shared(lookups + i, lookups + i - 1) : 0;
       at[i] = &lookups[i];
     }
     zone_read_begin();
