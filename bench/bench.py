@@ -322,12 +322,15 @@ class Run:
             source.prepare(CHANGES, math.ceil(self.o.seconds) + 3)
             stop, told, times = threading.Event(), [], self.work / "times"
             changer = threading.Thread(target=self.change_each_second, args=(source, server, stop, told))
+            before = len(source.kinds)
             changer.start()
             row["IXFR a second"] = load(server, queries, seconds, self.o.rate, times)
             stop.set()
             changer.join()
             if not told or not all(r["answers"] for r in row.values()):
                 raise RuntimeError(f"{mix}: a window without answers or changes")
+            if source.kinds[before:].count("IXFR") < len(told) - 1:  # the last may be under way
+                print(f"  {mix}: {kind} asked for {source.kinds[before:]} after {len(told)} changes")
             rows.append({**row, **beside(told, times)})
         for label in ("calm", "IXFR a second"):
             for q in ("p50 us", "p99 us", "p999 us"):

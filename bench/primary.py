@@ -51,15 +51,18 @@ class Primary:
         records = [soa, data.record("", data.NS, b"\x03ns1\xc0\x0c"), data.record("ns1", data.A, b"\xc0\0\2\1")]
         records += [data.record(f"host{i}", data.A, struct.pack("!I", a)) for i, a in enumerate(self.addresses)]
         records.append(soa)
-        messages, size, first = [], 0, 0
+        self.whole = (self.serial, self.messages(252, records))
+        return len(records) - 1
+
+    def messages(self, qtype, records):
+        made, size, first = [], 0, 0
         for i, r in enumerate(records):
             if size + len(r) > MESSAGE_BYTES:
-                messages.append(data.answer(0, self.origin, 252, b"".join(records[first:i]), i - first))
+                made.append(data.answer(0, self.origin, qtype, b"".join(records[first:i]), i - first))
                 size, first = 0, i
             size += len(r)
-        messages.append(data.answer(0, self.origin, 252, b"".join(records[first:]), len(records) - first))
-        self.whole = (self.serial, messages)
-        return len(records) - 1
+        made.append(data.answer(0, self.origin, qtype, b"".join(records[first:]), len(records) - first))
+        return made
 
     def make_change(self, count):
         """`count` records go or come, half of them each."""
@@ -106,8 +109,7 @@ class Primary:
                 records += self.steps[serial]
                 serial += 1
             if serial == self.serial:
-                return [data.answer(0, self.origin, qtype, b"".join(records + [soa] * (len(records) > 1)),
-                                    len(records) + (len(records) > 1))]
+                return self.messages(qtype, records + [soa] * (len(records) > 1))
         if qtype in (251, 252):
             self.kinds.append("AXFR")
             if not self.whole or self.whole[0] != self.serial:
@@ -132,8 +134,9 @@ class Primary:
                 return
             if request[2] & 0x80:
                 continue
-            reply = request[:2] + self.respond(request)[0][2:]
-            if len(reply) > 1200:  # come by TCP
+            messages = self.respond(request)
+            reply = request[:2] + messages[0][2:]
+            if len(messages) > 1 or len(reply) > 1200:  # come by TCP
                 reply = request[:2] + data.answer(0, self.origin, 251, data.soa_record(self.serial), 1)[2:]
             self.udp.sendto(reply, client)
 
