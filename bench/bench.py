@@ -412,7 +412,7 @@ class Run:
             if not server.incremental:
                 return
             first = source.serial
-            times = [self.took(source, server, CHANGES) for _ in range(max(self.o.rounds, 3))]
+            times = [self.took(source, server, CHANGES) for _ in range(max(self.o.rounds, 9))]
             self.note(kind, f"IXFR in of {CHANGES}: NOTIFY to served, ms", statistics.median(times) * 1e3)
             source.sent = 0
             self.took(source, server, CHANGES)
