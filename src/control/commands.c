@@ -361,9 +361,15 @@ static void run_command(struct control *c, uint64_t token, const char *author, c
   }
 }
 
-static json_t *parse(const char *json, size_t n) {
+static size_t next_octets(void *to, size_t n, void *json) {
+  return pieces_take(json, to, n);
+}
+
+static json_t *parse(struct pieces *json) {
   json_error_t error;
-  return json_loadb(json, n, JSON_REJECT_DUPLICATES, &error);
+  json_t *args = json_load_callback(next_octets, json, JSON_REJECT_DUPLICATES, &error);
+  pieces_done(json);
+  return args;
 }
 
 /* ---- commands that bring much: another thread takes them apart ---- */
@@ -372,14 +378,13 @@ enum { LONG_BYTES = 256 << 10 };
 
 struct long_command {
   struct whole whole;
-  char *json;
-  size_t size;
+  struct pieces json;
   json_t *args;
 };
 
 static enum err long_work(struct whole *w) {
   struct long_command *l = (struct long_command *)w;
-  l->args = parse(l->json, l->size);
+  l->args = parse(&l->json);
   return ERR_OK;
 }
 
@@ -394,7 +399,7 @@ static void long_refused(struct control *c, struct whole *w, const char *why, co
 static void long_free(struct whole *w) {
   struct long_command *l = (struct long_command *)w;
   json_decref(l->args);
-  free(l->json);
+  pieces_done(&l->json);
   free(l);
 }
 
@@ -402,24 +407,23 @@ static const struct whole_use long_use = {
     .begin = NULL, .work = long_work, .done = long_done, .refused = long_refused, .free = long_free, .what = "command"};
 
 /* False: it is to be run at once. */
-static bool parse_aside(struct control *c, uint64_t token, const char *author, const char *json, size_t n) {
-  struct long_command *l = n > LONG_BYTES && !c->frozen ? calloc(1, sizeof *l) : NULL;
+static bool parse_aside(struct control *c, uint64_t token, const char *author, struct pieces *json) {
+  struct long_command *l = json->size > LONG_BYTES && !c->frozen ? calloc(1, sizeof *l) : NULL;
   if (!l) return false;
   c->author = author;
   whole_init(c, &l->whole, &long_use, NULL, token);
   c->author = NULL;
-  l->json = malloc(n);
-  if (l->json) memcpy(l->json, json, n);
-  l->size = n;
-  if (l->json && l->whole.author && whole_start_aside(c, &l->whole)) return true;
+  l->json = *json;
+  if (l->whole.author && whole_start_aside(c, &l->whole)) return true;
+  l->json = (struct pieces){0};
   whole_free(&l->whole);
   return false;
 }
 
-void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now) {
+void control_command(struct control *c, uint64_t token, const char *author, struct pieces *json, struct instant now) {
   c->now = now;
-  if (parse_aside(c, token, author, json, n)) return;
-  json_t *args = parse(json, n);
+  if (parse_aside(c, token, author, json)) return;
+  json_t *args = parse(json);
   run_command(c, token, author, args);
   json_decref(args);
 }

@@ -23,7 +23,8 @@ bool command_may_write(struct control *c, uint64_t token, const struct zone_slot
 
 struct import {
   struct whole whole;
-  json_t *content; /* a text */
+  json_t *content; /* a text, until it was looked at: it is large, and given back by the thread that does */
+  size_t size;     /* of it */
   char *file;
   bool has_version; /* what the client has seen of the zone */
   uint64_t version;
@@ -81,19 +82,15 @@ static enum err make_plan(struct import *i) {
 
 /* ---- the work ---- */
 
-static size_t size_of(const struct import *i) {
-  return json_string_length(i->content);
-}
-
 /* The content the command brings; ERR_FORMAT: it has mistakes. */
 static enum err read_content(struct import *i) {
   struct whole *w = &i->whole;
   struct zone_load_options o = {.progress = whole_count, .progress_arg = w};
   struct name apex;
   slot_name(&w->zone, &apex);
-  i->digest = hash128(json_string_value(i->content), size_of(i));
+  i->digest = hash128(json_string_value(i->content), i->size);
   enum err err =
-      zone_load_bytes(i->file, (const uint8_t *)json_string_value(i->content), size_of(i), &apex, &o, &i->diags, &i->loaded);
+      zone_load_bytes(i->file, (const uint8_t *)json_string_value(i->content), i->size, &apex, &o, &i->diags, &i->loaded);
   if (!err && i->diags.warnings && w->config.options->check == CONFIG_CHECK_STRICT) err = ERR_FORMAT;
   return err;
 }
@@ -102,6 +99,8 @@ static enum err import_work(struct whole *w) {
   struct import *i = (struct import *)w;
   enum err err = i->is_read ? ERR_OK : read_content(i);
   i->is_read = true;
+  json_decref(i->content);
+  i->content = NULL;
   if (!err && !w->next) err = whole_settle(w, zone_snap_ref(i->loaded.snap), true);
   if (!err && w->only_shown) err = make_plan(i);
   return err;
@@ -175,7 +174,7 @@ static void import_done(struct control *c, struct whole *w, struct zone_slot *z,
     commit(c, i, z, ready);
     return;
   }
-  w->keep = !w->same && whole_is_large(c, z, size_of(i));
+  w->keep = !w->same && whole_is_large(c, z, i->size);
   say_plan(c, i, z);
 }
 
@@ -218,16 +217,18 @@ static bool same_text(const struct import *i, const json_t *content, const char 
 /* What was shown is not read again for being done, as long as the zone is what it was. NULL: out of memory. */
 static struct import *new_import(struct control *c, const struct zone_slot *z, json_t *content, const char *file) {
   struct whole *shown = whole_take_kept(c, z, &import_use);
-  if (shown && same_text((struct import *)shown, content, file)) return (struct import *)shown;
-  whole_free(shown);
-  struct import *i = calloc(1, sizeof *i);
-  if (!i) return NULL;
-  i->file = strdup(file);
-  if (!i->file) {
-    free(i);
-    return NULL;
+  struct import *i = (struct import *)shown;
+  if (!shown || !same_text(i, content, file)) {
+    whole_free(shown);
+    i = calloc(1, sizeof *i);
+    if (i) i->file = strdup(file);
+    if (!i || !i->file) {
+      free(i);
+      return NULL;
+    }
   }
   i->content = json_incref(content);
+  i->size = json_string_length(content);
   return i;
 }
 
@@ -250,5 +251,5 @@ void command_import(struct control *c, uint64_t token, const json_t *args) {
   i->version = (uint64_t)json_integer_value(base);
   whole_init(c, &i->whole, &import_use, z, token);
   i->whole.only_shown = json_is_true(json_object_get(args, "dry-run"));
-  whole_start(c, &i->whole, whole_is_large(c, z, size_of(i)));
+  whole_start(c, &i->whole, whole_is_large(c, z, i->size));
 }

@@ -16,8 +16,7 @@
 #include <string.h>
 
 enum {
-  STEP_BYTES = 64 << 10,   /* of text printed in one step, ... */
-  TELL_BYTES = 64 << 10,   /* ... or that was printed before */
+  STEP_BYTES = 16 << 10,   /* of text printed in one step, or said that was printed before */
   STEP_TURNS = 4096,       /* of a comparison */
   BACKLOG_BYTES = 1 << 20, /* what a client has yet to take, before its job waits */
   BACKLOG_MS = 5,          /* looked at again */
@@ -237,8 +236,8 @@ static enum err done(struct control *c, struct job *j) {
 static enum err step_tell(struct control *c, struct job *j) {
   const char *at = (const char *)j->text.data + j->told;
   size_t left = j->text.size - j->told, n = left;
-  if (n > TELL_BYTES) { /* up to the end of a line */
-    const char *end = memchr(at + TELL_BYTES, '\n', left - TELL_BYTES);
+  if (n > STEP_BYTES) { /* up to the end of a line */
+    const char *end = memchr(at + STEP_BYTES, '\n', left - STEP_BYTES);
     n = end ? (size_t)(end - at) + 1 : left;
   }
   if (n) reply_json(c, j->token, json_pack("{s:s%}", "data", at, n));
@@ -258,7 +257,7 @@ void job_tell(struct control *c, uint64_t token, struct buf *text, json_t *last)
   }
   *j = (struct job){.token = token, .step = step_tell, .text = *text, .last = last};
   *text = (struct buf){0};
-  if (j->text.size > TELL_BYTES) {
+  if (j->text.size > STEP_BYTES) {
     job_start(c, j, step_tell);
     return;
   }

@@ -10,6 +10,7 @@
 
 #include "answer/answer.h"
 #include "base/buf.h"
+#include "base/pieces.h"
 #include "config/config.h"
 #include "store/backup.h"
 #include "xfr/net.h"
@@ -83,9 +84,9 @@ const struct config *control_config(const struct control *c);
 
 /* SIGHUP: configuration, secrets, then every zone file whose digest changed. What is wrong is logged. */
 void control_reload(struct control *c, struct instant now);
-/* One command of the control socket: a JSON object {"command": "status", ...}, given by `author`. The reply comes by events->reply,
- * at once or later. */
-void control_command(struct control *c, uint64_t token, const char *author, const char *json, size_t n, struct instant now);
+/* One command of the control socket: a JSON object {"command": "status", ...}, given by `author`; it is taken over. The reply comes
+ * by events->reply, at once or later. */
+void control_command(struct control *c, uint64_t token, const char *author, struct pieces *json, struct instant now);
 void control_command_gone(struct control *c, uint64_t token); /* the client hung up */
 /* A NOTIFY that answer() allowed. */
 void control_notified(struct control *c, const struct name *apex, const struct addr *from, bool serial_known, uint32_t serial,

@@ -30,7 +30,8 @@ struct client {
   struct unix_server *server;
   uint64_t token;
   bool commanded; /* its line was handed on */
-  struct buf in, out;
+  struct pieces in;
+  struct buf out;
   size_t out_at;
 };
 
@@ -41,7 +42,7 @@ static void close_client(struct client *c) {
   loop_remove(u->loop, &c->watch);
   close(c->watch.fd);
   token_map_remove(&u->clients, token);
-  buf_done(&c->in);
+  pieces_done(&c->in);
   buf_done(&c->out);
   free(c);
   if (commanded) u->events.gone(u->events.arg, token);
@@ -76,17 +77,13 @@ static bool read_some(struct client *c, struct instant now) {
   if (n < 0) return errno == EAGAIN || errno == EINTR;
   if (n == 0) return false;
   if (c->commanded) return true; /* nothing is expected behind the command */
-  size_t seen = c->in.size;
-  buf_add(&c->in, bytes, (size_t)n);
-  if (c->in.failed) return false;
-  const char *end = memchr(c->in.data + seen, '\n', (size_t)n);
+  const char *end = memchr(bytes, '\n', (size_t)n);
+  if (pieces_add(&c->in, bytes, end ? (size_t)(end - bytes) : (size_t)n)) return false;
   if (!end) return c->in.size <= UNIX_COMMAND_BYTES;
-  struct buf line = c->in;
-  c->in = (struct buf){0};
+  struct pieces line = c->in;
+  c->in = (struct pieces){0};
   c->commanded = true;
-  const struct unix_server_events *e = &c->server->events;
-  e->command(e->arg, c->token, peer_uid(c->watch.fd), (const char *)line.data, (size_t)(end - (const char *)line.data), now);
-  buf_done(&line);
+  c->server->events.command(c->server->events.arg, c->token, peer_uid(c->watch.fd), &line, now);
   return true;
 }
 

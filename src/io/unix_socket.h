@@ -5,6 +5,7 @@
 #ifndef IO_UNIX_SOCKET_H
 #define IO_UNIX_SOCKET_H
 
+#include "base/pieces.h"
 #include "io/loop.h"
 
 #include <stdbool.h>
@@ -12,8 +13,8 @@
 
 struct unix_server_events {
   void *arg;
-  /* `uid`: whose process gave it, as the kernel says. */
-  void (*command)(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now);
+  /* `uid`: whose process gave it, as the kernel says. The line is taken over. */
+  void (*command)(void *arg, uint64_t token, unsigned uid, struct pieces *line, struct instant now);
   void (*gone)(void *arg, uint64_t token); /* the client of a command hung up */
 };
 

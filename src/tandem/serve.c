@@ -165,12 +165,12 @@ static void take_signal(void *arg, int signal_number, struct instant now) {
   service_notify("READY=1");
 }
 
-static void take_command(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now) {
+static void take_command(void *arg, uint64_t token, unsigned uid, struct pieces *line, struct instant now) {
   char author[64];
   const struct passwd *user = getpwuid(uid);
   if (user) snprintf(author, sizeof author, "%s", user->pw_name);
   else snprintf(author, sizeof author, "uid %u", uid);
-  control_command(((struct server *)arg)->control, token, author, line, n, now);
+  control_command(((struct server *)arg)->control, token, author, line, now);
 }
 
 static size_t backlog(void *arg, uint64_t token) {

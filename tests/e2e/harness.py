@@ -221,9 +221,10 @@ class Tandem(Server):
         assert b"ready" not in out
         return self.process.returncode
 
-    def run(self, command, *args, check=None, timeout=60):
+    def run(self, command, *args, check=None, timeout=60, stdout=subprocess.PIPE):
         words = command.split()
-        r = subprocess.run([BINARY, *words, "-c", self.config_path, *args], capture_output=True, text=True, timeout=timeout, cwd=self.dir)
+        r = subprocess.run([BINARY, *words, "-c", self.config_path, *args], stdout=stdout, stderr=subprocess.PIPE, text=True, timeout=timeout,
+                           cwd=self.dir)
         if check is not None:
             assert r.returncode == check, f"{command} {args}: exit {r.returncode}\n{r.stdout}\n{r.stderr}\n{self.log()[-1500:]}"
         return r

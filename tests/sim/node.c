@@ -196,23 +196,25 @@ void node_datagram(struct node *n, const struct addr *from, const uint8_t *bytes
   node_leave(n);
 }
 
-void node_command(struct node *n, const char *command, const char *zone) {
-  static uint64_t token = 1000000;
+static void tell(struct node *n, uint64_t token, const char *command, const char *zone) {
   char json[128];
-  if (!node_serves(n)) return;
+  struct pieces line = {0};
   snprintf(json, sizeof json, "{\"command\":\"%s\",\"zone\":\"%s\"}", command, zone);
+  MUST(pieces_add(&line, json, strlen(json)) == ERR_OK);
   node_enter(n);
-  sim_trace(command, (uint64_t)n->index, 0, 0);
-  control_command(n->control, n->index ? ++token : 0, "sim", json, strlen(json), node_now(n));
+  control_command(n->control, token, "sim", &line, node_now(n));
   node_leave(n);
 }
 
+void node_command(struct node *n, const char *command, const char *zone) {
+  static uint64_t token = 1000000;
+  if (!node_serves(n)) return;
+  sim_trace(command, (uint64_t)n->index, 0, 0);
+  tell(n, n->index ? ++token : 0, command, zone);
+}
+
 void node_reload(struct node *n, const char *zone, uint64_t token) {
-  char json[128];
-  snprintf(json, sizeof json, "{\"command\":\"reload\",\"zone\":\"%s\"}", zone);
-  node_enter(n);
-  control_command(n->control, token, "sim", json, strlen(json), node_now(n));
-  node_leave(n);
+  tell(n, token, "reload", zone);
 }
 
 /* ---- coming ---- */

@@ -9,6 +9,7 @@
 #include "base/give_way.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/pieces.h"
 #include "base/serial.h"
 
 #include <pthread.h>
@@ -60,6 +61,30 @@ static void test_buf_and_json(void **state) {
   buf_add_json_string(&b, evil, sizeof evil - 1);
   assert_string_equal(buf_text(&b), "\"a\\\"b\\\\\\u000a\\u007f\\u00ff\xc3\xa4\\u00ed\\u00a0\\u0080\"");
   buf_done(&b);
+}
+
+static void test_pieces_come_back_as_they_went_in(void **state) {
+  enum { BYTES = 1000000, STEP = 70001 };
+  uint8_t *in = malloc(BYTES), *out = malloc(BYTES);
+  struct pieces p = {0};
+  size_t taken = 0;
+  assert_true(in && out);
+  for (size_t i = 0; i < BYTES; i++)
+    in[i] = (uint8_t)(i * 2654435761u >> 24);
+  assert_int_equal(pieces_take(&p, out, 1), 0);
+  for (size_t i = 0; i < BYTES; i += STEP)
+    assert_int_equal(pieces_add(&p, in + i, BYTES - i < STEP ? BYTES - i : STEP), ERR_OK);
+  for (size_t n; (n = pieces_take(&p, out + taken, 999)); taken += n)
+    assert_int_equal(p.size, BYTES - taken - n);
+  assert_int_equal(taken, BYTES);
+  assert_memory_equal(in, out, BYTES);
+  assert_int_equal(pieces_add(&p, in, STEP), ERR_OK); /* again, and not taken */
+  assert_int_equal(pieces_take(&p, out, 5), 5);
+  assert_memory_equal(in, out, 5);
+  pieces_done(&p);
+  assert_int_equal(p.size, 0);
+  free(in);
+  free(out);
 }
 
 static void test_arena_aligns_and_takes_large_ones(void **state) {
@@ -212,6 +237,7 @@ int main(void) {
       cmocka_unit_test(test_reader_stays_put_when_short),
       cmocka_unit_test(test_writer_fails_once_and_for_all),
       cmocka_unit_test(test_buf_and_json),
+      cmocka_unit_test(test_pieces_come_back_as_they_went_in),
       cmocka_unit_test(test_arena_aligns_and_takes_large_ones),
       cmocka_unit_test(test_addresses),
       cmocka_unit_test(test_prefixes),

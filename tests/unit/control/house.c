@@ -224,12 +224,18 @@ struct house_reply *house_reply_of(struct house *h, uint64_t token) {
   return &h->replies[token];
 }
 
+void house_tell(struct house *h, uint64_t token, const char *json) {
+  struct pieces line = {0};
+  assert_int_equal(pieces_add(&line, json, strlen(json)), ERR_OK);
+  control_command(h->control, token, "tester", &line, fake_net_now(h->net));
+}
+
 uint64_t house_ask(struct house *h, const char *json) {
   uint64_t token = h->last_token % (HOUSE_REPLIES - 1) + 1;
   h->last_token = token;
   h->replies[token] = (struct house_reply){0};
   buf_clear(&h->said);
-  control_command(h->control, token, "tester", json, strlen(json), fake_net_now(h->net));
+  house_tell(h, token, json);
   return token;
 }
 

@@ -49,6 +49,7 @@ bool house_image(struct house *h);
 void house_image_done(struct house *h);
 void house_keep_files(struct house *h); /* the same for files that were read at the first start, until the store has them */
 
+void house_tell(struct house *h, uint64_t token, const char *json); /* under a token of the caller's */
 uint64_t house_ask(struct house *h, const char *json);
 /* Gives a command such as "reload" or "retransfer", with a zone or NULL; the token is the reply's place. */
 uint64_t house_command(struct house *h, const char *command, const char *zone);

@@ -749,7 +749,7 @@ static void test_strange_commands(void **state) {
   struct house h;
   begin(&h, PRIMARY_A);
   for (unsigned i = 0; i < sizeof lines / sizeof lines[0]; i++) {
-    control_command(h.control, ++h.last_token, "tester", lines[i], strlen(lines[i]), fake_net_now(h.net));
+    house_tell(&h, ++h.last_token, lines[i]);
     assert_int_equal(house_reply_of(&h, h.last_token)->count, 1);
     assert_has(house_reply_of(&h, h.last_token)->text, "\"ok\":false");
   }

@@ -78,8 +78,8 @@ static void expect(struct house *h, const char *label, const char *want) {
 static const char *reload(struct house *h, bool force, bool good) {
   char json[100];
   uint64_t token = ++h->last_token;
-  int n = snprintf(json, sizeof json, "{\"command\":\"reload\",\"zone\":\"%s\",\"force\":%s}", A, force ? "true" : "false");
-  control_command(h->control, token, "tester", json, (size_t)n, fake_net_now(h->net));
+  snprintf(json, sizeof json, "{\"command\":\"reload\",\"zone\":\"%s\",\"force\":%s}", A, force ? "true" : "false");
+  house_tell(h, token, json);
   struct house_reply *r = house_reply_of(h, token);
   if (good != (strstr(r->text, "\"ok\":true") != NULL)) fail_msg("%s", r->text);
   return r->text;
@@ -220,7 +220,7 @@ static const char *give(struct house *h, bool good, const char *format, ...) {
   vsnprintf(text, sizeof text, format, args);
   va_end(args);
   buf_printf(&json, "{%s}", text);
-  control_command(h->control, token, "tester", buf_text(&json), json.size, fake_net_now(h->net));
+  house_tell(h, token, buf_text(&json));
   buf_done(&json);
   struct house_reply *r = house_reply_of(h, token);
   if (good != (strstr(r->text, "\"ok\":true") != NULL)) fail_msg("%s", r->text);

@@ -332,18 +332,22 @@ static void reopened_token_starts_anew(void **state) {
 
 static struct unix_server *control;
 static int commands, gone;
+static size_t longest; /* line */
 static atomic_bool ended;
 
-static void on_command(void *arg, uint64_t token, unsigned uid, const char *line, size_t n, struct instant now) {
+static void on_command(void *arg, uint64_t token, unsigned uid, struct pieces *line, struct instant now) {
+  char piece[64], text[16] = "";
+  size_t size = line->size, n = pieces_take(line, text, sizeof text - 1);
+  pieces_done(line);
   assert_int_equal(uid, getuid());
   commands++;
-  if (n == 4 && memcmp(line, "wait", 4) == 0) return;
-  char piece[64];
+  if (strcmp(text, "wait") == 0) return;
   for (int i = 0; i < 3; i++) {
-    int used = snprintf(piece, sizeof piece, "%d:%.*s", i, (int)n, line);
+    int used = snprintf(piece, sizeof piece, "%d:%.*s", i, (int)n, text);
     unix_server_reply(control, token, piece, (size_t)used);
   }
   unix_server_reply(control, token, "end", 3);
+  longest = size > longest ? size : longest;
 }
 
 static void on_gone(void *arg, uint64_t token) {
@@ -384,7 +388,10 @@ static void call_while_turning(struct call *c) {
 
 /* Also with a path that is longer than a Unix address holds. */
 static void commands_get_their_lines(void **state) {
-  char base[] = "/tmp/tandem-unix-XXXXXX", deep[300], path[340];
+  enum { LARGE_BYTES = 300000 };
+  char base[] = "/tmp/tandem-unix-XXXXXX", deep[300], path[340], *large = calloc(LARGE_BYTES + 1, 1);
+  assert_non_null(large);
+  memset(large, 'x', LARGE_BYTES);
   assert_non_null(mkdtemp(base));
   snprintf(deep, sizeof deep, "%s/%0200d", base, 7);
   assert_int_equal(mkdir(deep, 0700), 0);
@@ -401,11 +408,18 @@ static void commands_get_their_lines(void **state) {
     assert_string_equal(buf_text(&c.lines), "0:hello|1:hello|2:hello|end|");
     TURN_UNTIL(gone == 1);
     buf_done(&c.lines);
+    struct call much = {.path = path, .command = large, .timeout_ms = PATIENCE_MS};
+    call_while_turning(&much);
+    assert_int_equal(much.result, ERR_OK);
+    assert_string_equal(buf_text(&much.lines), "0:xxxxxxxxxxxxxxx|1:xxxxxxxxxxxxxxx|2:xxxxxxxxxxxxxxx|end|");
+    assert_int_equal(longest, LARGE_BYTES);
+    TURN_UNTIL(gone == 2);
+    buf_done(&much.lines);
     struct call late = {.path = path, .command = "wait", .timeout_ms = 30};
     call_while_turning(&late);
     assert_int_equal(late.result, ERR_TIMEOUT);
-    TURN_UNTIL(gone == 2);
-    assert_int_equal(commands, 2);
+    TURN_UNTIL(gone == 3);
+    assert_int_equal(commands, 3);
     buf_done(&late.lines);
     unix_server_free(control);
     struct call none = {.path = path, .command = "x", .timeout_ms = 1000};
@@ -413,6 +427,7 @@ static void commands_get_their_lines(void **state) {
   }
   rmdir(deep);
   rmdir(base);
+  free(large);
 }
 
 int main(void) {
