@@ -1,6 +1,7 @@
 #include "tandem/stream.h"
 
 #include "base/log.h"
+#include "base/mutation.h"
 #include "tandem/names.h"
 #include "tandem/worker.h"
 #include "xfr/axfr_out.h"
@@ -83,7 +84,7 @@ static void transfer_end(void *arg, bool whole, struct instant now) {
             LOG_NUMBER("serial", t->serial), LOG_NUMBER("records", c.records), LOG_NUMBER("messages", c.messages),
             LOG_NUMBER("bytes", c.bytes), LOG_NUMBER("ms", (now.mono_ns - t->begun_ns) / NS_PER_MS));
   atomic_fetch_add_explicit(whole ? &t->streamer->transfers_done : &t->streamer->transfers_failed, 1, memory_order_relaxed);
-  t->streamer->transfers--;
+  if (whole || !MUTATION(TRANSFER_LEFT)) t->streamer->transfers--;
   transfer_free(t);
 }
 

@@ -1,6 +1,7 @@
 #include "xfr/ixfr_out.h"
 
 #include "base/limits.h"
+#include "base/mutation.h"
 
 #include <stdlib.h>
 
@@ -61,7 +62,7 @@ bool ixfr_chain_offer(struct ixfr_chain *c, const struct ixfr_change *change) {
     return false;
   }
   c->serial = change->serial_from;
-  c->whole = c->serial == c->client_serial;
+  c->whole = c->serial == c->client_serial || MUTATION(CHANGES_ANYONE);
   return !c->whole;
 }
 

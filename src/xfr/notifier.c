@@ -12,6 +12,7 @@
 #include "xfr/notifier.h"
 
 #include "base/hash.h"
+#include "base/mutation.h"
 #include "xfr/map_priv.h"
 #include "xfr/notify_priv.h"
 #include "xfr/remotes_priv.h"
@@ -141,7 +142,7 @@ static void task_set(struct notifier *n, struct task *t, uint64_t deadline_ns) {
 static void task_stop(struct notifier *n, struct task *t) {
   struct lane *lane = t->lane ? t->lane : t->wait.lane;
   if (t->lane) {
-    n->net.udp_close(n->net.arg, t->token);
+    if (!MUTATION(NOTIFY_OPEN)) n->net.udp_close(n->net.arg, t->token);
     tokens_drop(&n->tokens, t->token);
     lane_release(&n->lanes, t->lane);
     t->lane = NULL;

@@ -7,11 +7,13 @@
  *   - what was acknowledged is there, from then on and after every crash
  *   - what was served as durable is there after every crash
  *   - a change is there whole or not at all
+ *   - what others ask for, and how they go, takes few sockets, and no transfer outlives its stream
  *   - no zone is served for longer than its expiry, nor for shorter because a clock jumped (check_timers.c) */
 #include "base/serial.h"
 #include "control/control_priv.h"
 #include "disk.h"
 #include "sim.h"
+#include "tandem/stream.h"
 #include "wire/message.h"
 #include "zone/canonical.h"
 #include "zone/delta.h"
@@ -19,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VERSIONS = 8192, NUMBERS = 8192, GHOST_PM = 40 };
+enum { VERSIONS = 8192, NUMBERS = 8192, GHOST_PM = 40, SOCKETS_MOST = 40 };
 
 const char *const zone_texts[ZONES] = {"f.example", "u.example", "x.example"};
 
@@ -279,6 +281,15 @@ void check_written(struct node *n) {
     s->written_any = true;
     s->written_serial = zone_serial(s->snap);
   }
+}
+
+/* ---- what is kept for others ---- */
+
+/* A transfer ends with its stream, and sockets with what they were opened for, whatever the other side does. */
+void check_bounds(const struct node *n) {
+  unsigned counted = n->streamer->transfers, running = net_transfers(n), sockets = net_sockets(n);
+  if (counted != running) sim_fail("%s: %u transfers out are counted, %u are running", n->name, counted, running);
+  if (sockets > SOCKETS_MOST) sim_fail("%s: %u sockets are open", n->name, sockets);
 }
 
 /* ---- coming and going ---- */

@@ -141,7 +141,7 @@ static void lose_patience(void *arg, uint64_t begun_ns) {
 static void send_out(struct request_out *r) {
   struct addr from = port_of(r), to = party_addr(r->server);
   r->begun_ns = sim_now_ns();
-  if (r->is_stream) r->conn = net_connect_client(r->server);
+  if (r->is_stream) r->conn = net_connect(PARTY_CLIENT, r->server, 0);
   else net_datagram(&from, &to, r->bytes, r->size);
   sim_later(PATIENCE_S * NS_PER_S, lose_patience, r, r->begun_ns);
 }

@@ -51,11 +51,13 @@ static void run_seed(uint64_t seed, const char *root, bool verbose, struct resul
   check_begin();
   odd_begin();
   client_begin();
+  asker_begin();
   nodes_begin(root);
   plan_run(root);
   *out = (struct result){sim_hash(), sim_events()};
   nodes_end();
   client_end();
+  asker_end();
   net_end();
   odd_end();
   check_end();

@@ -123,6 +123,7 @@ static void arrive(void *arg, uint64_t token) {
     sim_trace("datagram", (uint64_t)from << 8 | (uint64_t)to, d->size, hash64(d->bytes, d->size, 0));
     if (is_node(to)) arrive_at_node(&nodes[to], d);
     else if (to == PARTY_ODD) odd_datagram((uint64_t)(from + 1) << 16 | d->from.port, d->bytes, d->size);
+    else if (to == PARTY_ASKER) asker_datagram(&d->from, &d->to, d->bytes, d->size);
     else client_datagram(&d->from, &d->to, d->bytes, d->size);
   }
   free(d);
@@ -200,6 +201,8 @@ static void tell_client(void *arg, uint64_t id) {
   sim_trace("closed", (uint64_t)client, id, why);
   if (client == PARTY_CLIENT) {
     client_closed(id);
+  } else if (client == PARTY_ASKER) {
+    asker_closed(id);
   } else if (node_serves(&nodes[client])) {
     node_enter(&nodes[client]);
     control_stream_closed(nodes[client].control, token, why, node_now(&nodes[client]));
@@ -317,6 +320,8 @@ static void move_to_client(void *arg, uint64_t id) {
   if (c->end && c->end->producer_count) net_produce_later(id);
   if (c->client_open && c->client == PARTY_CLIENT) {
     client_message(id, p->bytes, p->size);
+  } else if (c->client_open && c->client == PARTY_ASKER) {
+    asker_message(id, p->bytes, p->size);
   } else if (c->client_open && node_serves(&nodes[c->client])) {
     struct node *n = &nodes[c->client];
     node_enter(n);
@@ -349,6 +354,8 @@ static void opened(void *arg, uint64_t id) {
   if (!c || !c->client_open || c->client_told) return;
   if (c->client == PARTY_CLIENT) {
     client_opened(id);
+  } else if (c->client == PARTY_ASKER) {
+    asker_opened(id);
   } else if (node_serves(&nodes[c->client])) {
     struct node *n = &nodes[c->client];
     node_enter(n);
@@ -502,8 +509,10 @@ struct stream_conn *net_server_end(uint64_t id) {
   return c ? c->end : NULL;
 }
 
-uint64_t net_connect_client(int server) {
-  return conn_new(PARTY_CLIENT, server, 0)->id;
+uint64_t net_connect(int party, int server, uint64_t slow_ns) {
+  struct conn *c = conn_new(party, server, 0);
+  if (slow_ns) c->slow_ns = slow_ns;
+  return c->id;
 }
 
 void net_client_send(uint64_t id, const uint8_t *bytes, size_t n) {
@@ -514,6 +523,22 @@ void net_client_send(uint64_t id, const uint8_t *bytes, size_t n) {
 void net_client_close(uint64_t id) {
   struct conn *c = conn_find(id);
   if (c && c->client_open) close_by_client(c);
+}
+
+unsigned net_transfers(const struct node *n) {
+  unsigned count = 0;
+  for (const struct conn *c = conns; c; c = c->next)
+    if (c->server == n->index && c->end) count += c->end->producer_count;
+  return count;
+}
+
+unsigned net_sockets(const struct node *n) {
+  unsigned count = 0;
+  for (size_t i = 0; i < EXCHANGES; i++)
+    count += exchanges[i].node == n->index;
+  for (const struct conn *c = conns; c; c = c->next)
+    count += c->client == n->index && c->client_open;
+  return count;
 }
 
 /* To whom the odd primary answers: a datagram's sender, or a stream. */

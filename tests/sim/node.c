@@ -150,6 +150,7 @@ void node_leave(struct node *n) {
   grace_run();
   if (!n->dying && n->started) {
     check_observe(n);
+    check_bounds(n);
     seen_node(n);
   }
   if (n->dying) put_down(n);
@@ -349,15 +350,17 @@ void node_crash(struct node *n, bool by_kill) {
 
 static void write_config(struct node *n) {
   static const char *const own[NODES] = {
-      "  - {name: f.example, role: primary, file: f.zone, notify: [n1, n2], transfer: [n1, n2]}\n"
-      "  - {name: u.example, role: primary, file: u.zone, update: [upd.example.], notify: [n1, n2], transfer: [n1, n2]}\n",
-      "  - {name: f.example, role: secondary, primaries: [n0], notify: [n2], transfer: [n2]}\n"
-      "  - {name: u.example, role: secondary, primaries: [n0], notify: [n2], transfer: [n2], update: [upd.example.]}\n"
-      "  - {name: x.example, role: secondary, primaries: [odd], notify: [n2], transfer: [n2]}\n",
+      "  - {name: f.example, role: primary, file: f.zone}\n"
+      "  - {name: u.example, role: primary, file: u.zone, update: [upd.example.]}\n",
+      "  - {name: f.example, role: secondary, primaries: [n0]}\n"
+      "  - {name: u.example, role: secondary, primaries: [n0], update: [upd.example.]}\n"
+      "  - {name: x.example, role: secondary, primaries: [odd]}\n",
       "  - {name: f.example, role: secondary, primaries: [n1]}\n"
       "  - {name: u.example, role: secondary, primaries: [n1, n0]}\n"
       "  - {name: x.example, role: secondary, primaries: [odd, n1]}\n",
   };
+  static const char *const secondaries[NODES] = {"n1, n2", "n2", ""};
+  const char *odd = asker_is_here() && n->index < 2 ? ", asker" : "";
   struct buf text = {0};
   buf_add_text(&text, "server: {listen: ['127.0.0.1@5300'], state: state}\n"
                       "keys:\n  - {name: xfr.example., secret: c2ltLXhmci1zZWNyZXQ=}\n"
@@ -365,8 +368,10 @@ static void write_config(struct node *n) {
   for (int i = 0; i < NODES; i++)
     buf_printf(&text, "  - {name: n%d, address: '192.0.2.%d@53', key: xfr.example.}\n", i, i + 1);
   buf_printf(&text, "  - {name: odd, address: '192.0.2.%d@53'%s}\n", PARTY_ODD + 1, odd_is_plain() ? "" : ", key: xfr.example.");
-  buf_printf(&text, "templates:\n  default: {refresh-max: %d, retry-max: %d, retry-min: 0.5}\nzones:\n%s", REFRESH_S, RETRY_MAX_S,
-             own[n->index]);
+  buf_printf(&text, "  - {name: asker, address: '192.0.2.%d@53', key: xfr.example.}\n", PARTY_ASKER + 1);
+  buf_printf(&text, "templates:\n  default: {refresh-max: %d, retry-max: %d, retry-min: 0.5, notify: [%s%s], transfer: [%s%s]}\n",
+             REFRESH_S, RETRY_MAX_S, secondaries[n->index], odd, secondaries[n->index], odd);
+  buf_printf(&text, "zones:\n%s", own[n->index]);
   FILE *f = fopen(n->config_path, "we");
   MUST(f && fputs(buf_text(&text), f) >= 0 && fclose(f) == 0);
   buf_done(&text);

@@ -88,6 +88,7 @@ static void supervise(void *arg, uint64_t token) {
 
 static void change_network(void) {
   struct net_faults *f = &net_faults;
+  uint64_t parties = asker_is_here() ? PARTIES : PARTY_ASKER;
   memset(f->blocked, 0, sizeof f->blocked);
   f->loss_pm = sim_chance(500) ? 0 : (unsigned)sim_below(400);
   f->double_pm = sim_chance(500) ? 0 : (unsigned)sim_below(300);
@@ -97,7 +98,7 @@ static void change_network(void) {
   f->latency_most_ns = f->latency_least_ns + (sim_chance(300) ? sim_below(2000000000) : sim_below(50000000));
   f->byte_ns = sim_between(1, 20000);
   for (uint64_t n = sim_chance(500) ? sim_below(5) : 0; n > 0; n--) {
-    uint64_t a = sim_below(PARTIES), b = sim_below(PARTIES);
+    uint64_t a = sim_below(parties), b = sim_below(parties);
     f->blocked[a][b] = true;
     if (sim_chance(600)) f->blocked[b][a] = true;
   }

@@ -1,14 +1,17 @@
-/* The simulator: three whole servers, an odd primary and a client in one thread, under one virtual clock and one seed.
+/* The simulator: three whole servers, an odd primary, an odd secondary and a client in one thread, under one virtual clock and one
+ * seed.
  *
  *   client --UPDATE, SOA--> node 0 (primary) --transfers--> node 1 (secondary) --transfers--> node 2 (secondary of both)
  *                                                odd primary --transfers-------^-----------------^
+ *   odd secondary <--NOTIFY, transfers-- node 0, node 1
  *
  *   net.c    datagrams and streams, lost, late, cut         node.c   one server: its parts as `tandem serve` wires them
  *   disk.c   what is on a disk, and what of it is synced    vfs.c    SQLite on it;  files.c  the store's own files on it
  *   seams.c  what the linker puts in place of io/, RCU, the clock, chance and the log
  *   check.c  what must hold after every event               seen.c   which transitions were seen
  *   client.c UPDATEs and queries                            odd.c    the primary that is odd, or lies
- *   plan.c   the story of one seed                          main.c   seeds, replay, figures
+ *   asker.c  the odd secondary                              plan.c   the story of one seed
+ *   main.c   seeds, replay, figures
  *
  * The objects of control/, xfr/, store/, zone/, answer/ and of tandem's worker and stream are those of the server itself.
  * docs/design/simulator.md has the picture. */
@@ -30,7 +33,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { NODES = 3, PARTY_ODD = NODES, PARTY_CLIENT, PARTIES };
+enum { NODES = 3, PARTY_ODD = NODES, PARTY_CLIENT, PARTY_ASKER, PARTIES };
 enum zone_number { ZONE_F, ZONE_U, ZONE_X, ZONES }; /* by its file; by UPDATE; of the odd primary */
 extern const char *const zone_texts[ZONES];
 
@@ -132,14 +135,17 @@ int party_of(const struct addr *a); /* PARTIES: none */
 struct xfr_net net_of_node(struct node *n);
 void net_datagram(const struct addr *from, const struct addr *to, const uint8_t *bytes, size_t n);
 void net_node_down(struct node *n, bool silently);
-/* The client's streams. */
-uint64_t net_connect_client(int server);
+/* Streams of who is no server: the client, the odd secondary. `slow_ns`: so long it takes over each message; 0: as chance has it.
+ */
+uint64_t net_connect(int party, int server, uint64_t slow_ns);
 void net_client_send(uint64_t conn, const uint8_t *bytes, size_t n);
 void net_client_close(uint64_t conn);
 /* The odd primary's side, by the tokens of fake_net. */
 void net_host_reply(uint64_t token, const uint8_t *bytes, size_t n);
 void net_host_send(uint64_t token, const uint8_t *bytes, size_t n);
 void net_host_hang_up(uint64_t token);
+unsigned net_transfers(const struct node *n); /* that its streams have in hand */
+unsigned net_sockets(const struct node *n);   /* that it has opened to ask or tell others */
 
 /* ---- seams.c ---- */
 
@@ -165,12 +171,23 @@ void odd_behave(void); /* from now on it is good, and stays so */
 void odd_datagram(uint64_t token, const uint8_t *bytes, size_t n);
 void odd_message(uint64_t token, const uint8_t *bytes, size_t n);
 
+/* ---- asker.c ---- */
+
+bool asker_is_here(void);
+void asker_begin(void); /* before nodes_begin */
+void asker_end(void);
+void asker_datagram(const struct addr *from, const struct addr *to, const uint8_t *bytes, size_t n);
+void asker_opened(uint64_t conn);
+void asker_message(uint64_t conn, const uint8_t *bytes, size_t n);
+void asker_closed(uint64_t conn);
+
 /* ---- check.c ---- */
 
 void check_begin(void);
 void check_end(void);
 /* What readers see now, of the node whose code runs or just ran. Called after every event and at every call to a disk. */
 void check_observe(struct node *n);
+void check_bounds(const struct node *n); /* what it keeps for others; after every event */
 void check_node_started(struct node *n);
 void check_node_down(struct node *n);
 void check_written(struct node *n); /* the open batch into the log; its sync is to come */
