@@ -479,17 +479,24 @@ class Run:
         (self.work / f"updates-{kind}").mkdir()
         path = self.work / f"updates-{kind}" / "zone"  # BIND keeps its journal beside it
         data.write_flat(path, 1000)
-        server = self.make(kind, "updates", zones=[(data.ORIGIN, path, None)], updates=True)
+        server = self.make(kind, "updates", zones=[(data.ORIGIN, path, None)], updates=True, signed=True)
         start(server, data.query(data.ORIGIN, data.SOA))
         before, made = {fixed: server.state_bytes(fixed) for fixed in (True, False)}, 0
         for in_flight in (1, 32):
-            r = subprocess.run([servers.PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds)],
-                               capture_output=True, text=True)
-            figures = json.loads(r.stdout)
-            if figures["refused"]:
-                print(f"  updates: {kind} refused {figures['refused']}")
-            self.note(kind, f"updates/s, {in_flight} in flight", figures["updates-per-s"] - figures["refused"] / self.o.seconds)
-            made += figures["updates-per-s"] * self.o.seconds
+            rows = []
+            for _ in range(self.o.rounds):
+                used = cpu_s(server)
+                r = subprocess.run([servers.PROGRAMS / "bench_update", server.at, data.ORIGIN, str(in_flight), str(self.o.seconds),
+                                    servers.KEY, servers.SECRET.hex()], capture_output=True, text=True)
+                figures = json.loads(r.stdout)
+                if figures["refused"]:
+                    print(f"  updates: {kind} refused {figures['refused']} of {figures['answered']}")
+                made += figures["answered"]
+                cpu = sum(cpu_s(server)) - sum(used)
+                done = figures["answered"] - figures["refused"]
+                rows.append((figures["updates-per-s"] * done / figures["answered"], cpu / figures["answered"] * 1e6, figures["own-cpu-us"]))
+            for i, row in enumerate(("updates/s", "update, CPU us", "update, the generator's CPU us")):
+                self.note(kind, f"{row}, {in_flight} in flight", statistics.median(r[i] for r in rows))
         server.stop(timeout=60)
         self.note(kind, "store: octets an update", (server.state_bytes() - before[True]) / made)
         server.settle()

@@ -1,5 +1,6 @@
 """The servers that bench.py compares: each with one worker, its own directory, zones that it loads or takes from a primary, and with
 history and updates where it has them. A row of a zone: (origin, file or None, primary or None)."""
+import base64
 import contextlib
 import os
 import pathlib
@@ -12,13 +13,16 @@ import harness
 ROOT_USER = os.geteuid() == 0
 PROGRAMS = pathlib.Path(__file__).resolve().parents[1] / "build/release/bench"
 LIST_FILE = "names.txt"
+KEY, SECRET = "bench", bytes(range(32))  # hmac-sha256
+SECRET_TEXT = base64.b64encode(SECRET).decode()
 
 
 class Options:
-    def __init__(self, zones, many=0, many_file=None, updates=False, notify=None, place=None, xdp=False):
+    def __init__(self, zones, many=0, many_file=None, updates=False, notify=None, place=None, xdp=False, signed=False):
         self.zones = zones          # [(origin, file, primary)]
         self.many, self.many_file = many, many_file  # so many zones more, all of one file
-        self.updates = updates      # from this machine, without a key
+        self.updates = updates      # from this machine, without a key, ...
+        self.signed = signed        # ... or from anywhere with KEY
         self.notify = notify        # a server that is told of changes
         self.place, self.xdp = place, xdp  # a namespace of its own (network.py), whose cable AF_XDP serves
 
@@ -72,9 +76,11 @@ class Tandem(Base):
             zone = {"name": origin, "transfer": ["127.0.0.0/8"], "notify": ["notified"] if o.notify else []}
             zone |= {"role": "secondary", "primaries": ["primary"]} if primary else {"role": "primary", "file": str(path)}
             if o.updates and not primary:
-                zone |= {"update": ["127.0.0.0/8"], "serial": "increment"}
+                zone |= {"update": [KEY if o.signed else "127.0.0.0/8"], "serial": "increment"}
             zones.append(zone)
         config = {"server": server, "peers": peers, "zones": zones}
+        if o.signed:
+            config["keys"] = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET_TEXT}]
         if o.many:
             self.file(LIST_FILE, "".join(f"zone{i}.example\n" for i in range(o.many)))
             config |= {"templates": {"many": {"role": "primary", "file": str(o.many_file)}},
@@ -101,7 +107,10 @@ class Knot(Base):
         remotes = [(n, p) for n, p in (("notified", o.notify), ("primary", primary)) if p]
         if remotes:
             out.append("remote:\n" + "".join(f"  - id: {n}\n    address: {p.at}\n" for n, p in remotes))
-        out.append("acl:\n  - id: all\n    address: 127.0.0.0/8\n    action: [transfer, notify, update]\n")
+        if o.signed:
+            out.append(f"key:\n  - id: {KEY}\n    algorithm: hmac-sha256\n    secret: {SECRET_TEXT}\n")
+        out.append("acl:\n  - id: all\n" + (f"    key: {KEY}\n    action: update\n" if o.signed else
+                                          "    address: 127.0.0.0/8\n    action: [transfer, notify, update]\n"))
         out.append("template:\n  - id: default\n    acl: all\n    semantic-checks: off\n    zonefile-sync: -1\n    journal-content: changes\n"
                    "    zonefile-load: difference\nzone:\n")
         for origin, path, primary in o.all():
@@ -147,13 +156,14 @@ class Bind(Base):
         out = [f'options {{ directory "{self.dir}"; pid-file none; session-keyfile none; listen-on port {self.port} {{ {self.host}; }};\n'
                "  listen-on-v6 { none; }; recursion no; dnssec-validation no; notify explicit; notify-delay 0; minimal-responses yes;\n"
                f"  allow-transfer {{ 127.0.0.0/8; }}; check-integrity no; max-ixfr-ratio unlimited; {also}\n"
-               "  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; };\ncontrols { };\n"]
+               "  serial-query-rate 1000; notify-rate 1000; startup-notify-rate 1000; };\ncontrols { };\n"
+               f'key "{KEY}" {{ algorithm hmac-sha256; secret "{SECRET_TEXT}"; }};\n']
         for n, (origin, path, primary) in enumerate(o.all()):
             if primary:
                 out.append(f'zone "{origin}" {{ type secondary; file "taken{n}"; primaries {{ {primary.host} port {primary.port}; }}; '
                            "allow-notify { 127.0.0.0/8; }; };\n")
             else:
-                update = "allow-update { 127.0.0.0/8; };" if o.updates else ""
+                update = f"allow-update {{ {f'key {KEY}' if o.signed else '127.0.0.0/8'}; }};" if o.updates else ""
                 out.append(f'zone "{origin}" {{ type primary; file "{path}"; {update} }};\n')
         self.file("named.conf", "".join(out))
 
@@ -191,6 +201,9 @@ class Pdns(Base):
                     continue
                 self.util("load-zone", origin, str(path))
                 self.util("set-kind", origin, "primary")
+                if o.signed:
+                    self.util("import-tsig-key", KEY, "hmac-sha256", SECRET_TEXT)
+                    self.util("set-meta", origin, "TSIG-ALLOW-DNSUPDATE", KEY)
                 if o.notify:
                     self.util("set-meta", origin, "ALSO-NOTIFY", f"{o.notify.host}:{o.notify.port}")
                     self.util("set-meta", origin, "NOTIFY-DNSUPDATE", "1")

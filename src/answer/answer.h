@@ -57,7 +57,7 @@ struct answer_job {
   struct answer_result result;
   /* kept for the caller that goes on with a transfer, NOTIFY or UPDATE */
   struct request request;
-  struct tsig_stream tsig; /* the caller ends it with tsig_stream_done unless it takes it over */
+  struct tsig_stream tsig;
 };
 
 /* Answers up to LIMIT_BATCH requests: parses all, looks all up in lockstep, writes all. `salt` is randomness for choices. */

@@ -13,7 +13,6 @@ enum { RESPONSE_BYTES = 4096 };
 void control_update_make(struct control_update *u, struct answer_job *job, const struct answer_identity *id, const uint8_t *bytes,
                          struct instant now) {
   *u = (struct control_update){.job = *job, .arrived_ns = now.mono_ns};
-  tsig_stream_none(&job->tsig);
   struct request *req = &u->job.request;
   u->job.bytes = req->bytes = bytes;
   if (req->edns.options) req->edns.options = bytes + (req->edns.options - job->bytes);
@@ -22,7 +21,6 @@ void control_update_make(struct control_update *u, struct answer_job *job, const
 }
 
 static void give_back(struct control *c, struct control_update *u, const uint8_t *bytes, size_t n) {
-  tsig_stream_done(&u->job.tsig);
   tsig_keyring_unref(u->keys);
   c->events.updated(c->events.arg, u, bytes, n);
 }

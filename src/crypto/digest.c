@@ -6,96 +6,11 @@
 
 #include "base/bytes.h"
 
-#include <assert.h>
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
-#include <pthread.h>
 #include <stdlib.h>
-
-struct hmac {
-  EVP_MAC_CTX *context;
-};
-
-static const struct {
-  const char *digest;
-  size_t size_bytes;
-} algorithms[HMAC_COUNT] = {
-    [HMAC_MD5] = {"MD5", 16},         [HMAC_SHA1] = {"SHA1", 20},       [HMAC_SHA224] = {"SHA2-224", 28},
-    [HMAC_SHA256] = {"SHA2-256", 32}, [HMAC_SHA384] = {"SHA2-384", 48}, [HMAC_SHA512] = {"SHA2-512", 64},
-};
-
-/* Looking a method up by name takes longer than a short HMAC, so it is done once. */
-static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
-static EVP_MAC *hmac_method;
-
-static void fetch_methods(void) {
-  hmac_method = EVP_MAC_fetch(NULL, "HMAC", NULL);
-}
-
-size_t hmac_size(enum hmac_algorithm a) {
-  assert(a < HMAC_COUNT);
-  return algorithms[a].size_bytes;
-}
-
-enum err hmac_new(enum hmac_algorithm a, const uint8_t *secret, size_t secret_size, struct hmac **out) {
-  assert(a < HMAC_COUNT);
-  pthread_once(&fetch_once, fetch_methods);
-  if (!hmac_method) return ERR_UNSUPPORTED;
-  struct hmac *h = malloc(sizeof *h);
-  if (!h) return ERR_MEMORY;
-  h->context = EVP_MAC_CTX_new(hmac_method);
-  if (!h->context) {
-    free(h);
-    return ERR_MEMORY;
-  }
-  char digest[16] = {0};
-  for (size_t i = 0; algorithms[a].digest[i]; i++)
-    digest[i] = algorithms[a].digest[i];
-  OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
-  static const uint8_t no_secret[1]; /* the library reads a NULL key as "keep the old one" */
-  if (EVP_MAC_init(h->context, secret_size ? secret : no_secret, secret_size, parameters) != 1) {
-    hmac_free(h);
-    return ERR_UNSUPPORTED;
-  }
-  *out = h;
-  return ERR_OK;
-}
-
-enum err hmac_copy(const struct hmac *h, struct hmac **out) {
-  struct hmac *copy = malloc(sizeof *copy);
-  if (!copy) return ERR_MEMORY;
-  copy->context = EVP_MAC_CTX_dup(h->context);
-  if (!copy->context) {
-    free(copy);
-    return ERR_MEMORY;
-  }
-  *out = copy;
-  return ERR_OK;
-}
-
-void hmac_free(struct hmac *h) {
-  if (!h) return;
-  EVP_MAC_CTX_free(h->context);
-  free(h);
-}
-
-enum err hmac_restart(struct hmac *h) {
-  return EVP_MAC_init(h->context, NULL, 0, NULL) == 1 ? ERR_OK : ERR_MEMORY;
-}
-
-enum err hmac_add(struct hmac *h, const void *bytes, size_t n) {
-  if (n == 0) return ERR_OK;
-  return EVP_MAC_update(h->context, bytes, n) == 1 ? ERR_OK : ERR_MEMORY;
-}
-
-enum err hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]) {
-  size_t size = 0;
-  return EVP_MAC_final(h->context, out, &size, HMAC_BYTES_MAX) == 1 ? ERR_OK : ERR_MEMORY;
-}
 
 enum err sha256(const void *bytes, size_t n, uint8_t out[32]) {
   return EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_MEMORY;

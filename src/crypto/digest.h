@@ -1,7 +1,6 @@
 /* HMAC, digests and random octets: the only room that knows the crypto library (OpenSSL 3).
  *
- * Thread: any. A `struct hmac` has one owner; a computation allocates nothing beyond what the library does with the context
- * that the owner keeps. nsec3_hash allocates nothing at all: it is on the packet path. */
+ * Thread: any. HMAC and nsec3_hash allocate nothing: they are on the packet path. */
 #ifndef CRYPTO_DIGEST_H
 #define CRYPTO_DIGEST_H
 
@@ -16,16 +15,19 @@ enum { HMAC_BYTES_MAX = 64 };
 
 size_t hmac_size(enum hmac_algorithm a); /* octets of the full MAC */
 
-/* A running HMAC. One owner, one thread. An algorithm that the library was built or configured without: ERR_UNSUPPORTED. */
-struct hmac;
-MUST_CHECK enum err hmac_new(enum hmac_algorithm a, const uint8_t *secret, size_t secret_size, struct hmac **out);
-/* Another one in the same state, for a third of what a new one costs. `h` may be copied by many threads at once. */
-MUST_CHECK enum err hmac_copy(const struct hmac *h, struct hmac **out);
-void hmac_free(struct hmac *h); /* NULL is fine */
-MUST_CHECK enum err hmac_restart(struct hmac *h);
-MUST_CHECK enum err hmac_add(struct hmac *h, const void *bytes, size_t n);
-/* Writes hmac_size octets; hmac_restart before the next computation. */
-MUST_CHECK enum err hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]);
+/* What a secret makes of an algorithm. Immutable: any number of threads. */
+struct hmac_key;
+MUST_CHECK enum err hmac_key_new(enum hmac_algorithm a, const uint8_t *secret, size_t secret_size, struct hmac_key **out);
+void hmac_key_free(struct hmac_key *k); /* NULL is fine; wipes it */
+
+/* A running HMAC, which its owner may copy or forget at any time; the key must outlive it. */
+struct hmac {
+  const struct hmac_key *key;
+  uint64_t state[27]; /* the library's */
+};
+void hmac_begin(struct hmac *h, const struct hmac_key *k);
+void hmac_add(struct hmac *h, const void *bytes, size_t n);
+void hmac_finish(struct hmac *h, uint8_t out[HMAC_BYTES_MAX]); /* writes hmac_size octets; it has to begin anew then */
 
 MUST_CHECK enum err sha256(const void *bytes, size_t n, uint8_t out[32]);
 

@@ -113,7 +113,6 @@ static void send_question(struct ask *a, struct slot *s, size_t server, struct i
   w.reserve = 11;
   bool ok = message_put_question(&w, &s->owner, s->type, 1) && message_put_opt(&w, 1232, 0, EDNS_F_DO, none, 0);
   size_t size = message_finish(&w, 0);
-  tsig_stream_done(&s->tsig[server]);
   tsig_stream_none(&s->tsig[server]);
   if (ok && key && tsig_sign_request(&s->tsig[server], key, message, &size, sizeof message, now.wall_s)) ok = false;
   if (!ok || a->net.stream_send(a->net.arg, server + 1, message, size)) fail(a, server, "can't be asked");
@@ -315,7 +314,6 @@ enum err compare_ask(struct compare *c, void (*differs)(void *arg, const struct 
   for (size_t i = 0; a.slots && i < WINDOW; i++)
     for (size_t k = 0; k < c->count; k++) {
       buf_done(&a.slots[i].answers[k]);
-      tsig_stream_done(&a.slots[i].tsig[k]);
     }
   free(a.slots);
   free(a.scratch);

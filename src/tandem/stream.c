@@ -138,7 +138,6 @@ static void message(void *arg, struct stream_conn *conn, const uint8_t *bytes, s
     else answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NOT_READY);
   }
   observe(&s->observer, job, now);
-  tsig_stream_done(&job->tsig);
   zone_read_end();
   if (job->result.kind == ANSWER_REPLY || job->result.kind == ANSWER_NOTIFY) stream_reply(conn, job->result.size);
 }

@@ -31,7 +31,6 @@ static uint32_t finish(struct worker *w, const struct answer_identity *id, struc
   if (job->result.kind == ANSWER_NOTIFY && !observe_notify(&w->observer, job)) answer_rcode(id, job, now, RCODE_SERVFAIL, EDE_NONE);
   else if (job->result.kind == ANSWER_UPDATE) pass_on_update(w, id, job, packet, now);
   observe(&w->observer, job, now);
-  if (job->tsig.running) tsig_stream_done(&job->tsig);
   return job->result.kind == ANSWER_DROP || job->result.kind == ANSWER_UPDATE ? 0 : job->result.size;
 }
 

@@ -3,21 +3,21 @@
 #include <assert.h>
 
 /* Starts the digest that the next signed message ends: the last MAC comes first (RFC 8945 §5.3.1). */
-static enum err next_digest(struct tsig_stream *s) {
-  enum err e = hmac_restart(s->running);
-  return e ? e : tsig_digest_mac(s->running, s->mac, s->mac_size);
+static void next_digest(struct tsig_stream *s) {
+  hmac_begin(&s->running, s->key->hmac);
+  tsig_digest_mac(&s->running, s->mac, s->mac_size);
 }
 
 static enum err sign(struct tsig_stream *s, uint8_t *message, size_t *size, size_t capacity, int64_t now_s) {
   struct tsig_rr rr = {.time_signed = (uint64_t)now_s, .fudge = TSIG_FUDGE_S, .original_id = s->original_id};
-  enum err e = tsig_digest_message(s->running, message, *size, s->original_id, get_u16(message + 10));
-  if (!e) e = tsig_digest_variables(s->running, &s->key_name, &s->algorithm_name, &rr);
-  if (!e) e = hmac_finish(s->running, s->mac);
-  if (e) return e;
+  tsig_digest_message(&s->running, message, *size, s->original_id, get_u16(message + 10));
+  tsig_digest_variables(&s->running, &s->key_name, &s->algorithm_name, &rr);
+  hmac_finish(&s->running, s->mac);
   rr.mac = s->mac;
   rr.mac_size = s->mac_size;
-  e = tsig_rr_write(&s->key_name, &s->algorithm_name, &rr, message, size, capacity);
-  return e ? e : next_digest(s);
+  enum err e = tsig_rr_write(&s->key_name, &s->algorithm_name, &rr, message, size, capacity);
+  if (!e) next_digest(s);
+  return e;
 }
 
 enum err tsig_sign_request(struct tsig_stream *s, const struct tsig_key *key, uint8_t *message, size_t *size, size_t capacity,
@@ -31,15 +31,11 @@ enum err tsig_sign_request(struct tsig_stream *s, const struct tsig_key *key, ui
   s->client_time = 0;
   s->key_name = key->name;
   s->algorithm_name = *tsig_algorithm_name(key->algorithm);
-  enum err e = tsig_begin(key, &s->running);
-  if (e) return e;
-  e = sign(s, message, size, capacity, now_s);
-  if (e) {
-    tsig_stream_done(s);
-    return e;
-  }
   s->key = key;
-  return ERR_OK;
+  hmac_begin(&s->running, key->hmac);
+  enum err e = sign(s, message, size, capacity, now_s);
+  if (e) tsig_stream_none(s);
+  return e;
 }
 
 static enum err refuse(uint16_t error, uint16_t *out) {
@@ -50,17 +46,17 @@ static enum err refuse(uint16_t error, uint16_t *out) {
 static enum err take_unsigned(struct tsig_stream *s, const uint8_t *message, size_t size, bool last, uint16_t *error) {
   if (!s->answered || last || s->unsigned_count == TSIG_UNSIGNED_MAX) return refuse(0, error);
   s->unsigned_count++;
-  return hmac_add(s->running, message, size);
+  hmac_add(&s->running, message, size);
+  return ERR_OK;
 }
 
 static enum err check_mac(struct tsig_stream *s, const uint8_t *message, size_t at, const struct tsig_rr *rr, uint16_t *error) {
   uint8_t mac[HMAC_BYTES_MAX];
   uint16_t additional = (uint16_t)(get_u16(message + 10) - 1);
-  enum err e = tsig_digest_message(s->running, message, at, rr->original_id, additional);
-  if (!e)
-    e = s->answered ? tsig_digest_timers(s->running, rr) : tsig_digest_variables(s->running, &s->key_name, &s->algorithm_name, rr);
-  if (!e) e = hmac_finish(s->running, mac);
-  if (e) return e;
+  tsig_digest_message(&s->running, message, at, rr->original_id, additional);
+  if (s->answered) tsig_digest_timers(&s->running, rr);
+  else tsig_digest_variables(&s->running, &s->key_name, &s->algorithm_name, rr);
+  hmac_finish(&s->running, mac);
   return bytes_equal_secret(mac, rr->mac, rr->mac_size) ? ERR_OK : refuse(RCODE_BADSIG, error);
 }
 
@@ -77,7 +73,8 @@ static enum err take_signed(struct tsig_stream *s, const uint8_t *message, size_
   s->unsigned_count = 0;
   s->mac_size = rr->mac_size;
   memcpy(s->mac, rr->mac, rr->mac_size);
-  return next_digest(s);
+  next_digest(s);
+  return ERR_OK;
 }
 
 enum err tsig_verify_response(struct tsig_stream *s, const uint8_t *message, size_t size, bool last, int64_t now_s,

@@ -81,7 +81,7 @@ static size_t place_of(const struct tsig_keyring *k, const struct name *name, bo
 }
 
 static void key_free(struct tsig_key *key) {
-  hmac_free(key->begun);
+  hmac_key_free(key->hmac);
   wipe(key->secret, key->secret_size);
   free(key->secret);
   free(key);
@@ -96,8 +96,8 @@ static enum err key_new(const struct name *name, enum hmac_algorithm a, const ui
   key->algorithm = a;
   key->secret_size = secret_size;
   key->secret = malloc(secret_size ? secret_size : 1);
-  enum err e = key->secret ? hmac_new(a, secret, secret_size, &key->begun) : ERR_MEMORY;
-  if (e == ERR_MEMORY) {
+  enum err e = key->secret ? hmac_key_new(a, secret, secret_size, &key->hmac) : ERR_MEMORY;
+  if (e) {
     free(key->secret);
     free(key);
     return e;
@@ -127,10 +127,6 @@ enum err tsig_keyring_add(struct tsig_keyring *k, const struct name *name, enum 
   k->keys[at] = key;
   k->count++;
   return ERR_OK;
-}
-
-enum err tsig_begin(const struct tsig_key *key, struct hmac **out) {
-  return key->begun ? hmac_copy(key->begun, out) : ERR_UNSUPPORTED;
 }
 
 const struct tsig_key *tsig_keyring_find(const struct tsig_keyring *k, const struct name *name) {

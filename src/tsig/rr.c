@@ -86,23 +86,23 @@ enum err tsig_rr_write(const struct name *owner, const struct name *algorithm, c
   return ERR_OK;
 }
 
-enum err tsig_digest_mac(struct hmac *h, const uint8_t *mac, uint16_t mac_size) {
+void tsig_digest_mac(struct hmac *h, const uint8_t *mac, uint16_t mac_size) {
   uint8_t octets[2];
   put_u16(octets, mac_size);
-  enum err e = hmac_add(h, octets, sizeof octets);
-  return e ? e : hmac_add(h, mac, mac_size);
+  hmac_add(h, octets, sizeof octets);
+  hmac_add(h, mac, mac_size);
 }
 
-enum err tsig_digest_message(struct hmac *h, const uint8_t *message, size_t size, uint16_t id, uint16_t additional_count) {
+void tsig_digest_message(struct hmac *h, const uint8_t *message, size_t size, uint16_t id, uint16_t additional_count) {
   uint8_t header[MESSAGE_HEADER_BYTES];
   memcpy(header, message, sizeof header);
   put_u16(header, id);
   put_u16(header + 10, additional_count);
-  enum err e = hmac_add(h, header, sizeof header);
-  return e ? e : hmac_add(h, message + sizeof header, size - sizeof header);
+  hmac_add(h, header, sizeof header);
+  hmac_add(h, message + sizeof header, size - sizeof header);
 }
 
-enum err tsig_digest_variables(struct hmac *h, const struct name *owner, const struct name *algorithm, const struct tsig_rr *rr) {
+void tsig_digest_variables(struct hmac *h, const struct name *owner, const struct name *algorithm, const struct tsig_rr *rr) {
   uint8_t octets[2 * LIMIT_NAME_BYTES + 18];
   struct wr w = wr_make(octets, sizeof octets);
   wr_bytes(&w, owner->octets, owner->size);
@@ -113,15 +113,15 @@ enum err tsig_digest_variables(struct hmac *h, const struct name *owner, const s
   wr_u16(&w, rr->fudge);
   wr_u16(&w, rr->error);
   wr_u16(&w, rr->other_size);
-  enum err e = hmac_add(h, octets, wr_used(&w));
-  return e ? e : hmac_add(h, rr->other, rr->other_size);
+  hmac_add(h, octets, wr_used(&w));
+  hmac_add(h, rr->other, rr->other_size);
 }
 
-enum err tsig_digest_timers(struct hmac *h, const struct tsig_rr *rr) {
+void tsig_digest_timers(struct hmac *h, const struct tsig_rr *rr) {
   uint8_t octets[8];
   put_u48(octets, rr->time_signed);
   put_u16(octets + 6, rr->fudge);
-  return hmac_add(h, octets, sizeof octets);
+  hmac_add(h, octets, sizeof octets);
 }
 
 bool tsig_mac_size_allowed(enum hmac_algorithm a, uint16_t mac_size) {

@@ -2,18 +2,12 @@
 
 #include <assert.h>
 
-void tsig_stream_done(struct tsig_stream *s) {
-  hmac_free(s->running);
-  tsig_stream_none(s);
-}
-
 /* RFC 8945 §5.2.2: the digest of everything before the TSIG, then of its variables. */
-static enum err request_mac(struct tsig_stream *s, const struct request *req, const struct tsig_rr *rr,
-                            uint8_t mac[HMAC_BYTES_MAX]) {
+static void request_mac(struct tsig_stream *s, const struct request *req, const struct tsig_rr *rr, uint8_t mac[HMAC_BYTES_MAX]) {
   uint16_t additional = (uint16_t)(get_u16(req->bytes + 10) - 1);
-  enum err e = tsig_digest_message(s->running, req->bytes, req->tsig_at, rr->original_id, additional);
-  if (!e) e = tsig_digest_variables(s->running, &s->key_name, &s->algorithm_name, rr);
-  return e ? e : hmac_finish(s->running, mac);
+  tsig_digest_message(&s->running, req->bytes, req->tsig_at, rr->original_id, additional);
+  tsig_digest_variables(&s->running, &s->key_name, &s->algorithm_name, rr);
+  hmac_finish(&s->running, mac);
 }
 
 /* The checks of RFC 8945 §5.2 in their order: key, MAC, time. */
@@ -21,9 +15,8 @@ static enum err verify(const struct tsig_key *key, const struct request *req, co
                        struct tsig_stream *s) {
   if (!tsig_mac_size_allowed(key->algorithm, rr->mac_size)) return ERR_FORMAT;
   uint8_t mac[HMAC_BYTES_MAX];
-  enum err e = tsig_begin(key, &s->running);
-  if (!e) e = request_mac(s, req, rr, mac);
-  if (e) return e;
+  hmac_begin(&s->running, key->hmac);
+  request_mac(s, req, rr, mac);
   if (!bytes_equal_secret(mac, rr->mac, rr->mac_size)) {
     s->error = RCODE_BADSIG;
     return ERR_REFUSED;
@@ -50,9 +43,7 @@ enum err tsig_verify_request(const struct tsig_keyring *keys, const struct reque
     out->error = RCODE_BADKEY;
     return ERR_REFUSED;
   }
-  enum err e = verify(key, req, &rr, now_s, out);
-  if (e && e != ERR_REFUSED) tsig_stream_done(out);
-  return e;
+  return verify(key, req, &rr, now_s, out);
 }
 
 size_t tsig_reserve(const struct tsig_stream *s) {
@@ -61,13 +52,14 @@ size_t tsig_reserve(const struct tsig_stream *s) {
   return s->key_name.size + 10u + s->algorithm_name.size + 16u + mac + (s->error == RCODE_BADTIME ? 6 : 0);
 }
 
-static enum err response_mac(struct tsig_stream *s, bool first, const uint8_t *message, size_t size, const struct tsig_rr *rr,
-                             uint8_t mac[HMAC_BYTES_MAX]) {
-  enum err e = hmac_restart(s->running);
-  if (!e) e = tsig_digest_mac(s->running, s->mac, s->mac_size);
-  if (!e) e = tsig_digest_message(s->running, message, size, s->original_id, get_u16(message + 10));
-  if (!e) e = first ? tsig_digest_variables(s->running, &s->key_name, &s->algorithm_name, rr) : tsig_digest_timers(s->running, rr);
-  return e ? e : hmac_finish(s->running, mac);
+static void response_mac(struct tsig_stream *s, bool first, const uint8_t *message, size_t size, const struct tsig_rr *rr,
+                         uint8_t mac[HMAC_BYTES_MAX]) {
+  hmac_begin(&s->running, s->key->hmac);
+  tsig_digest_mac(&s->running, s->mac, s->mac_size);
+  tsig_digest_message(&s->running, message, size, s->original_id, get_u16(message + 10));
+  if (first) tsig_digest_variables(&s->running, &s->key_name, &s->algorithm_name, rr);
+  else tsig_digest_timers(&s->running, rr);
+  hmac_finish(&s->running, mac);
 }
 
 enum err tsig_sign_response(struct tsig_stream *s, bool first, uint8_t *message, size_t *size, size_t capacity, int64_t now_s) {
@@ -83,8 +75,7 @@ enum err tsig_sign_response(struct tsig_stream *s, bool first, uint8_t *message,
   }
   uint8_t mac[HMAC_BYTES_MAX];
   if (s->key) {
-    enum err e = response_mac(s, first, message, *size, &rr, mac);
-    if (e) return e;
+    response_mac(s, first, message, *size, &rr, mac);
     rr.mac = mac;
     rr.mac_size = (uint16_t)hmac_size(s->key->algorithm);
   }

@@ -16,7 +16,7 @@ struct tsig_key {
   enum hmac_algorithm algorithm;
   uint8_t *secret;
   size_t secret_size;
-  struct hmac *begun; /* begun with the secret, to be copied; NULL: the library has no such algorithm */
+  struct hmac_key *hmac;
 };
 
 static inline struct acl_key tsig_acl_key(const struct tsig_key *k) {
@@ -36,10 +36,9 @@ MUST_CHECK enum err tsig_algorithm_from_text(const char *text, enum hmac_algorit
 const char *tsig_algorithm_text(enum hmac_algorithm a);
 
 /* The state of one signed exchange (RFC 8945 §5.3.1): key, the previous MAC, and the unsigned messages since. An exchange that is
- * not signed needs no call at all: key NULL, error 0 and running NULL are enough (tsig_stream_none), the rest is never read. */
+ * not signed needs no call at all: key NULL and error 0 are enough (tsig_stream_none), the rest is never read. It owns nothing. */
 struct tsig_stream {
   const struct tsig_key *key; /* what signs our side; the peer is verified only if `error` is 0, too (tsig_verified_key) */
-  struct hmac *running;       /* owned */
   uint16_t error;             /* what our response's TSIG must say: 0, BADKEY, BADSIG, BADTIME, BADTRUNC */
   uint16_t original_id;
   uint16_t mac_size;
@@ -47,13 +46,13 @@ struct tsig_stream {
   uint32_t unsigned_count; /* client: messages since the last signed one */
   uint64_t client_time;    /* of a BADTIME request */
   uint8_t mac[HMAC_BYTES_MAX];
+  struct hmac running;
   struct name key_name;       /* as the request named it, lower case: for an unsigned BADKEY answer */
   struct name algorithm_name; /* likewise */
 };
 
 static inline void tsig_stream_none(struct tsig_stream *s) {
   s->key = NULL;
-  s->running = NULL;
   s->error = 0;
 }
 
@@ -62,12 +61,10 @@ static inline const struct tsig_key *tsig_verified_key(const struct tsig_stream 
   return s->error ? NULL : s->key;
 }
 
-void tsig_stream_done(struct tsig_stream *s);
-
 /* Verifies a request whose TSIG stands at req->tsig_at. On ERR_OK the stream can sign the response. ERR_REFUSED: answer
  * NOTAUTH; tsig_sign_response adds the TSIG with stream->error (signed if BADTIME, unsigned if BADKEY or BADSIG, RFC 8945
  * §5.3.2). ERR_FORMAT: answer FORMERR, no TSIG. A MAC may be cut to half, but not below 10 octets (§5.2.2.1), so BADTRUNC is
- * never found here. `keys` may be NULL: no key is known. `*out` can be ended with tsig_stream_done whatever is returned. */
+ * never found here. `keys` may be NULL: no key is known. */
 MUST_CHECK enum err tsig_verify_request(const struct tsig_keyring *keys, const struct request *req, int64_t now_s,
                                         struct tsig_stream *out);
 /* Appends TSIG to a finished message of `size` octets in a buffer of `capacity`; adjusts ARCOUNT; `*size` grows. `first` is the

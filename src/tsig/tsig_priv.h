@@ -27,17 +27,13 @@ MUST_CHECK enum err tsig_rr_find(const uint8_t *message, size_t size, size_t *at
 MUST_CHECK enum err tsig_rr_write(const struct name *owner, const struct name *algorithm, const struct tsig_rr *rr,
                                   uint8_t *message, size_t *size, size_t capacity);
 
-/* What goes into the digest; a failure of the library is ERR_MEMORY. */
-MUST_CHECK enum err tsig_digest_mac(struct hmac *h, const uint8_t *mac, uint16_t mac_size);
+/* What goes into the digest. */
+void tsig_digest_mac(struct hmac *h, const uint8_t *mac, uint16_t mac_size);
 /* The first `size` octets of a message, its ID and ARCOUNT given apart. */
-MUST_CHECK enum err tsig_digest_message(struct hmac *h, const uint8_t *message, size_t size, uint16_t id,
-                                        uint16_t additional_count);
-MUST_CHECK enum err tsig_digest_variables(struct hmac *h, const struct name *owner, const struct name *algorithm,
-                                          const struct tsig_rr *rr);
-MUST_CHECK enum err tsig_digest_timers(struct hmac *h, const struct tsig_rr *rr);
+void tsig_digest_message(struct hmac *h, const uint8_t *message, size_t size, uint16_t id, uint16_t additional_count);
+void tsig_digest_variables(struct hmac *h, const struct name *owner, const struct name *algorithm, const struct tsig_rr *rr);
+void tsig_digest_timers(struct hmac *h, const struct tsig_rr *rr);
 
-/* A MAC with this key; ERR_UNSUPPORTED. */
-MUST_CHECK enum err tsig_begin(const struct tsig_key *key, struct hmac **out);
 /* Whether a MAC of this size can be taken at all (RFC 8945 §5.2.2.1). */
 bool tsig_mac_size_allowed(enum hmac_algorithm a, uint16_t mac_size);
 bool tsig_time_within(const struct tsig_rr *rr, int64_t now_s);

@@ -74,7 +74,8 @@ static enum err client_serial(const struct request *req, uint32_t *out) {
   return ERR_OK;
 }
 
-enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, struct tsig_stream *tsig, struct axfr_out **out) {
+enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, const struct tsig_stream *tsig,
+                        struct axfr_out **out) {
   uint32_t serial = 0;
   if (req->qtype == RR_IXFR) {
     enum err e = client_serial(req, &serial);
@@ -82,7 +83,6 @@ enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req,
   }
   struct axfr_out *a = calloc(1, sizeof *a);
   if (!a) return ERR_MEMORY;
-  tsig_stream_none(&a->tsig);
   a->snap = zone_snap_ref(snap);
   a->soa_only = req->qtype == RR_IXFR && !serial_gt(zone_serial(snap), serial);
   a->client_serial = serial;
@@ -98,7 +98,6 @@ enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req,
     return e;
   }
   a->tsig = *tsig;
-  tsig_stream_none(tsig);
   *out = a;
   return ERR_OK;
 }
@@ -108,7 +107,6 @@ void axfr_out_free(struct axfr_out *a) {
   if (a->cursor.state) zone_cursor_close(&a->cursor);
   ixfr_chain_free(a->chain);
   zone_snap_unref(a->snap);
-  tsig_stream_done(&a->tsig);
   free(a);
 }
 

@@ -10,9 +10,9 @@
 
 struct axfr_out;
 
-/* `req` was allowed (ANSWER_TRANSFER) and is not needed afterwards. On ERR_OK the verified TSIG state `*tsig` is taken over (and
- * emptied). ERR_FORMAT: an IXFR request without the client's SOA, answer FORMERR. */
-MUST_CHECK enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, struct tsig_stream *tsig,
+/* `req` was allowed (ANSWER_TRANSFER), its verified TSIG state is `*tsig`, and neither is needed afterwards, but the key.
+ * ERR_FORMAT: an IXFR request without the client's SOA, answer FORMERR. */
+MUST_CHECK enum err axfr_out_begin(const struct zone_snap *snap, const struct request *req, const struct tsig_stream *tsig,
                                    struct axfr_out **out);
 /* Whether it is an IXFR of somebody behind us: then the changes, if history has them, can be sent in place of the zone. */
 bool axfr_out_wants_changes(const struct axfr_out *a, uint32_t *client_serial);

@@ -83,7 +83,6 @@ void incoming_free(struct incoming *in) {
   if (!in) return;
   zone_edit_abort(in->edit);
   zone_snap_unref(in->base);
-  tsig_stream_done(&in->tsig);
   free(in);
 }
 

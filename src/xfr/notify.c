@@ -14,7 +14,6 @@ enum err notify_write(struct notify *n, const struct name *apex, const struct no
 }
 
 void notify_done(struct notify *n) {
-  tsig_stream_done(&n->tsig);
   tsig_stream_none(&n->tsig);
 }
 

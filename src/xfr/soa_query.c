@@ -23,7 +23,6 @@ enum err soa_query_write(struct soa_query *q, const struct name *apex, const str
 }
 
 void soa_query_done(struct soa_query *q) {
-  tsig_stream_done(&q->tsig);
   tsig_stream_none(&q->tsig);
 }
 

@@ -75,7 +75,6 @@ static size_t write_question(const struct asked *a, unsigned number, uint8_t byt
   if (!sim_chance(100)) {
     const struct tsig_key *k = tsig_keyring_find(asker.keys, &key);
     MUST(tsig_sign_request(&tsig, k, bytes, &n, BYTES, node_now(&nodes[a->server]).wall_s) == ERR_OK);
-    tsig_stream_done(&tsig);
   }
   return sim_chance(150) ? spoil(bytes, n) : n;
 }
@@ -229,7 +228,6 @@ static void write_reply(struct reply *r, const struct request *req, int64_t now_
   MUST(message_echo_question(&w, req));
   r->size = message_finish(&w, sim_chance(300) ? rcodes[sim_below(5)] : RCODE_NOERROR);
   if (!known && !sim_chance(100)) MUST(tsig_sign_response(&tsig, true, r->bytes, &r->size, BYTES, now_s) == ERR_OK);
-  tsig_stream_done(&tsig);
   if (sim_chance(150)) r->size = spoil(r->bytes, r->size);
 }
 

@@ -50,7 +50,6 @@ void client_begin(void) {
 static void request_done(struct request_out *r) {
   if (!r->used) return;
   if (r->is_stream) net_client_close(r->conn);
-  tsig_stream_done(&r->tsig);
   r->used = false;
 }
 

@@ -76,7 +76,6 @@ static void notify(int to) {
   if (!odd.plain) {
     MUST(tsig_sign_request(&tsig, tsig_keyring_find(odd.primary.keys, &key), bytes, &n, sizeof bytes, fake_net_now(&net).wall_s) ==
          ERR_OK);
-    tsig_stream_done(&tsig);
   }
   net_datagram(&from, &at, bytes, n);
 }

@@ -53,13 +53,11 @@ size_t asker_question(struct asker *a, const char *name, uint16_t type, unsigned
   if (a->key) {
     struct tsig_stream s;
     assert_int_equal(tsig_sign_request(&s, a->key, a->request, &size, sizeof a->request, a->now.wall_s), ERR_OK);
-    tsig_stream_done(&s);
   }
   return size;
 }
 
 void asker_send(struct asker *a, const uint8_t *bytes, size_t size, unsigned how) {
-  tsig_stream_done(&a->job.tsig);
   struct answer_job *job = &a->job;
   memset(&job->result, 0xee, sizeof job->result);
   job->bytes = bytes;

@@ -182,8 +182,6 @@ static unsigned ask_both(const struct zone_set *zones, struct asked *together, u
       assert_same_message(&together[i], &alone);
       replies += r->kind == ANSWER_REPLY;
     }
-    tsig_stream_done(&together[i].job.tsig);
-    tsig_stream_done(&alone.job.tsig);
     free(together[i].bytes);
     free(alone.bytes);
   }

@@ -166,7 +166,6 @@ static void on_datagram(void *arg, struct fake_net *n, struct fake_host *h, uint
   if (notify) p->notifies++;
   else p->soa_queries++;
   size_t n_out = respond(p, &q, rcode_of(p, &q, p->soa_rcode), !notify, p->truncates, out);
-  tsig_stream_done(&q.tsig);
   if (p->strange_id) out[0] ^= 0x55;
   if (p->forged_first) { /* the same with another serial and a wrong signature, ahead of the right one */
     uint8_t *forged = malloc(n_out);
@@ -292,13 +291,11 @@ static void on_message(void *arg, struct fake_net *n, struct fake_host *h, uint6
   unsigned rcode = rcode_of(p, &q, bad);
   if (!axfr || rcode != RCODE_NOERROR) {
     fake_net_send(n, h, token, out, respond(p, &q, rcode, !axfr, false, out));
-    tsig_stream_done(&q.tsig);
     return;
   }
   size_t from;
   if (has_changes(p, &q, &from)) {
     send_changes(p, &q, from, token);
-    tsig_stream_done(&q.tsig);
     return;
   }
   struct sending *s = calloc(1, sizeof *s);
