@@ -33,6 +33,14 @@ def pytest_terminal_summary(terminalreporter):
                 terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {text}")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """A test that failed shows what its servers said."""
+    report = (yield).get_result()
+    lab = item.funcargs.get("lab") if report.when == "call" and report.failed else None
+    report.sections += [(f"end of {s.log_path}", s.log()[-3000:]) for s in lab.servers] if lab else []
+
+
 class Lab:
     def __init__(self, directory):
         self.directory = directory

@@ -86,7 +86,7 @@ class Kea(Server):
     def start(self):
         self.spawn(["/usr/sbin/kea-dhcp-ddns", "-c", self.dir / "kea.json"],
                    env={**os.environ, "KEA_PIDFILE_DIR": str(self.dir), "KEA_LOCKFILE_DIR": str(self.dir)})
-        wait_until(lambda: "DHCP_DDNS_STARTED" in self.log(), what="kea: " + self.log())
+        wait_until(lambda: "DHCP_DDNS_QUEUE_MGR_STARTED" in self.log(), what="kea to listen")  # it says that it is started before that
         return self
 
     def change(self, kind, host, address, dhcid):
