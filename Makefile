@@ -91,7 +91,7 @@ bench: packages-build-test-bench build
 	@$(PY) bench/bench.py $(ARGS)
 
 ## make soak     what is too long for make test
-soak: packages-build-demo-test build
+soak: packages-build-demo-test-soak build
 	@$(PY) tests/run.py --soak
 
 install: build

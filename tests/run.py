@@ -92,6 +92,12 @@ def simulator(soak):
     return counted([sys.executable, "tests/sim/run.py", "--jobs", str(JOBS), *which])
 
 
+def processors():
+    if not make("clang"):
+        return 0, 1
+    return counted([sys.executable, "tests/processors/run.py"])
+
+
 def demo():
     ok = run(["build/tandem", "demo"]).returncode == 0
     return int(ok), int(not ok)
@@ -113,6 +119,8 @@ def main():
         "demo": demo,
         "fuzz": lambda: fuzz(3600 if options.soak else 24),
     }
+    if options.soak:
+        stages["processors"] = processors
     total_passed = total_failed = 0
     for name, stage in stages.items():
         if options.only and name.split()[0] not in options.only.split(","):

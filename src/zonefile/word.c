@@ -1,5 +1,5 @@
 /* Words: the one loop that sees most octets of a zone file. With SSE2, AVX2 or NEON it looks at 32 of them at once; which it is is
- * chosen at run time, and all give the same (tests/fuzz/zonefile.c compares them). */
+ * chosen at run time, and all give the same (tests/unit/zonefile compares them; tests/processors runs that where there is NEON). */
 #include "zonefile/scan_priv.h"
 
 #if defined(__x86_64__)
