@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum { EVENTS_A_TURN = 64 };
@@ -89,6 +90,22 @@ void loop_remove(struct loop *l, struct loop_watch *w) {
   epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
   for (int i = 0; i < l->event_count; i++)
     if (l->events[i].data.ptr == w) l->events[i].data.ptr = NULL;
+}
+
+bool loop_send(struct loop *l, struct loop_watch *w, struct buf *queue, size_t *sent) {
+  while (*sent < queue->size) {
+    ssize_t n = send(w->fd, queue->data + *sent, queue->size - *sent, MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) break;
+    if (n < 0) return false;
+    *sent += (size_t)n;
+  }
+  if (*sent == queue->size) {
+    buf_clear(queue);
+    *sent = 0;
+  }
+  loop_change(l, w, LOOP_READ | (queue->size ? LOOP_WRITE : 0u));
+  return true;
 }
 
 void loop_wake(struct loop *l) {

@@ -10,6 +10,7 @@
 #ifndef IO_LOOP_H
 #define IO_LOOP_H
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -36,6 +37,10 @@ void loop_free(struct loop *l); /* NULL is fine; watches stay their owners' */
 MUST_CHECK enum err loop_add(struct loop *l, struct loop_watch *w);
 void loop_change(struct loop *l, struct loop_watch *w, unsigned events);
 void loop_remove(struct loop *l, struct loop_watch *w); /* before the descriptor is closed */
+
+/* Sends what is queued for a stream, of which `*sent` octets have left, as far as the system takes it, and watches for reading, and
+ * for writing while something is left. When all has left, the queue is empty. False: the connection broke, `errno` says why. */
+bool loop_send(struct loop *l, struct loop_watch *w, struct buf *queue, size_t *sent);
 
 /* Any thread: makes the loop call `f` soon; many wakes before that are one call. */
 void loop_wake(struct loop *l);

@@ -67,23 +67,6 @@ static void broken(struct connection *c, int number, struct instant now) {
   s->events.closed(s->events.arg, token, why, now);
 }
 
-/* Sends what is queued; false: the connection broke, `errno` says why. */
-static bool flush(struct connection *c) {
-  while (c->out_at < c->out.size) {
-    ssize_t n = send(c->watch.fd, c->out.data + c->out_at, c->out.size - c->out_at, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) break;
-    if (n < 0) return false;
-    c->out_at += (size_t)n;
-  }
-  if (c->out_at == c->out.size) {
-    buf_clear(&c->out);
-    c->out_at = 0;
-  }
-  loop_change(c->client->loop, &c->watch, LOOP_READ | (c->out.size ? LOOP_WRITE : 0u));
-  return true;
-}
-
 /* Whether the connection is still there: a callback may have closed it. */
 static bool lives(struct stream_client *s, uint64_t token, uint64_t number) {
   const struct connection *c = token_map_get(&s->connections, token);
@@ -142,7 +125,7 @@ static bool finish_connect(struct connection *c, struct instant now) {
 static void connection_ready(void *arg, unsigned events, struct instant now) {
   struct connection *c = arg;
   if (!c->is_open && !finish_connect(c, now)) return;
-  if ((events & LOOP_WRITE) && !flush(c)) {
+  if ((events & LOOP_WRITE) && !loop_send(c->client->loop, &c->watch, &c->out, &c->out_at)) {
     broken(c, errno, now);
     return;
   }
@@ -180,7 +163,7 @@ enum err stream_client_send(struct stream_client *s, uint64_t token, const uint8
   buf_add(&c->out, message, n);
   if (c->out.failed) return ERR_MEMORY;
   /* At once, if it can be; a connection that is broken says so in its own turn. */
-  if (c->is_open && !flush(c)) loop_change(s->loop, &c->watch, LOOP_READ | LOOP_WRITE);
+  if (c->is_open && !loop_send(s->loop, &c->watch, &c->out, &c->out_at)) loop_change(s->loop, &c->watch, LOOP_READ | LOOP_WRITE);
   return ERR_OK;
 }
 

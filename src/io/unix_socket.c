@@ -49,19 +49,9 @@ static void close_client(struct client *c) {
 }
 
 static bool flush(struct client *c) {
-  while (c->out_at < c->out.size) {
-    ssize_t n = send(c->watch.fd, c->out.data + c->out_at, c->out.size - c->out_at, MSG_NOSIGNAL);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && errno == EAGAIN) break;
-    if (n < 0) return false;
-    c->out_at += (size_t)n;
-  }
-  if (c->out_at == c->out.size) {
-    buf_done(&c->out);
-    c->out_at = 0;
-  }
-  loop_change(c->server->loop, &c->watch, LOOP_READ | (c->out.size ? LOOP_WRITE : 0u));
-  return true;
+  bool good = loop_send(c->server->loop, &c->watch, &c->out, &c->out_at);
+  if (good && !c->out.size) buf_done(&c->out); /* it may have been large */
+  return good;
 }
 
 static unsigned peer_uid(int fd) {
