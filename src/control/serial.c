@@ -5,26 +5,25 @@
 #include "zone/content.h"
 #include "zone/delta.h"
 
-#include <assert.h>
 #include <time.h>
 
 enum { SOA_FIXED_BYTES = 20 }; /* serial refresh retry expire minimum, behind the two names */
 
-static void soa_rdata(const struct zone_snap *s, const uint8_t **rdata, uint16_t *size, uint32_t *ttl) {
+/* False: the image it is in was lost a moment ago (zone/image.h). */
+static bool soa_rdata(const struct zone_snap *s, const uint8_t **rdata, uint16_t *size, uint32_t *ttl) {
   struct zone_rrset soa;
-  bool found = zone_find_rrset(zone_apex_node(s), RR_SOA, &soa);
-  assert(found && soa.count == 1);
+  if (!zone_find_rrset(zone_apex_node(s), RR_SOA, &soa)) return false;
   const uint8_t *p = soa.rrs;
   zone_rr_next(&p, rdata, size);
   *ttl = soa.ttl;
+  return *size >= SOA_FIXED_BYTES;
 }
 
 uint32_t serial_soa_expire(const struct zone_snap *s) {
   const uint8_t *rdata;
   uint16_t size;
   uint32_t ttl;
-  soa_rdata(s, &rdata, &size, &ttl);
-  return get_u32(rdata + size - SOA_FIXED_BYTES + 12);
+  return soa_rdata(s, &rdata, &size, &ttl) ? get_u32(rdata + size - SOA_FIXED_BYTES + 12) : 0;
 }
 
 static uint32_t date_serial(int64_t now_s) {
@@ -62,9 +61,8 @@ enum err serial_set(const struct zone_snap *s, uint32_t serial, struct zone_snap
   const uint8_t *old;
   uint16_t size;
   uint32_t ttl;
-  soa_rdata(s, &old, &size, &ttl);
   uint8_t rdata[2 * LIMIT_NAME_BYTES + SOA_FIXED_BYTES];
-  assert(size <= sizeof rdata && size >= SOA_FIXED_BYTES);
+  if (!soa_rdata(s, &old, &size, &ttl) || size > sizeof rdata) return ERR_CORRUPT;
   memcpy(rdata, old, size);
   put_u32(rdata + size - SOA_FIXED_BYTES, serial);
   struct zone_edit *e;

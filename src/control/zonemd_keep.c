@@ -55,7 +55,7 @@ enum err zonemd_adopt(const struct zone_snap *head, const struct zone_snap **sna
 }
 
 enum err zonemd_renew(const struct zone_snap **snap) {
-  struct name apex = *zone_apex(*snap); /* the snapshot may go */
+  struct name apex;
   struct zone_rrset soa, none = {0};
   uint8_t rdata[ZONEMD_RDATA_BYTES_MAX];
   size_t size;
@@ -63,6 +63,7 @@ enum err zonemd_renew(const struct zone_snap **snap) {
   enum zone_add outcome;
   if (!zone_find_rrset(zone_apex_node(*snap), RR_SOA, &soa)) return ERR_FORMAT;
   uint32_t ttl = soa.ttl;
+  name_copy(&apex, zone_apex(*snap)); /* the snapshot may go */
   enum err err = replace(snap, &none);
   if (!err) err = zonemd_make(*snap, rdata, &size);
   if (!err) err = zone_edit_begin(*snap, NULL, &e);

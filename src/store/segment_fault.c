@@ -1,6 +1,7 @@
 /* A page of a mapped segment that can't be read (its file was cut short, or the disk failed) raises SIGBUS in whoever reads it, be
- * it a worker. Here it costs that segment, not the process: zeros are put in the page's place, the backing is marked as lost, and
- * reading goes on; what was read of a lost backing counts for nothing (zone/image.h).
+ * it a worker. Here it costs that segment, not the process: zeros are put in the map's place, the backing is marked as lost, and
+ * reading goes on; what was read of a lost backing counts for nothing (zone/image.h). All of the map goes, not the page alone:
+ * references in what is left would lead anywhere, once part of them is zeros. Zeros refer to the first cell, which is zeros.
  *
  * Any other SIGBUS ends the process as before. */
 #include "store/store_priv.h"
@@ -10,7 +11,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 struct watched {
   _Atomic uintptr_t at; /* 0: free; written last, and taken back first */
@@ -21,7 +21,6 @@ struct watched {
 static struct watched maps[LIMIT_SEGMENT_MAPS];
 static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER; /* among those who enter and leave; the handler only looks */
 static struct sigaction before;
-static uintptr_t page_bytes;
 
 /* The thread that is in here reads from the map, so it can't be unmapped meanwhile. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
@@ -32,12 +31,8 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     uintptr_t start = atomic_load(&maps[i].at);
     size_t size = atomic_load(&maps[i].size);
     if (!start || at < start || at - start >= size) continue;
-    void *page = (void *)(at & ~(page_bytes - 1));
-    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-    bool done = mmap(page, page_bytes, PROT_READ, flags, -1, 0) != MAP_FAILED;
-    if (!done) done = mmap((void *)start, size, PROT_READ, flags, -1, 0) != MAP_FAILED; /* too many maps: one for all of it */
-    if (!done) break;
-    image_backing_lose(atomic_load(&maps[i].backing));
+    image_backing_lose(atomic_load(&maps[i].backing)); /* first: others may read zeros from the next line on */
+    if (mmap((void *)start, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) break;
     errno = saved;
     return;
   }
@@ -47,7 +42,6 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
 
 static void install(void) {
   struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO | SA_NODEFER}, old;
-  page_bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
   if (sigaction(SIGBUS, &action, &old) == 0 && old.sa_sigaction != on_bus_error) before = old;
 }
 

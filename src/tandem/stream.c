@@ -94,8 +94,8 @@ static enum err begin_transfer(struct streamer *s, struct stream_conn *conn, con
   if (s->transfers >= LIMIT_TRANSFERS_OUT) return ERR_LIMIT;
   struct transfer *t = malloc(sizeof *t);
   if (!t) return ERR_MEMORY;
-  *t =
-      (struct transfer){.streamer = s, .peer = s->job.client.from, .zone = *zone_apex(view.snap), .serial = zone_serial(view.snap)};
+  *t = (struct transfer){.streamer = s, .peer = s->job.client.from, .serial = zone_serial(view.snap)};
+  name_copy(&t->zone, zone_apex(view.snap));
   t->begun_ns = now.mono_ns;
   t->log_zone = view.log_zone;
   t->log_head = view.log_head;

@@ -28,6 +28,13 @@ enum {
 
 extern const struct name name_root;
 
+/* How much room a name needs that is kept where there is not all of it: what is in use, and what name_key may read behind that. */
+static inline size_t name_room(const struct name *n) {
+  enum { READ_BEHIND_BYTES = 15 };
+  size_t bytes = offsetof(struct name, octets) + n->size + READ_BEHIND_BYTES;
+  return bytes < sizeof *n ? bytes : sizeof *n;
+}
+
 /* Copies the octets in use, not the whole room. */
 static inline void name_copy(struct name *to, const struct name *from) {
   to->size = from->size;

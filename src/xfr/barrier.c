@@ -127,7 +127,7 @@ enum err barrier_watch(struct barrier *b, uint64_t id, const struct name *apex, 
   struct watch *w = calloc(1, sizeof *w + count * sizeof w->probes[0]);
   if (!w) return ERR_MEMORY;
   w->id = id;
-  w->apex = *apex;
+  name_copy(&w->apex, apex);
   w->serial = serial;
   w->until_ns = until_ns;
   for (unsigned i = 0; i < count; i++) {

@@ -65,7 +65,7 @@ enum err incoming_new(const struct name *apex, const struct zone_snap *base, con
   struct incoming *in = malloc(sizeof *in);
   if (!in) return ERR_MEMORY;
   memset(in, 0, offsetof(struct incoming, rdata));
-  in->apex = *apex;
+  name_copy(&in->apex, apex);
   in->base = base ? zone_snap_ref(base) : NULL;
   in->id = id;
   in->max_bytes = max_bytes;

@@ -144,7 +144,7 @@ static enum err add_soa(struct apply *a, const struct update_rr *rr) {
   uint16_t size;
   if (!at_apex(a)) return ERR_OK;
   enum err e = find_set(a, RR_SOA, &old);
-  if (e) return e;
+  if (e || !old.count) return e; /* none: its image was lost a moment ago, and nothing comes of the edit */
   const uint8_t *p = old.rrs;
   zone_rr_next(&p, &rdata, &size);
   if (!serial_gt(soa_serial(rr->rdata, rr->size), soa_serial(rdata, size))) return ERR_OK;

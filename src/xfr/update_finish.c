@@ -1,8 +1,6 @@
 /* The end of an update: whether anything has changed, the serial, and what a zone must not become. */
 #include "xfr/update_priv.h"
 
-#include <assert.h>
-
 /* RFC 2136 §3.6, once for all that change anything but not the SOA. */
 static enum err raise_serial(const struct update_run *r, uint32_t serial) {
   struct zone_rrset soa;
@@ -10,12 +8,10 @@ static enum err raise_serial(const struct update_run *r, uint32_t serial) {
   const struct name *apex = zone_apex(r->base);
   const uint8_t *old;
   uint16_t size;
-  bool found = zone_find_rrset(zone_apex_node(r->base), RR_SOA, &soa) && soa.count;
-  assert(found);
-  (void)found;
+  if (!zone_find_rrset(zone_apex_node(r->base), RR_SOA, &soa)) return ERR_CORRUPT; /* its image was lost a moment ago */
   const uint8_t *p = soa.rrs;
   zone_rr_next(&p, &old, &size);
-  assert(size >= UPDATE_SOA_FIXED_BYTES && size <= sizeof raised);
+  if (size < UPDATE_SOA_FIXED_BYTES || size > sizeof raised) return ERR_CORRUPT;
   memcpy(raised, old, size);
   put_u32(raised + size - UPDATE_SOA_FIXED_BYTES, serial);
   enum zone_add outcome;

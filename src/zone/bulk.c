@@ -294,7 +294,7 @@ enum err bulk_build_new(struct heap *heap, const struct name *apex, struct hashi
   memset(b, 0, offsetof(struct bulk_build, layout)); /* to clear the layout would be most of the work for a small zone */
   b->heap = heap;
   b->hashing = hashing;
-  b->apex = *apex;
+  name_copy(&b->apex, apex);
   name_lower(&b->apex);
   layout_start(&b->layout, emit_to_heap, b);
   *out = b;

@@ -143,9 +143,10 @@ struct digest128 content_less(struct digest128 a, struct digest128 b) {
 enum err zone_content_whole(const struct zone_snap *s, struct digest128 *out) {
   struct zone_cursor cursor;
   struct digest128 sum = {0};
-  struct name apex = *zone_apex(s);
+  struct name apex;
   enum err err = zone_cursor_open(s, &cursor);
   if (err) return err;
+  name_copy(&apex, zone_apex(s));
   name_lower(&apex);
   for (const struct zone_node *n; (n = zone_cursor_next(&cursor));)
     content_add(&sum, n, &apex);

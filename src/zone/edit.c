@@ -360,17 +360,20 @@ static enum err gather(struct zone_edit *e, bool nsec3, const struct draft_item 
   return r;
 }
 
+/* The step gets what was done to a record of the owner in hand. */
+static void step_note(struct zone_edit *e, bool added, const struct draft_item *item) {
+  struct delta_record r = {added, e->owner_name, item->signature ? RR_RRSIG : item->type, item->size, item->ttl, item->rdata};
+  if (added) step_added(&e->step, &r);
+  else step_removed(&e->step, &r);
+}
+
 /* The RRset of the owner in hand, as what its TTL is taken from or given to. */
 static void step_set(struct zone_edit *e, const struct draft_item *like, bool added) {
   const struct draft *d = &e->open->draft;
   size_t first, end;
   draft_set(d, like, &first, &end);
-  for (size_t i = first; e->step.kept && i < end; i++) {
-    const struct draft_item *item = d->items + i;
-    struct delta_record r = {added, e->owner_name, like->signature ? RR_RRSIG : like->type, item->size, item->ttl, item->rdata};
-    if (added) step_added(&e->step, &r);
-    else step_removed(&e->step, &r);
-  }
+  for (size_t i = first; e->step.kept && i < end; i++)
+    step_note(e, added, d->items + i);
 }
 
 static bool has_other_ttl(const struct draft *d, const struct draft_item *item) {
@@ -410,7 +413,7 @@ enum err zone_edit_add(struct zone_edit *e, const struct name *owner, uint16_t t
   e->parts.record_count += o->draft.count - before;
   if (result != ZONE_ADD_DUPLICATE) {
     o->changed = o->gained = true;
-    if (e->step.kept && !other_ttl) step_added(&e->step, &(struct delta_record){true, *owner, type, size, ttl, rdata});
+    if (e->step.kept && !other_ttl) step_note(e, true, &item);
   }
   *outcome = result;
   return ERR_OK;
@@ -432,7 +435,7 @@ enum err zone_edit_remove(struct zone_edit *e, const struct name *owner, uint16_
   if (r != ERR_OK) return r;
   e->parts.record_count--;
   e->open->changed = true;
-  if (e->step.kept) step_removed(&e->step, &(struct delta_record){false, *owner, type, item.size, item.ttl, item.rdata});
+  if (e->step.kept) step_note(e, false, &item);
   return ERR_OK;
 }
 

@@ -136,7 +136,7 @@ static void header_start(struct image_header *h, const struct zone_snap *s) {
   h->record_count = s->record_count;
   h->name_count = s->name_count;
   h->serial = s->serial;
-  memcpy(&h->apex, s->line->apex, offsetof(struct name, octets) + s->line->apex->size);
+  name_copy(&h->apex, s->line->apex);
   h->mark = image_mark(h);
 }
 
@@ -241,9 +241,8 @@ static enum err prove_now(const struct parts *p) {
 /* Its cells as they are mapped. */
 static enum err open_line(const struct parts *p, bool lazy, struct zone_line **out) {
   struct zone_line *line;
-  enum err e = line_new(NULL, &line);
+  enum err e = line_new(&p->header->apex, &line);
   if (e != ERR_OK) return e;
-  line->apex = &p->header->apex;
   if (lazy) {
     line->guard = guard_new(p->header, p->sums, p->cells);
     if (!line->guard) e = ERR_MEMORY;

@@ -19,7 +19,7 @@ enum {
 };
 
 struct image_guard {
-  const struct image_header *header;
+  struct image_header header; /* a copy: the image's own may be lost */
   const uint64_t *sums;
   const uint8_t *cells;
   struct image_walk *walk; /* the writer's; NULL: not begun, or over */
@@ -65,7 +65,7 @@ void image_backing_done(struct image_backing *b) {
 struct image_guard *guard_new(const struct image_header *h, const uint64_t *sums, const uint8_t *cells) {
   struct image_guard *g = calloc(1, sizeof *g + image_blocks(h->cells));
   if (!g) return NULL;
-  g->header = h;
+  g->header = *h;
   g->sums = sums;
   g->cells = cells;
   return g;
@@ -88,7 +88,7 @@ const uint8_t *guard_cells(const struct image_guard *g) {
 
 static bool block_good(struct image_guard *g, uint64_t i) {
   if (atomic_load_explicit(&g->good[i], memory_order_relaxed)) return true;
-  uint64_t at = i * IMAGE_BLOCK_CELLS, cells = g->header->cells - at;
+  uint64_t at = i * IMAGE_BLOCK_CELLS, cells = g->header.cells - at;
   if (cells > IMAGE_BLOCK_CELLS) cells = IMAGE_BLOCK_CELLS;
   if (hash64(g->cells + at * CELL_BYTES, cells * CELL_BYTES, 0) != g->sums[i]) return false;
   atomic_store_explicit(&g->good[i], 1, memory_order_relaxed);
@@ -97,7 +97,7 @@ static bool block_good(struct image_guard *g, uint64_t i) {
 
 /* An object's bytes are there, and what was written. */
 static bool object_good(struct image_guard *g, uint32_t ref, uint32_t cells) {
-  if (!cells || ref >= g->header->cells || cells > g->header->cells - ref) return false;
+  if (!cells || ref >= g->header.cells || cells > g->header.cells - ref) return false;
   uint64_t last = ((uint64_t)ref + cells - 1) / IMAGE_BLOCK_CELLS;
   for (uint64_t i = ref / IMAGE_BLOCK_CELLS; i <= last; i++)
     if (!block_good(g, i)) return false;
@@ -106,7 +106,7 @@ static bool object_good(struct image_guard *g, uint32_t ref, uint32_t cells) {
 
 static bool twig_sound(const struct image_guard *g, const struct trie_node *n, unsigned above) {
   uint64_t word = node_word(n);
-  if (n->ref >= g->header->cells) return false; /* or its chunk would not even be in the table */
+  if (n->ref >= g->header.cells) return false; /* or its chunk would not even be in the table */
   if (!(word & TRIE_BRANCH)) return word & LEAF_PRESENT && !(word & ~(LEAF_PRESENT | LEAF_CUT | LEAF_DNAME | LEAF_NSEC));
   return !(word & TRIE_UNUSED) && word_twigs(word) >= 2 && word_position(word) > above && word_position(word) < TRIE_DEPTH;
 }
@@ -128,14 +128,14 @@ const struct zone_node *guard_record(struct image_guard *g, const struct trie_no
   uint64_t rr_count = 0;
   const struct zone_node *r = (const struct zone_node *)(const void *)(g->cells + (size_t)n->ref * CELL_BYTES);
   if (object_good(g, n->ref, 1) && object_good(g, n->ref, r->cells) &&
-      image_record_sound(r, g->header->cells - n->ref, &g->header->apex, &rr_count) && node_word(n) == record_leaf_flags(r))
+      image_record_sound(r, g->header.cells - n->ref, &g->header.apex, &rr_count) && node_word(n) == record_leaf_flags(r))
     return r;
   note_damage(&g->damaged);
   return (const struct zone_node *)(const void *)nothing.cells;
 }
 
 static bool prove_on(struct image_guard *g, bool *more) {
-  uint64_t blocks = image_blocks(g->header->cells);
+  uint64_t blocks = image_blocks(g->header.cells);
   *more = true;
   if (g->next_block < blocks) {
     for (unsigned i = 0; i < STEP_BLOCKS && g->next_block < blocks; i++)
@@ -149,7 +149,7 @@ enum err guard_prove(struct image_guard *g, bool *more) {
   if (!g->walk) {
     g->walk = malloc(sizeof *g->walk);
     if (!g->walk) return ERR_MEMORY;
-    image_walk_start(g->walk, g->header, g->cells);
+    image_walk_start(g->walk, &g->header, g->cells);
   }
   if (guard_is_damaged(g) || !prove_on(g, more)) {
     note_damage(&g->damaged);

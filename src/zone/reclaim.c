@@ -11,17 +11,11 @@ enum { AHEAD = 12 }; /* cells fetched before they are written */
 static pthread_mutex_t links_lock = PTHREAD_MUTEX_INITIALIZER;
 
 enum err line_new(const struct name *apex, struct zone_line **out) {
-  struct zone_line *line = calloc(1, sizeof *line);
+  struct zone_line *line = calloc(1, sizeof *line + name_room(apex));
   if (!line) return ERR_MEMORY;
-  if (apex) {
-    line->own_apex = malloc(sizeof *line->own_apex);
-    if (!line->own_apex) {
-      free(line);
-      return ERR_MEMORY;
-    }
-    *line->own_apex = *apex;
-    line->apex = line->own_apex;
-  }
+  struct name *own = (struct name *)(line + 1);
+  name_copy(own, apex);
+  line->apex = own;
   heap_init(&line->heap);
   *out = line;
   return ERR_OK;
@@ -34,7 +28,6 @@ void line_free(struct zone_line *line) {
   heap_done(&line->heap);
   guard_free(line->guard);
   if (line->backing) line->backing->release(line->backing);
-  free(line->own_apex);
   hashing_free(line->hashing);
   free(line);
 }

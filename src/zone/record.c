@@ -1,7 +1,5 @@
 #include "zone/snap_priv.h"
 
-#include <assert.h>
-
 enum { FEW_SETS = 16 }; /* up to so many are looked through one by one */
 
 static inline __attribute__((always_inline)) void set_view(const struct zone_node *n, const struct record_set *set,
@@ -63,7 +61,6 @@ unsigned zone_rrset_count(const struct zone_node *n) {
 }
 
 void zone_rrset_at(const struct zone_node *n, unsigned i, struct zone_rrset *out) {
-  assert(i < record_set_count(n));
   set_view(n, record_sets(n) + i, out);
 }
 
@@ -165,7 +162,7 @@ void owner_key_name(const uint8_t *key, size_t size, const uint8_t *case_bits, c
   size_t escapes = size ? escapes_count(key, size) : 0;
   size_t own_octets = size - escapes;
   if (!is_name(key, size, own_octets, apex)) {
-    *out = *apex;
+    name_copy(out, apex);
     return;
   }
   unsigned labels = apex->labels;

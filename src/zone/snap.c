@@ -33,8 +33,7 @@ uint64_t zone_name_count(const struct zone_snap *s) {
 }
 
 size_t zone_memory_bytes(const struct zone_snap *s) {
-  size_t apex = s->line->own_apex ? sizeof *s->line->own_apex : 0;
-  return sizeof *s + sizeof *s->line + apex + atomic_load_explicit(&s->line->heap.bytes, memory_order_relaxed);
+  return sizeof *s + sizeof *s->line + name_room(s->line->apex) + atomic_load_explicit(&s->line->heap.bytes, memory_order_relaxed);
 }
 
 size_t zone_mapped_bytes(const struct zone_snap *s) {

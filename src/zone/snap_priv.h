@@ -26,9 +26,8 @@ struct zone_line {
   struct heap heap;
   struct image_backing *backing; /* of an image in front of the heap; NULL: none */
   struct image_guard *guard;     /* of that image, if it was not proven when it was opened */
-  const struct name *apex;       /* in the image or own_apex */
-  struct name *own_apex;
-  struct hashing *hashing; /* of its records; does not change once it is there. The writer's */
+  const struct name *apex;       /* right behind this; it is never read from the image, whose pages may be lost */
+  struct hashing *hashing;       /* of its records; does not change once it is there. The writer's */
   bool editing;
   bool is_remade;                    /* from an image of an old format */
   struct zone_snap *oldest, *newest; /* by creation */

@@ -24,7 +24,7 @@ struct zone_node;  /* the record of one owner name; lives in the snapshot's heap
 struct zone_snap *zone_snap_ref(const struct zone_snap *s);
 void zone_snap_unref(const struct zone_snap *s); /* NULL is fine; the last one gives memory back after a grace period */
 
-const struct name *zone_apex(const struct zone_snap *s);
+const struct name *zone_apex(const struct zone_snap *s); /* for name_copy: it has name_room, not a whole struct */
 uint32_t zone_serial(const struct zone_snap *s);
 uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
 uint64_t zone_name_count(const struct zone_snap *s);   /* owners, those of NSEC3 included */

@@ -1,10 +1,14 @@
 """Restart from images: damage and loss of a segment file under the running server cost its zones an answer at most, never a wrong one,
 and never the server."""
+import contextlib
 import os
 import re
 import shutil
 
+import dns.exception
+import dns.query
 import dns.rcode
+import dns.update
 import pytest
 
 from disk import fill
@@ -77,6 +81,41 @@ def test_a_file_cut_under_the_running_server(server):
     assert "store-damaged" in server.log()
     assert server.ask("www.small.test").answer
     assert server.process.poll() is None
+
+
+def an_update(server):
+    update = dns.update.UpdateMessage("little.test")
+    update.add("new", 300, "A", "192.0.2.9")
+    assert dns.query.tcp(update, server.host, port=server.port, timeout=20).rcode() in (dns.rcode.SERVFAIL, dns.rcode.NOERROR)
+
+
+def a_reload_with_other_options(server):
+    config = server.config
+    config["zones"][0]["transfer"] = ["127.0.0.1"]
+    server.configure(config)
+    server.reload()
+
+
+def a_transfer(server):
+    with contextlib.suppress(dns.exception.DNSException, EOFError, OSError):
+        server.axfr("little.test")
+
+
+@pytest.mark.parametrize("touch", [an_update, a_reload_with_other_options, a_transfer, lambda s: s.run("export", "little.test"),
+                                   lambda s: s.status("little.test"), lambda s: s.serial("little.test")])
+def test_whoever_comes_first_to_a_file_that_is_empty(tmp_path, touch):
+    """Workers, the stream thread, the control thread: none falls over what is left of a zone, which is nothing."""
+    t = Tandem(tmp_path / "t", {"zones": [{"name": "little.test", "role": "primary", "file": "little.zone", "update": ["127.0.0.1"], "transfer": ["any"]}]})
+    t.file("little.zone", simple_zone("little.test."))  # small: nobody looks at it a second time after the start
+    t.start()
+    assert t.stop() == 0
+    t.start()
+    os.truncate(largest_segment(t), 0)
+    touch(t)
+    assert t.process.poll() is None, t.log()[-3000:]
+    wait_until(lambda: t.ask("www.little.test").answer, what="the zone to come back from its file")
+    assert "store-damaged" in t.log()
+    assert t.stop() == 0
 
 
 def test_a_secondary_transfers_what_was_damaged(tmp_path):

@@ -251,6 +251,86 @@ static void a_file_cut_while_mapped(void **state) {
   test_directory_done(&d);
 }
 
+static struct zone_answer look_up(const struct zone_snap *snap, const struct name *name) {
+  uint8_t key[NAME_KEY_BYTES];
+  struct zone_lookup q = {.snap = snap, .key = key, .key_size = (uint16_t)name_key(name, key)};
+  zone_lookup(&q);
+  (void)zone_nsec_cover(snap, key, q.key_size);
+  return q.found;
+}
+
+/* What follows references, and what writes the zone or builds on it. */
+static void read_all_of(const struct zone_snap *snap, const struct zone_snap *built) {
+  struct zone_cursor c;
+  struct name owner;
+  struct zone_rrset set;
+  assert_int_equal(zone_cursor_open(built, &c), ERR_OK);
+  for (const struct zone_node *n; (n = zone_cursor_next(&c));) {
+    zone_node_owner(built, n, &owner);
+    struct zone_answer f = look_up(snap, &owner);
+    if (f.node) zone_node_owner(snap, f.node, &owner);
+    for (unsigned i = 0, count = f.node ? zone_rrset_count(f.node) : 0; i < count; i++)
+      zone_rrset_at(f.node, i, &set);
+  }
+  zone_cursor_close(&c);
+  assert_true(name_identical(zone_apex(snap), zone_apex(built)));
+}
+
+static void read_file(const char *path, uint8_t *bytes, size_t n) {
+  FILE *f = fopen(path, "rb");
+  assert_non_null(f);
+  assert_int_equal(fread(bytes, 1, n, f), n);
+  fclose(f);
+}
+
+static void write_file(const char *path, const uint8_t *bytes, size_t n) {
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(bytes, 1, n, f), n);
+  fclose(f);
+}
+
+/* Whatever is left of the file, and whether the image is proven, which nobody looks at twice, or not: nothing leads out of it,
+ * since nothing of it is read any more. */
+static void a_file_cut_anywhere(void **state) {
+  enum { PAGE = 4096, HOSTS = 8000 };
+  struct test_directory d;
+  struct zone_rrset soa;
+  char path[TEST_PATH_BYTES];
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  struct zone_snap *built = test_zone("zone1.example.", 1, HOSTS), *snap, *edited;
+  create_many(s, 1, 1, HOSTS);
+  size_t size = segment_find(&s->segments, 1)->size_bytes;
+  uint8_t *bytes = malloc(size);
+  assert_non_null(bytes);
+  test_path(&d, "segments/1.seg", path);
+  read_file(path, bytes, size);
+  for (size_t end = 0; end < 2 * (size / PAGE); end++) {
+    struct zone_edit *edit;
+    bool more = end % 2;
+    assert_int_equal(open_zone(s, 1, &snap), ERR_OK);
+    while (more)
+      assert_int_equal(zone_image_prove(snap, &more), ERR_OK);
+    assert_int_equal(truncate(path, (off_t)(end / 2 * PAGE)), 0);
+    read_all_of(snap, built);
+    assert_true(zone_is_damaged(snap));
+    assert_false(zone_find_rrset(zone_apex_node(snap), RR_SOA, &soa));
+    assert_false(zone_equal(snap, built));
+    assert_int_equal(zone_edit_begin(snap, NULL, &edit), ERR_OK);
+    assert_int_equal(zone_edit_finish(edit, &edited), ERR_CORRUPT);
+    zone_snap_unref(snap);
+    zone_grace_barrier();
+    write_file(path, bytes, size);
+  }
+  free(bytes);
+  zone_snap_unref(built);
+  store_close(s);
+  zone_grace_barrier();
+  assert_int_equal(zone_damage(), 0);
+  test_directory_done(&d);
+}
+
 static void a_short_or_missing_segment_is_damage(void **state) {
   struct test_directory d;
   struct zone_snap *snap;
@@ -431,6 +511,7 @@ int main(void) {
       cmocka_unit_test(a_short_or_missing_segment_is_damage),
       cmocka_unit_test(no_damage_is_ever_served),
       cmocka_unit_test(a_file_cut_while_mapped),
+      cmocka_unit_test(a_file_cut_anywhere),
       cmocka_unit_test(many_segments_need_few_maps_and_files),
       cmocka_unit_test(a_mostly_dead_segment_is_given_up),
       cmocka_unit_test(a_hundred_thousand_zones_at_once),

@@ -52,8 +52,8 @@ static void append_soa(struct fake_ixfr *x, const struct zone_snap *snap) {
   bool found = zone_find_rrset(zone_apex_node(snap), RR_SOA, &set);
   assert(found);
   zone_rr_next(&set.rrs, &rdata, &size);
-  struct fake_rr rr = {
-      .owner = *zone_apex(snap), .type = RR_SOA, .size = size, .ttl = set.ttl, .rdata = (uint8_t *)(uintptr_t)rdata};
+  struct fake_rr rr = {.type = RR_SOA, .size = size, .ttl = set.ttl, .rdata = (uint8_t *)(uintptr_t)rdata};
+  name_copy(&rr.owner, zone_apex(snap));
   fake_ixfr_insert(x, x->count, &rr);
 }
 

@@ -250,7 +250,8 @@ static void read_rrs(struct model *m, const struct name *owner, uint16_t type, u
 void model_read(struct model *m, const struct zone_snap *s) {
   struct zone_cursor c;
   const struct zone_node *n;
-  *m = (struct model){.apex = *zone_apex(s)};
+  *m = (struct model){.count = 0};
+  name_copy(&m->apex, zone_apex(s));
   assert_int_equal(zone_cursor_open(s, &c), ERR_OK);
   while ((n = zone_cursor_next(&c))) {
     struct name owner;
