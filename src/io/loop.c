@@ -29,11 +29,9 @@ struct loop {
   bool crowded; /* the last wait gave as many events as it could */
 };
 
+/* Each write is an event of its own (EPOLLET), so the count is never read. */
 static void wake_ready(void *arg, unsigned events, struct instant now) {
   struct loop *l = arg;
-  uint64_t count;
-  ssize_t n = read(l->wake.fd, &count, sizeof count);
-  (void)n; /* nothing to read means that somebody else's turn took it */
   atomic_store(&l->woken, false);
   if (l->on_wake) l->on_wake(l->wake_arg, now);
 }
@@ -45,13 +43,18 @@ static void signal_ready(void *arg, unsigned events, struct instant now) {
     l->on_signal(l->signal_arg, (int)info.ssi_signo, now);
 }
 
+static enum err watch_wake(struct loop *l) {
+  struct epoll_event e = {.events = EPOLLIN | EPOLLET, .data.ptr = &l->wake};
+  return epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, l->wake.fd, &e) == 0 ? ERR_OK : ERR_IO;
+}
+
 enum err loop_new(struct loop **out) {
   struct loop *l = calloc(1, sizeof *l);
   if (!l) return ERR_MEMORY;
   l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   l->wake = (struct loop_watch){eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), LOOP_READ, wake_ready, l};
   l->signals.fd = -1;
-  if (l->epoll_fd < 0 || l->wake.fd < 0 || loop_add(l, &l->wake) != ERR_OK) {
+  if (l->epoll_fd < 0 || l->wake.fd < 0 || watch_wake(l) != ERR_OK) {
     loop_free(l);
     return ERR_IO;
   }

@@ -16,8 +16,10 @@ struct update_place {
 };
 
 struct update_queue {
-  struct update_place *places;                /* LIMIT_UPDATES; memory that was never used is never touched */
-  struct ring *free, *waiting;                /* numbers of places */
+  struct update_place *places; /* LIMIT_UPDATES; memory that was never used is never touched */
+  /* A bit each. The first that is free is taken: few are in use, and those stay in the caches. */
+  _Atomic uint64_t free[LIMIT_UPDATES / 64];
+  struct ring *waiting;                       /* numbers of places */
   struct update_place *answered[LIMIT_BATCH]; /* by UDP, and not sent yet */
   size_t sizes[LIMIT_BATCH], answered_count;
   atomic_bool closed;
@@ -30,14 +32,13 @@ enum err update_queue_new(struct update_queue **out) {
   if (!q) return ERR_MEMORY;
   void *places = mmap(NULL, PLACES_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   q->places = places == MAP_FAILED ? NULL : places;
-  enum err e = q->places ? ring_new(LIMIT_UPDATES, sizeof(uint32_t), &q->free) : ERR_MEMORY;
-  if (!e) e = ring_new(LIMIT_UPDATES, sizeof(uint32_t), &q->waiting);
+  enum err e = q->places ? ring_new(LIMIT_UPDATES, sizeof(uint32_t), &q->waiting) : ERR_MEMORY;
   if (e) {
     update_queue_free(q);
     return e;
   }
-  for (uint32_t i = 0; i < LIMIT_UPDATES; i++)
-    ring_put(q->free, &i);
+  for (size_t i = 0; i < LIMIT_UPDATES / 64; i++)
+    atomic_init(&q->free[i], UINT64_MAX);
   *out = q;
   return ERR_OK;
 }
@@ -48,7 +49,6 @@ size_t update_queue_bytes(void) {
 
 void update_queue_free(struct update_queue *q) {
   if (!q) return;
-  ring_free(q->free);
   ring_free(q->waiting);
   if (q->places) munmap(q->places, PLACES_BYTES);
   free(q);
@@ -60,7 +60,22 @@ void update_queue_close(struct update_queue *q) {
 
 static struct update_place *take_place(struct update_queue *q, uint32_t *number) {
   if (atomic_load_explicit(&q->closed, memory_order_relaxed)) return NULL;
-  return ring_take(q->free, number) ? &q->places[*number] : NULL;
+  for (uint32_t i = 0; i < LIMIT_UPDATES / 64; i++) {
+    uint64_t left = atomic_load_explicit(&q->free[i], memory_order_relaxed);
+    while (left) {
+      uint64_t bit = left & -left;
+      left = atomic_fetch_and_explicit(&q->free[i], ~bit, memory_order_acquire);
+      if (left & bit) {
+        *number = 64 * i + (uint32_t)__builtin_ctzll(bit);
+        return &q->places[*number];
+      }
+    }
+  }
+  return NULL;
+}
+
+static void free_place(struct update_queue *q, uint32_t number) {
+  atomic_fetch_or_explicit(&q->free[number / 64], UINT64_C(1) << number % 64, memory_order_release);
 }
 
 /* There are as many cells as places, so there is room. */
@@ -93,7 +108,7 @@ bool update_queue_put_stream(struct update_queue *q, struct answer_job *job, con
   p->ticket = p->large || job->size <= sizeof p->bytes ? stream_defer(conn) : 0;
   if (!p->ticket) {
     free(p->large);
-    ring_put(q->free, &number);
+    free_place(q, number);
     return false;
   }
   pass_on(q, p, number, job, id, now);
@@ -106,9 +121,8 @@ struct control_update *update_queue_take(struct update_queue *q) {
 }
 
 static void give_back(struct update_queue *q, struct update_place *p) {
-  uint32_t number = (uint32_t)(p - q->places);
   free(p->large);
-  ring_put(q->free, &number);
+  free_place(q, (uint32_t)(p - q->places));
 }
 
 void update_queue_send(struct update_queue *q) {
