@@ -1,13 +1,15 @@
-/* Durable changes a second: batches of 1, 32 and 256 deltas to zones drawn at random.
+/* Durable changes a second: what the disk alone takes for one, then batches of 1, 32 and 256 deltas to zones drawn at random.
  *
  *   bench_store_commit [DIRECTORY [ZONES [SECONDS]]]     a directory on the disk in question; it is removed afterwards */
 #include "store/store.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { SAMPLES_MOST = 1 << 20, BODY_BYTES = 300 };
 
@@ -57,6 +59,41 @@ static int by_value(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+static void say(const char *what, double *samples, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++)
+    sum += samples[i];
+  qsort(samples, count, sizeof *samples, by_value);
+  printf("%s: mean %4.0f us, least %4.0f, p25 %4.0f, p50 %4.0f, p99 %5.0f, p99.9 %6.0f, worst %6.0f\n", what,
+         sum / (double)count * 1e6, samples[0] * 1e6, samples[count / 4] * 1e6, samples[count / 2] * 1e6,
+         samples[count * 99 / 100] * 1e6, samples[count * 999 / 1000] * 1e6, samples[count - 1] * 1e6);
+}
+
+/* The calls of a commit of one page and nothing else: a frame into a file that was filled, and its sync. */
+static void measure_disk(const char *directory, double seconds, double *samples) {
+  enum { FRAME_HEADER_BYTES = 24, PAGE_BYTES = 4096, FILE_BYTES = 4 << 20 };
+  static const uint8_t zeros[FILE_BYTES];
+  char path[600];
+  snprintf(path, sizeof path, "%s/frames", directory);
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd < 0 || write(fd, zeros, FILE_BYTES) != FILE_BYTES || fsync(fd)) die("file", path);
+  size_t commits = 0;
+  off_t at = 0;
+  double start = now_s(), end = start;
+  while (commits < SAMPLES_MOST && end - start < seconds) {
+    if (pwrite(fd, zeros, FRAME_HEADER_BYTES, at) < 0 || pwrite(fd, zeros, PAGE_BYTES, at + FRAME_HEADER_BYTES) < 0 ||
+        fdatasync(fd))
+      die("write", path);
+    at += FRAME_HEADER_BYTES + PAGE_BYTES;
+    if (at + FRAME_HEADER_BYTES + PAGE_BYTES > FILE_BYTES) at = 0;
+    double done = now_s();
+    samples[commits++] = done - end;
+    end = done;
+  }
+  close(fd);
+  say("the disk alone", samples, commits);
+}
+
 static void measure(struct store *s, unsigned zones, unsigned batch, double seconds, uint64_t *versions, double *samples) {
   static uint8_t body[BODY_BYTES];
   uint64_t random = 88172645463325252u + batch;
@@ -88,10 +125,9 @@ static void measure(struct store *s, unsigned zones, unsigned batch, double seco
     samples[commits++] = done - end;
     end = done;
   }
-  qsort(samples, commits, sizeof *samples, by_value);
-  printf("batch %3u: %7.0f commits/s, %8.0f changes/s; a commit p50 %4.0f us, p99 %5.0f us, p99.9 %6.0f us, worst %6.0f us\n",
-         batch, (double)commits / (end - start), (double)commits * batch / (end - start), samples[commits / 2] * 1e6,
-         samples[commits * 99 / 100] * 1e6, samples[commits * 999 / 1000] * 1e6, samples[commits - 1] * 1e6);
+  char what[80];
+  snprintf(what, sizeof what, "batch %3u, %8.0f changes/s", batch, (double)commits * batch / (end - start));
+  say(what, samples, commits);
 }
 
 int main(int argc, char **argv) {
@@ -107,6 +143,7 @@ int main(int argc, char **argv) {
   double *samples = calloc(SAMPLES_MOST, sizeof *samples);
   if (!versions || !samples) die("memory", "none left");
   create_zones(s, zones);
+  measure_disk(directory, seconds, samples);
   static const unsigned batches[] = {1, 32, 256};
   for (size_t i = 0; i < sizeof batches / sizeof *batches; i++)
     measure(s, zones, batches[i], seconds, versions, samples);
