@@ -6,19 +6,19 @@
 
 enum { TARGETS_MAX = 16 /* looked up in lockstep; what is beyond them no message needs */ };
 
+/* A name that is pointed at. */
 struct target {
   const uint8_t *wire;
-  size_t written_at; /* where the message has it; 0: nowhere */
-  const struct zone_node *node;
-  bool required;
+  size_t size;                  /* of the RDATA from there on: of the name, where it stands last */
+  size_t written_at;            /* where the message has it; 0: nowhere */
+  const struct zone_node *node; /* NULL: the zone has no such name, or none that counts */
+  const struct zone_node *cut;
 };
 
-/* One more lookup of the batch: the key has to live as long. */
+/* One more look-up of the batch: the key has to live as long. */
 struct sought {
   struct zone_lookup lookup;
-  const uint8_t *wire;
-  size_t size; /* of the RDATA from there on: of the name, where it stands last */
-  size_t written_at;
+  struct target *target;
   uint8_t key[NAME_KEY_BYTES];
 };
 
@@ -43,70 +43,84 @@ static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, 
 }
 
 /* What the batch knows of a target. */
-static bool recall(const struct reply *r, struct sought *t) {
+static bool recall(const struct reply *r, struct target *t) {
   const struct known_target *known = r->server->known->targets;
   for (unsigned i = 0; i < KNOWN_TARGETS; i++) {
     if (known[i].snap != r->lookup->snap || known[i].size != t->size || !bytes_equal(known[i].wire, t->wire, t->size)) continue;
-    t->lookup.found = known[i].found;
+    t->node = known[i].node;
+    t->cut = known[i].cut;
     return true;
   }
   return false;
 }
 
-static void remember(const struct reply *r, const struct sought *t) {
+static void remember(const struct reply *r, const struct target *t) {
   struct known_targets *known = r->server->known;
-  known->targets[known->next++ % KNOWN_TARGETS] = (struct known_target){t->lookup.snap, t->wire, t->size, t->lookup.found};
+  known->targets[known->next++ % KNOWN_TARGETS] = (struct known_target){r->lookup->snap, t->wire, t->size, t->node, t->cut};
 }
 
 /* Whether the target lies in the zone; then its look-up is made ready. */
-static bool is_ours(const struct reply *r, struct sought *t) {
+static bool is_ours(const struct reply *r, struct sought *s) {
   const struct zone_snap *snap = r->lookup->snap;
-  size_t apex_size = zone_node_key_size(snap, zone_apex_node(snap)), key_size = near_key(r, t->wire, t->size, t->key);
+  const struct target *t = s->target;
+  size_t apex_size = zone_node_key_size(snap, zone_apex_node(snap)), key_size = near_key(r, t->wire, t->size, s->key);
   if (key_size == 0) {
-    key_size = name_key_wire(t->wire, t->key);
-    if (!key_is_under(t->key, key_size, r->lookup->key, apex_size)) return false;
+    key_size = name_key_wire(t->wire, s->key);
+    if (!key_is_under(s->key, key_size, r->lookup->key, apex_size)) return false;
   }
-  t->lookup.snap = snap;
-  t->lookup.key = t->key;
-  t->lookup.key_size = (uint16_t)key_size;
-  t->lookup.shared = 0;
+  s->lookup = (struct zone_lookup){.snap = snap, .key = s->key, .key_size = (uint16_t)key_size};
   return true;
 }
 
-/* Finds the targets of a set that lie in the zone; returns how many there are. The set's first record stands at `message_at`:
- * addresses of targets whose names may be compressed point there. */
-static unsigned seek(struct reply *r, const struct zone_rrset *set, size_t message_at, struct sought *sought) {
+/* Finds those that the batch does not know, in lockstep. */
+__attribute__((noinline)) static void look_up(const struct reply *r, struct target *const *unknown, unsigned count) {
+  struct sought sought[TARGETS_MAX];
   struct zone_lookup *lookups[TARGETS_MAX];
-  struct sought *unknown[TARGETS_MAX];
+  unsigned n = 0;
+  for (unsigned i = 0; i < count; i++) {
+    unknown[i]->node = unknown[i]->cut = NULL;
+    sought[n].target = unknown[i];
+    lookups[n] = &sought[n].lookup;
+    n += is_ours(r, &sought[n]);
+  }
+  if (n) zone_lookup_batch(lookups, n);
+  for (unsigned i = 0; i < n; i++) {
+    const struct zone_answer *f = &sought[i].lookup.found;
+    if (is_below_dname(f)) continue;
+    sought[i].target->node = f->node;
+    sought[i].target->cut = f->cut;
+  }
+  for (unsigned i = 0; i < count; i++)
+    remember(r, unknown[i]);
+}
+
+/* Finds the targets of a set; returns how many there are. The set's first record stands at `message_at`: addresses of targets whose
+ * names may be compressed point there. */
+static unsigned seek(const struct reply *r, const struct zone_rrset *set, size_t message_at, struct target *targets) {
+  struct target *unknown[TARGETS_MAX];
   unsigned n = 0, unknown_count = 0;
   int names_at = rr_compress_offset(set->type);
   const uint8_t *at = set->rrs, *rdata;
   for (unsigned i = 0; i < set->count && n < TARGETS_MAX; i++) {
     uint16_t size;
     zone_rr_next(&at, &rdata, &size);
-    struct sought *t = &sought[n];
+    struct target *t = &targets[n];
     size_t rdata_at = message_rdata_at(&r->writer, message_at, &message_at);
     t->written_at = names_at >= 0 ? rdata_at + (size_t)names_at : 0;
     if (!rr_rdata_target(set->type, rdata, size, &t->wire) || *t->wire == 0) continue;
     t->size = (size_t)(rdata + size - t->wire);
-    if (recall(r, t)) {
-      n++;
-    } else if (is_ours(r, t)) {
-      lookups[unknown_count] = &t->lookup;
-      unknown[unknown_count++] = t;
-      n++;
-    }
+    if (!recall(r, t)) unknown[unknown_count++] = t;
+    n++;
   }
-  if (unknown_count) zone_lookup_batch(lookups, unknown_count);
-  for (unsigned i = 0; i < unknown_count; i++)
-    remember(r, unknown[i]);
+  if (unknown_count) look_up(r, unknown, unknown_count);
   return n;
 }
 
-static void add_target(struct target *targets, unsigned *count, struct target t) {
-  for (unsigned i = 0; i < *count; i++)
-    if (targets[i].node == t.node) return;
-  targets[(*count)++] = t;
+/* Whether it has records, and none before it has the same. */
+static bool is_new(const struct target *targets, unsigned which) {
+  for (unsigned i = 0; i < which; i++)
+    if (targets[i].node == targets[which].node) return false;
+  return targets[which].node;
 }
 
 static void owner_of(struct reply *r, const struct target *t, struct message_owner *out) {
@@ -123,27 +137,21 @@ static bool misses(struct reply *r, const struct target *t, struct message_owner
   return true;
 }
 
-static void put_addresses(struct reply *r, const struct target *t, uint16_t further) {
+static void put_addresses(struct reply *r, const struct target *t, uint16_t further, bool required) {
   struct message_owner owner;
   owner_of(r, t, &owner);
   if (further) misses(r, t, &owner, further);
   bool a = misses(r, t, &owner, RR_A), aaaa = misses(r, t, &owner, RR_AAAA);
-  if (t->required && (a || aaaa)) r->truncated = true;
+  if (required && (a || aaaa)) r->truncated = true;
 }
 
 void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at) {
-  struct sought sought[TARGETS_MAX];
   struct target targets[TARGETS_MAX];
-  unsigned n = seek(r, ns, ns_at, sought), count = 0;
-  for (unsigned i = 0; i < n; i++) {
-    const struct zone_answer *f = &sought[i].lookup.found;
-    if (!f->node || is_below_dname(f)) continue;
-    add_target(targets, &count, (struct target){sought[i].wire, sought[i].written_at, f->node, f->cut == cut});
-  }
-  for (unsigned i = 0; i < count; i++)
-    if (targets[i].required) put_addresses(r, &targets[i], 0);
-  for (unsigned i = 0; i < count && !r->truncated; i++)
-    if (!targets[i].required) put_addresses(r, &targets[i], 0);
+  unsigned n = seek(r, ns, ns_at, targets);
+  for (unsigned i = 0; i < n; i++)
+    if (targets[i].cut == cut && is_new(targets, i)) put_addresses(r, &targets[i], 0, true);
+  for (unsigned i = 0; i < n && !r->truncated; i++)
+    if (targets[i].cut != cut && is_new(targets, i)) put_addresses(r, &targets[i], 0, false);
 }
 
 /* Besides addresses: NAPTR leads to SRV (RFC 3403 §4.1), an alias form of SVCB to SVCB (RFC 9460 §4.1). */
@@ -180,17 +188,13 @@ void additional_targets(struct reply *r) {
   uint16_t size;
   zone_rr_next(&at, &rdata, &size);
   if (!rr_rdata_target(set->type, rdata, size, &wire) && !points_at_owner(set)) return;
-  struct sought sought[TARGETS_MAX];
   struct target targets[TARGETS_MAX + 1];
-  unsigned count = 0, n = seek(r, set, r->answer_at, sought);
   uint16_t further = further_type(set);
-  if (points_at_owner(set)) add_target(targets, &count, (struct target){NULL, r->answer_at, r->answer_node, false});
-  for (unsigned i = 0; i < n; i++) {
-    const struct zone_answer *f = &sought[i].lookup.found;
-    /* data below a cut is good enough only for finding name servers (RFC 2181 §5.4.1) */
-    if (!f->node || is_below_dname(f) || (f->cut && set->type != RR_NS)) continue;
-    add_target(targets, &count, (struct target){sought[i].wire, sought[i].written_at, f->node, false});
+  unsigned n = 0;
+  if (points_at_owner(set)) targets[n++] = (struct target){.written_at = r->answer_at, .node = r->answer_node};
+  n += seek(r, set, r->answer_at, targets + n);
+  for (unsigned i = 0; i < n; i++) { /* data below a cut is good enough only for finding name servers (RFC 2181 §5.4.1) */
+    bool good = !targets[i].cut || set->type == RR_NS;
+    if (good && is_new(targets, i)) put_addresses(r, &targets[i], further, false);
   }
-  for (unsigned i = 0; i < count; i++)
-    put_addresses(r, &targets[i], further);
 }

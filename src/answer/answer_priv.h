@@ -38,16 +38,16 @@ struct piece {
   uint8_t pointer_count;
   uint16_t pointers[PIECE_POINTERS_MAX]; /* counted from `from` */
 };
-enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECES };
+enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECE_REFERRALS = 16 };
+enum { PIECES = PIECE_REFERRAL + PIECE_REFERRALS };
 
 enum { KNOWN_TARGETS = 4 };
-/* A name that answers of this batch pointed at and what it means, so that it is looked up once: many zones have the same servers.
- */
+/* A name that answers of this batch pointed at and where it is, so that it is looked up once: many zones have the same servers. */
 struct known_target {
   const struct zone_snap *snap; /* NULL: none */
   const uint8_t *wire;          /* in the snapshot */
   size_t size;
-  struct zone_answer found;
+  const struct zone_node *node, *cut; /* `node` NULL: the zone has no such name, or it is below a DNAME */
 };
 struct known_targets {
   unsigned next; /* gives way to the next one that is new */
@@ -199,8 +199,16 @@ MUST_CHECK enum err denial_delegation(struct reply *r, const struct zone_node *c
 
 /* Remembers what was written behind the question until now. */
 void piece_note(const struct reply *r, struct piece *p, size_t suffix);
-/* Writes it if it fits the question; nothing stands behind that yet. */
-bool piece_put(struct reply *r, struct piece *p, size_t suffix);
+/* Whether it is what stands behind a question, too, that is below or at the same cut, closest encloser or apex. */
+bool piece_fits(struct piece *p, const struct query *q);
+static inline size_t piece_size(const struct piece *p) {
+  return (size_t)(p->to - p->from);
+}
+/* Writes it to `to`, which is `at` octets into the response: right behind the question. There is room. */
+void piece_copy(const struct piece *p, uint8_t *to, size_t at);
+static inline struct piece *piece_of_cut(const struct server *s, const struct zone_node *cut) {
+  return s->pieces + PIECE_REFERRAL + (uintptr_t)cut / 64 % PIECE_REFERRALS;
+}
 
 /* ---- additional.c ---- */
 

@@ -118,7 +118,7 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   struct encloser encloser = {.snap = NULL};
   struct piece pieces[PIECES];
   for (unsigned i = 0; i < PIECES; i++)
-    pieces[i] = (struct piece){.snap = NULL};
+    pieces[i].snap = NULL;
   struct known_targets known = {.next = 0};
   const struct server server = {zones, id, now, &encloser, pieces, &known};
   struct query queries[LIMIT_BATCH], *next = queries;

@@ -11,16 +11,12 @@
 
 enum { POINTER = 0xc000, POINTER_MAX = 0x3fff, RR_FIXED_BYTES = 10, TYPE_AND_CLASS_BYTES = 4 };
 
-static size_t question_end(const struct reply *r) {
-  return MESSAGE_HEADER_BYTES + r->writer.question_size + TYPE_AND_CLASS_BYTES;
-}
-
 void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   const struct message_writer *w = &r->writer;
   p->snap = r->lookup->snap;
   p->cut = r->lookup->found.cut;
   p->message = w->out.base;
-  p->from = (uint16_t)question_end(r);
+  p->from = (uint16_t)r->job->request.question_end;
   p->to = (uint16_t)wr_used(&w->out);
   p->counts = w->counts;
   p->suffix = (uint8_t)suffix;
@@ -60,22 +56,21 @@ static bool read_piece(struct piece *p) {
   return true;
 }
 
-bool piece_put(struct reply *r, struct piece *p, size_t suffix) {
-  struct message_writer *w = &r->writer;
-  size_t from = question_end(r), size = (size_t)(p->to - p->from);
-  if (p->snap != r->lookup->snap || p->dnssec != r->dnssec || p->suffix != suffix) return false;
-  if (wr_left(&w->out) < size + w->reserve || from + size > POINTER_MAX) return false;
+bool piece_fits(struct piece *p, const struct query *q) {
+  const struct request *req = &q->job->request;
+  if (p->snap != q->lookup.snap || p->dnssec != req->edns.dnssec_ok || !is_plain(q)) return false;
+  if (req->question_end + piece_size(p) > POINTER_MAX) return false;
   /* names that point there come out in that case */
-  if (!bytes_equal(p->message + p->from - TYPE_AND_CLASS_BYTES - suffix, w->out.at - TYPE_AND_CLASS_BYTES - suffix, suffix))
-    return false;
+  const uint8_t *end = req->bytes + req->question_end - TYPE_AND_CLASS_BYTES;
+  if (!bytes_equal(p->message + p->from - TYPE_AND_CLASS_BYTES - p->suffix, end - p->suffix, p->suffix)) return false;
   if (!p->read && !read_piece(p)) p->snap = NULL;
-  if (!p->snap) return false;
-  bytes_copy(w->out.at, p->message + p->from, size);
+  return p->snap;
+}
+
+void piece_copy(const struct piece *p, uint8_t *to, size_t at) {
+  bytes_copy(to, p->message + p->from, piece_size(p));
   for (unsigned i = 0; i < p->pointer_count; i++) {
-    uint8_t *pointer = w->out.at + p->pointers[i];
-    put_u16(pointer, (uint16_t)(get_u16(pointer) + from - p->from));
+    uint8_t *pointer = to + p->pointers[i];
+    put_u16(pointer, (uint16_t)(get_u16(pointer) + at - p->from));
   }
-  w->out.at += size;
-  w->counts = p->counts; /* one question and nothing else stands before it in both */
-  return true;
 }

@@ -57,15 +57,14 @@ INLINE size_t reply_end(struct message_writer *w, struct answer_job *job, uint16
   return size;
 }
 
-/* The whole response to a request without options and TSIG: RRs that are ready, of the question's name. No function that is called
- * sees the writer, so it never leaves the registers. */
-INLINE void reply_ready(const struct server *s, struct answer_job *job, const uint8_t *rrs, unsigned count) {
-  const struct request *req = &job->request;
-  struct message_writer w;
-  reply_begin(&w, s, job, req->edns.present ? OPT_FIXED_BYTES : 0, FLAG_AA);
-  bool fits = message_put_ready(&w, SECTION_ANSWER, rrs, count);
-  if (req->edns.present) reply_put_opt(&w, s, req, RCODE_NOERROR, NULL, 0);
-  reply_end(&w, job, RCODE_NOERROR, EDE_NONE, !fits);
+/* The same two for a request that wants no option and has no TSIG. */
+INLINE void reply_begin_usual(struct message_writer *w, const struct server *s, struct answer_job *job, uint16_t flags) {
+  reply_begin(w, s, job, job->request.edns.present ? OPT_FIXED_BYTES : 0, flags);
+}
+INLINE void reply_end_usual(struct message_writer *w, const struct server *s, struct answer_job *job, uint16_t rcode,
+                            bool truncated) {
+  if (job->request.edns.present) reply_put_opt(w, s, &job->request, rcode, NULL, 0);
+  reply_end(w, job, rcode, EDE_NONE, truncated);
 }
 
 /* `entry` (may be NULL) is the zone that answers. */
@@ -82,7 +81,7 @@ INLINE void reply_start(struct reply *r, const struct server *s, struct answer_j
   r->options_size = 0;
   size_t reserve = req->tsig_at ? tsig_reserve(&job->tsig) : 0;
   if (req->edns.present) {
-    if (req->edns.options_size) reply_add_options(r, entry);
+    if (req->edns.wants_option) reply_add_options(r, entry);
     reserve += OPT_FIXED_BYTES + r->options_size;
   }
   reply_begin(&r->writer, s, job, reserve, flags);

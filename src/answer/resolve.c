@@ -301,25 +301,34 @@ static void put_proofs(struct reply *r, unsigned end) {
   }
 }
 
-/* Where what comes next may be kept for others of the batch, or may already be: it stands right behind the question and speaks of
- * the name that was asked. NULL: it may not. */
-static struct piece *piece_of(const struct reply *r, unsigned which) {
+/* Whether what comes next may be kept for others of the batch, or may already be: it stands right behind the question and speaks of
+ * the name that was asked. */
+static bool stands_alone(const struct reply *r) {
   const struct zone_lookup *asked = &r->query->lookup;
-  bool alone = r->lookup == asked && wr_used(&r->writer.out) == r->job->request.question_end;
-  return alone && is_plain(r->query) ? &r->server->pieces[which] : NULL;
+  return r->lookup == asked && wr_used(&r->writer.out) == r->job->request.question_end && is_plain(r->query);
+}
+
+/* Writes it if it fits. */
+INLINE bool put_piece(struct message_writer *w, struct piece *p, const struct query *q) {
+  if (!piece_fits(p, q) || wr_left(&w->out) < piece_size(p) + w->reserve) return false;
+  piece_copy(p, w->out.at, wr_used(&w->out));
+  w->out.at += piece_size(p);
+  w->counts = p->counts; /* one question and nothing else stands before it in both */
+  return true;
 }
 
 /* The SOA, and the proofs that other questions of the batch want as well; then those of the name alone. */
 static void put_negative(struct reply *r) {
   const struct zone_lookup *here = r->lookup;
-  struct piece *piece = piece_of(r, r->common_proofs ? PIECE_NO_NAME : PIECE_SOA);
+  struct piece *piece = r->server->pieces + (r->common_proofs ? PIECE_NO_NAME : PIECE_SOA);
   size_t suffix = r->common_proofs ? here->found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(here->snap));
-  if (piece && piece_put(r, piece, suffix)) {
+  bool alone = stands_alone(r);
+  if (alone && piece->snap && piece->suffix == suffix && put_piece(&r->writer, piece, r->query)) {
     r->written_proofs = r->common_proofs;
   } else {
     put_negative_soa(r);
-    if (piece) put_proofs(r, r->common_proofs);
-    if (piece && !r->truncated) piece_note(r, piece, suffix);
+    if (alone) put_proofs(r, r->common_proofs);
+    if (alone && !r->truncated) piece_note(r, piece, suffix);
   }
   put_proofs(r, r->proof_count);
 }
@@ -327,11 +336,11 @@ static void put_negative(struct reply *r) {
 /* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
 static void put_referral(struct reply *r) {
   const struct zone_node *cut = r->lookup->found.cut;
-  struct piece *piece = piece_of(r, PIECE_REFERRAL);
-  size_t suffix = suffix_of(r, cut), ns_at = wr_used(&r->writer.out);
+  size_t ns_at = wr_used(&r->writer.out);
+  bool alone = stands_alone(r);
   struct message_owner owner;
   struct zone_rrset ns, more;
-  if (!find(cut, RR_NS, &ns) || (piece && piece->cut == cut && piece_put(r, piece, suffix))) return;
+  if (!find(cut, RR_NS, &ns)) return;
   expect_names(r);
   owner_above(r, cut, &owner);
   resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
@@ -344,13 +353,13 @@ static void put_referral(struct reply *r) {
   if (r->truncated || r->rcode == RCODE_SERVFAIL) return;
   r->left_out = false;
   additional_glue(r, cut, &ns, ns_at);
-  if (piece && !r->truncated && !r->left_out) piece_note(r, piece, suffix);
+  if (alone && !r->truncated && !r->left_out) piece_note(r, piece_of_cut(r->server, cut), suffix_of(r, cut));
 }
 
 /* A response that gives way to another one takes its pieces along. */
 static void forget_pieces(struct reply *r) {
   for (unsigned i = 0; i < PIECES; i++)
-    if (r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
+    if (r->server->pieces[i].snap && r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
 }
 
 /* Everything behind the answer section. */
@@ -384,18 +393,50 @@ static void give_up(struct reply *r) {
   else reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
 }
 
-/* The usual answer is addresses of the name that was asked, for a request without options and TSIG. Nothing else follows from them.
- * `nothing`: see above. */
+/* ---- the usual answers, for which nothing is noted on the way ---- */
+
+/* Addresses of the name that was asked; `nothing`: see above. No function that is called sees the writer, so it never leaves the
+ * registers. */
+INLINE bool answer_addresses(const struct server *s, const struct query *q, bool *nothing) {
+  struct answer_job *job = q->job;
+  struct zone_rrset set;
+  struct message_writer w;
+  *nothing = !zone_find_answer(q->lookup.found.node, job->request.qtype, &set);
+  if (*nothing || set.type != job->request.qtype) return false;
+  reply_begin_usual(&w, s, job, FLAG_AA);
+  bool fits = message_put_ready(&w, SECTION_ANSWER, RR_READY_OWNER, set.rrs, set.count + (job->request.edns.dnssec_ok ? set.sig_count : 0u));
+  reply_end_usual(&w, s, job, RCODE_NOERROR, !fits);
+  return true;
+}
+
+/* All that another answer of the batch had behind its question, too. */
+INLINE bool answer_again(const struct server *s, const struct query *q, struct piece *piece, uint16_t rcode, uint16_t flags) {
+  struct message_writer w;
+  reply_begin_usual(&w, s, q->job, flags);
+  if (!put_piece(&w, piece, q)) return false;
+  reply_end_usual(&w, s, q->job, rcode, false);
+  return true;
+}
+
+/* In a zone that proves nothing. */
+INLINE bool answer_negative(const struct server *s, const struct query *q, uint16_t rcode) {
+  if (q->job->request.edns.dnssec_ok && zone_is_signed(q->lookup.snap)) return false;
+  return answer_again(s, q, &s->pieces[PIECE_SOA], rcode, FLAG_AA);
+}
+
+/* What needs no look at a chain, a proof or additional records, for a request that wants no option and has no TSIG. */
 INLINE bool answer_usual(const struct server *s, const struct query *q, bool *nothing) {
   const struct zone_answer *f = &q->lookup.found;
   const struct request *req = &q->job->request;
-  struct zone_rrset set;
   *nothing = false;
-  if (!f->node || f->cut || f->dname || (req->qtype != RR_A && req->qtype != RR_AAAA)) return false;
-  *nothing = !zone_find_answer(f->node, req->qtype, &set);
-  if (*nothing || set.type != req->qtype || req->tsig_at || req->edns.options_size) return false;
-  reply_ready(s, q->job, set.rrs, set.count + (req->edns.dnssec_ok ? set.sig_count : 0u));
-  return zone_damage() == 0;
+  if (req->tsig_at || req->edns.wants_option || f->dname) return false;
+  if (is_referral(f, req->qtype)) {
+    struct piece *piece = piece_of_cut(s, f->cut);
+    return piece->snap && piece->cut == f->cut && answer_again(s, q, piece, RCODE_NOERROR, 0);
+  }
+  if (!f->exists) return !f->wildcard_exists && answer_negative(s, q, RCODE_NXDOMAIN);
+  if (!f->node || f->cut || (req->qtype != RR_A && req->qtype != RR_AAAA)) return false;
+  return answer_addresses(s, q, nothing) || (*nothing && answer_negative(s, q, RCODE_NOERROR));
 }
 
 /* Any other one. */
@@ -415,5 +456,5 @@ void resolve(const struct server *s, struct query *const *queries, size_t count)
   struct reply reply;
   bool nothing;
   for (size_t i = 0; i < count; i++)
-    if (!answer_usual(s, queries[i], &nothing)) answer_any(&reply, s, queries[i], nothing);
+    if (!answer_usual(s, queries[i], &nothing) || zone_damage()) answer_any(&reply, s, queries[i], nothing);
 }

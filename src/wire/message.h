@@ -84,6 +84,7 @@ struct edns {
   bool present;
   bool dnssec_ok;
   bool nsid, expire, keepalive, padding, zoneversion, cookie, subnet; /* the option was there (once or more) */
+  bool wants_option; /* one of the first five: the response may have it, too */
   uint8_t version;
   uint16_t udp_bytes;     /* requestor's payload size, at least 512 */
   const uint8_t *options; /* in the request */
@@ -237,26 +238,30 @@ void message_owner_name(struct message_writer *w, const uint8_t *name_wire, stru
 /* The name at `at`, of whose labels the first may already be a pointer. */
 void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
 
-/* RRs that are ready (rr.h), one right behind the other, as they stand: the question's name owns them. All or nothing. */
-static ALWAYS_INLINE bool message_put_ready(struct message_writer *w, enum section section, const uint8_t *rrs, unsigned count) {
+/* RRs that are ready (rr.h), one right behind the other: as they stand, but that `pointer` says what name owns them. All or nothing. */
+static ALWAYS_INLINE bool message_put_ready(struct message_writer *w, enum section section, uint16_t pointer, const uint8_t *rrs,
+                                            unsigned count) {
   const uint8_t *end = rrs;
   for (unsigned i = 0; i < count; i++)
     end += RR_READY_BYTES + rr_ready_size(end);
   size_t size = (size_t)(end - rrs);
+  uint8_t *at = w->out.at;
   if (wr_left(&w->out) < size + w->reserve) return false;
-  bytes_copy(w->out.at, rrs, size);
+  bytes_copy(at, rrs, size);
   w->out.at += size;
   w->counts += (uint64_t)count << section_shift(section);
+  for (; pointer != RR_READY_OWNER && at < w->out.at; at += RR_READY_BYTES + rr_ready_size(at))
+    put_u16(at, pointer);
   return true;
 }
 /* Of an RRset `count` RRs that are ready, and right behind them `signatures` that cover it, under any owner. All or nothing. */
 bool message_put_owned(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
                        unsigned count, unsigned signatures);
-/* The same; most belong to the question's name and have no names to compress. */
+/* The same; most have an owner that stands in the question, and no names to compress. */
 static inline bool message_put_rrset(struct message_writer *w, enum section section, struct message_owner *owner,
                                      const uint8_t *rrs, unsigned count, unsigned signatures) {
-  if (owner->pointer == RR_READY_OWNER && rr_compress_offset(rr_ready_type(rrs)) < 0)
-    return message_put_ready(w, section, rrs, count + signatures);
+  if (owner->pointer && rr_compress_offset(rr_ready_type(rrs)) < 0)
+    return message_put_ready(w, section, owner->pointer, rrs, count + signatures);
   return message_put_owned(w, section, owner, rrs, count, signatures);
 }
 /* Gives all records from offset `from` on another TTL. */

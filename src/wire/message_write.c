@@ -362,12 +362,7 @@ static bool put_plain_rrs(struct message_writer *w, enum section section, struct
                           unsigned count) {
   const uint8_t *stop = w->out.end - w->reserve;
   uint8_t *at = w->out.at;
-  if (owner->pointer) {
-    if (!message_put_ready(w, section, rrs, count)) return false;
-    for (; count > 0; count--, at += RR_READY_BYTES + rr_ready_size(at))
-      put_u16(at, owner->pointer);
-    return true;
-  }
+  if (owner->pointer) return message_put_ready(w, section, owner->pointer, rrs, count);
   add_records(w, section, count);
   for (; count > 0; count--) {
     size_t rest = RR_READY_BYTES - 2 + (size_t)rr_ready_size(rrs);

@@ -65,22 +65,22 @@ static bool parse_options(struct edns *e) {
     if (!rd_u16(&r, &code) || !rd_u16(&r, &n) || !rd_skip(&r, n)) return false;
     switch (code) {
     case EDNS_NSID:
-      e->nsid = true;
+      e->nsid = e->wants_option = true;
       break;
     case EDNS_ECS:
       e->subnet = true;
       break;
     case EDNS_EXPIRE:
-      e->expire = true;
+      e->expire = e->wants_option = true;
       break;
     case EDNS_KEEPALIVE:
-      e->keepalive = true;
+      e->keepalive = e->wants_option = true;
       break;
     case EDNS_PADDING:
-      e->padding = true;
+      e->padding = e->wants_option = true;
       break;
     case EDNS_ZONEVERSION:
-      e->zoneversion = true;
+      e->zoneversion = e->wants_option = true;
       break;
     case EDNS_COOKIE:
       e->cookie = true;

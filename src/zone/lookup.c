@@ -61,12 +61,14 @@ INLINE void found_name(const struct walk *w, struct zone_lookup *q, unsigned lab
   q->found.encloser_key_size = q->key_size;
 }
 
-/* The name does not exist: its closest encloser is the longest label boundary that any key shares. */
+/* The name does not exist: its closest encloser is the longest label boundary that any key shares. Below a cut or a DNAME nobody
+ * asks for it. */
 static void found_encloser(const struct walk *w, const struct zone_snap *s, struct zone_answer *found) {
+  if (ancestor_stops(w, found)) return;
   unsigned size = w->common, labels = 0;
   while (size && w->key[size - 1] != 0)
     size--;
-  bool stopped = ancestor_stops(w, found), is_leaf = false;
+  bool is_leaf = false;
   const struct trie_node *n = w->end_count ? w->ends[w->end_count - 1] : &s->names;
   if (w->end_count && word_position(node_word(n)) == 2 * size) {
     found->encloser = node_record(w->table, node_twigs(w->table, n));
@@ -74,8 +76,8 @@ static void found_encloser(const struct walk *w, const struct zone_snap *s, stru
   } else if (record_key_size(w->leaf) == size) { /* nothing stands below it, no wildcard either */
     found->encloser = w->leaf;
     labels = record_labels(w->leaf);
+    if (stops_at(w, w->node, found)) return;
     is_leaf = true;
-    if (!stopped) stops_at(w, w->node, found);
   } else { /* an empty non-terminal */
     for (uint64_t word; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < 2 * size;)
       n = node_twigs(w->table, n) + twig_or_first(word, key_symbol(w->key, w->size, word_position(word)));
@@ -84,7 +86,7 @@ static void found_encloser(const struct walk *w, const struct zone_snap *s, stru
   }
   found->encloser_labels = (uint8_t)(s->apex_labels + labels);
   found->encloser_key_size = (uint16_t)(s->apex_key_size + size);
-  if (!stopped && !is_leaf) find_wildcard(w, n, size, found);
+  if (!is_leaf) find_wildcard(w, n, size, found);
 }
 
 /* A name that owns nothing. If another one beside it is not there, and neither is it, the same is above both. */
