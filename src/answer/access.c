@@ -18,7 +18,7 @@ bool access_tls(const struct answer_job *job) {
 }
 
 bool access_sees(const struct zone_entry *entry, const struct answer_job *job) {
-  return !entry->policy->hidden || allows(&entry->policy->answer_to, job);
+  return !access_is_hidden(entry) || allows(&entry->policy->answer_to, job);
 }
 
 static bool is_transfer(uint16_t qtype) {
@@ -119,7 +119,7 @@ bool access_choose(const struct server *s, struct query *q) {
     return false;
   }
   if (job->request.qtype == RR_DS) choose_parent(s, q);
-  if (q->lookup.entry->policy->hidden && !choose_visible(s, q)) return false;
+  if (access_is_hidden(q->lookup.entry) && !choose_visible(s, q)) return false;
   reply_zone(job, q->lookup.entry);
   if (access_zone_ready(q->lookup.entry, s->now)) return true;
   not_ready(s, job, q->lookup.entry);

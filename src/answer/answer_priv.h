@@ -25,7 +25,7 @@ struct encloser {
   const struct zone_node *wildcard; /* the NSEC or NSEC3 that matches or covers the wildcard */
 };
 
-enum { PIECE_POINTERS_MAX = 32 };
+enum { PIECE_POINTERS_MAX = 32, PIECE_PROOFS_MAX = 2 };
 /* Records of an answer of this batch that others can copy (piece.c). */
 struct piece {
   const struct zone_snap *snap; /* NULL: none yet */
@@ -35,8 +35,9 @@ struct piece {
   uint64_t counts;              /* of its message */
   uint8_t suffix;               /* octets at the end of the question's name that are the same in all questions it fits */
   bool dnssec, read /* its pointers are known */;
-  uint8_t pointer_count;
-  uint16_t pointers[PIECE_POINTERS_MAX]; /* counted from `from` */
+  uint8_t proof_count, pointer_count;
+  const struct zone_node *proofs[PIECE_PROOFS_MAX]; /* owners of the NSEC or NSEC3 in it */
+  uint16_t pointers[PIECE_POINTERS_MAX];            /* counted from `from` */
 };
 enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECE_REFERRALS = 16 };
 enum { PIECES = PIECE_REFERRAL + PIECE_REFERRALS };
@@ -167,6 +168,13 @@ static inline bool access_zone_ready(const struct zone_entry *entry, struct inst
 bool access_listener(const struct answer_job *job);
 /* The zone that answers a QUERY, from the one with the longest apex. When none does, the response is made and false returned. */
 bool access_choose(const struct server *s, struct query *q);
+static inline bool access_is_hidden(const struct zone_entry *entry) {
+  return entry->policy->hidden;
+}
+/* Whether that is known: it is one that has answered another question of the batch and is not hidden. `entry` may be NULL. */
+static inline bool access_is_chosen(const struct query *q, const struct zone_entry *entry) {
+  return entry && q->lookup.entry == entry && q->job->request.qtype != RR_DS;
+}
 /* What a name outside all our zones gets. */
 void access_outside(const struct server *s, struct answer_job *job);
 void access_transfer(const struct server *s, struct query *q);
@@ -194,6 +202,11 @@ MUST_CHECK enum err denial_type(struct reply *r);                               
 MUST_CHECK enum err denial_wildcard(struct reply *r);                                /* an answer from a wildcard: no closer name */
 MUST_CHECK enum err denial_wildcard_type(struct reply *r);                           /* the wildcard has no such type */
 MUST_CHECK enum err denial_delegation(struct reply *r, const struct zone_node *cut); /* an insecure one */
+/* What proves of the name alone that it, or the type, is not there; NULL: that takes more to find out. A query with DO. */
+const struct zone_node *denial_own(const struct query *q);
+static inline uint16_t denial_type_of(const struct zone_snap *snap) {
+  return zone_has_nsec3(snap) ? RR_NSEC3 : RR_NSEC;
+}
 
 /* ---- piece.c ---- */
 
@@ -206,8 +219,9 @@ static inline size_t piece_size(const struct piece *p) {
 }
 /* Writes it to `to`, which is `at` octets into the response: right behind the question. There is room. */
 void piece_copy(const struct piece *p, uint8_t *to, size_t at);
-static inline struct piece *piece_of_cut(const struct server *s, const struct zone_node *cut) {
-  return s->pieces + PIECE_REFERRAL + (uintptr_t)cut / 64 % PIECE_REFERRALS;
+/* Which one may be that of a cut above the query's name: by the last octet of the cut's first label. */
+static inline unsigned piece_of_cut(const struct query *q, const struct zone_node *cut) {
+  return PIECE_REFERRAL + q->key[zone_node_key_size(q->lookup.snap, cut) - 2] % PIECE_REFERRALS;
 }
 
 /* ---- additional.c ---- */

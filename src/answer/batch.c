@@ -93,6 +93,7 @@ static enum verdict judge(const struct server *s, struct query *q, const struct 
 /* Finds zones and names. Those that a zone of ours answers go into `open`; returns how many they are. */
 static size_t look_up(const struct server *s, struct query *queries, size_t count, struct query **open) {
   struct zone_lookup *lookups[LIMIT_BATCH];
+  const struct zone_entry *to_all = NULL; /* the zone of the one before, if it answers whoever asks */
   size_t left = 0;
   bool gap = true; /* the one before is not answered: what this one shares with it is nothing to the next look-up */
   for (size_t i = 0; i < count; i++)
@@ -101,8 +102,11 @@ static size_t look_up(const struct server *s, struct query *queries, size_t coun
   for (size_t i = 0; i < count; i++) {
     struct query *q = &queries[i];
     if (gap) q->lookup.shared = 0;
-    gap = !access_choose(s, q);
+    bool chosen = access_is_chosen(q, to_all);
+    gap = !chosen && !access_choose(s, q);
     if (gap) continue;
+    if (!chosen) to_all = access_is_hidden(q->lookup.entry) ? NULL : q->lookup.entry;
+    reply_zone(q->job, q->lookup.entry);
     q->lookup.snap = q->lookup.entry->snap;
     lookups[left] = &q->lookup;
     open[left++] = q;

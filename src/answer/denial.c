@@ -210,19 +210,29 @@ static bool prepare_nsec(struct query *q) {
 
 void denial_prepare(const struct server *s, struct query *const *queries, size_t count) {
   struct zone_cover *covers[LIMIT_BATCH];
-  const struct zone_node *cut = NULL; /* of the question before: another referral to it is the same (piece.c) */
+  const struct zone_node *cuts[PIECES] = {NULL}; /* those before: another referral to one is the same (piece.c) */
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     struct query *q = queries[i];
+    if (!q->job->request.edns.dnssec_ok) continue;
     const struct zone_snap *snap = q->lookup.snap;
     const struct zone_answer *f = &q->lookup.found;
     q->cover.snap = NULL;
-    if (!q->job->request.edns.dnssec_ok || !zone_is_signed(snap) || f->dname) continue;
-    if (f->cut && f->cut == cut) continue;
-    cut = f->cut;
+    if (!zone_is_signed(snap) || f->dname) continue;
+    if (f->cut) {
+      const struct zone_node **cut = cuts + piece_of_cut(q, f->cut);
+      if (*cut == f->cut) continue;
+      *cut = f->cut;
+    }
     if (zone_has_nsec3(snap) ? prepare_nsec3(s, q) : prepare_nsec(q)) covers[n++] = &q->cover;
   }
   if (n) zone_cover_batch(covers, n);
+}
+
+const struct zone_node *denial_own(const struct query *q) {
+  const struct zone_answer *f = &q->lookup.found;
+  if (!q->cover.snap) return !zone_has_nsec3(q->lookup.snap) && has_nsec(f->node) ? f->node : NULL;
+  return f->exists && q->cover.hash && !q->cover.match ? NULL : q->cover.node;
 }
 
 /* ---- by what is to be proved ---- */

@@ -22,6 +22,9 @@ void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   p->suffix = (uint8_t)suffix;
   p->dnssec = r->dnssec;
   p->read = false;
+  p->proof_count = (uint8_t)r->common_proofs;
+  for (unsigned i = 0; i < p->proof_count; i++)
+    p->proofs[i] = r->proofs[i].node;
 }
 
 /* Steps over a name; false: its pointer leads to what other questions have not. */

@@ -24,9 +24,9 @@ static void expect_names(struct reply *r) {
 }
 
 /* How the owner of a node is written: as far as it can, it ends in the question's name, whatever the case (RFC 4343 §4.1). */
-static void owner_of(struct reply *r, const struct zone_snap *snap, const struct zone_node *node, struct message_owner *out) {
-  const struct name *question = &r->job->request.qname;
-  const struct query *q = r->query;
+static void owner_of(struct message_writer *w, const struct query *q, const struct zone_snap *snap, const struct zone_node *node,
+                     struct message_owner *out) {
+  const struct name *question = &q->job->request.qname;
   size_t size, shared;
   bool plain = snap == q->lookup.snap && is_plain(q);
   if (plain && zone_node_labels(snap, node, q->key, q->lookup.key_size, out->octets, &size, &shared)) {
@@ -35,7 +35,7 @@ static void owner_of(struct reply *r, const struct zone_snap *snap, const struct
   }
   struct name owner;
   zone_node_owner(snap, node, &owner);
-  message_owner_name(&r->writer, owner.octets, out);
+  message_owner_name(w, owner.octets, out);
 }
 
 /* The same of a node that suffix_of knows; names in RDATA will mostly end in it, too. */
@@ -43,7 +43,7 @@ static void owner_above(struct reply *r, const struct zone_node *node, struct me
   size_t size = suffix_of(r, node);
   message_expect_near(&r->writer, size);
   if (size > 1) message_owner_at(out, MESSAGE_HEADER_BYTES + r->writer.question_size - size);
-  else owner_of(r, r->lookup->snap, node, out);
+  else owner_of(&r->writer, r->query, r->lookup->snap, node, out);
 }
 
 void resolve_must_put(struct reply *r, enum section section, struct message_owner *owner, const struct zone_rrset *set) {
@@ -205,7 +205,7 @@ static enum step put_dname(struct reply *r) {
   zone_node_owner(r->lookup->snap, node, &owner);
   if (r->dname_count < LIMIT_CHAIN_LINKS && dname_is_new(r, node)) {
     struct message_owner written;
-    owner_of(r, r->lookup->snap, node, &written);
+    owner_of(&r->writer, r->query, r->lookup->snap, node, &written);
     resolve_must_put(r, SECTION_ANSWER, &written, &set);
   }
   const uint8_t *at = set.rrs, *target_wire;
@@ -296,7 +296,7 @@ static void put_proofs(struct reply *r, unsigned end) {
     struct zone_rrset set;
     struct message_owner owner;
     if (!find(p->node, p->type, &set)) continue;
-    owner_of(r, p->snap, p->node, &owner);
+    owner_of(&r->writer, r->query, p->snap, p->node, &owner);
     resolve_must_put(r, SECTION_AUTHORITY, &owner, &set);
   }
 }
@@ -323,13 +323,9 @@ static void put_negative(struct reply *r) {
   struct piece *piece = r->server->pieces + (r->common_proofs ? PIECE_NO_NAME : PIECE_SOA);
   size_t suffix = r->common_proofs ? here->found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(here->snap));
   bool alone = stands_alone(r);
-  if (alone && piece->snap && piece->suffix == suffix && put_piece(&r->writer, piece, r->query)) {
-    r->written_proofs = r->common_proofs;
-  } else {
-    put_negative_soa(r);
-    if (alone) put_proofs(r, r->common_proofs);
-    if (alone && !r->truncated) piece_note(r, piece, suffix);
-  }
+  put_negative_soa(r);
+  put_proofs(r, r->common_proofs);
+  if (alone && !r->truncated) piece_note(r, piece, suffix);
   put_proofs(r, r->proof_count);
 }
 
@@ -353,7 +349,7 @@ static void put_referral(struct reply *r) {
   if (r->truncated || r->rcode == RCODE_SERVFAIL) return;
   r->left_out = false;
   additional_glue(r, cut, &ns, ns_at);
-  if (alone && !r->truncated && !r->left_out) piece_note(r, piece_of_cut(r->server, cut), suffix_of(r, cut));
+  if (alone && !r->truncated && !r->left_out) piece_note(r, r->server->pieces + piece_of_cut(r->query, cut), suffix_of(r, cut));
 }
 
 /* A response that gives way to another one takes its pieces along. */
@@ -395,16 +391,17 @@ static void give_up(struct reply *r) {
 
 /* ---- the usual answers, for which nothing is noted on the way ---- */
 
-/* Addresses of the name that was asked; `nothing`: see above. No function that is called sees the writer, so it never leaves the
- * registers. */
+/* Addresses of the name that was asked; `nothing`: it has no records of that type. No function that is called sees the writer, so
+ * it never leaves the registers. */
 INLINE bool answer_addresses(const struct server *s, const struct query *q, bool *nothing) {
   struct answer_job *job = q->job;
   struct zone_rrset set;
   struct message_writer w;
   *nothing = !zone_find_answer(q->lookup.found.node, job->request.qtype, &set);
-  if (*nothing || set.type != job->request.qtype) return false;
+  if (*nothing || set.type != job->request.qtype || (set.type != RR_A && set.type != RR_AAAA)) return false;
   reply_begin_usual(&w, s, job, FLAG_AA);
-  bool fits = message_put_ready(&w, SECTION_ANSWER, RR_READY_OWNER, set.rrs, set.count + (job->request.edns.dnssec_ok ? set.sig_count : 0u));
+  bool fits = message_put_ready(&w, SECTION_ANSWER, RR_READY_OWNER, set.rrs,
+                                set.count + (job->request.edns.dnssec_ok ? set.sig_count : 0u));
   reply_end_usual(&w, s, job, RCODE_NOERROR, !fits);
   return true;
 }
@@ -418,24 +415,44 @@ INLINE bool answer_again(const struct server *s, const struct query *q, struct p
   return true;
 }
 
-/* In a zone that proves nothing. */
+/* Negative ones that are proved: what other answers of the batch have, too, and what proves it of this name alone. */
+__attribute__((noinline)) static bool answer_denied(const struct server *s, const struct query *q, uint16_t rcode) {
+  const struct zone_lookup *here = &q->lookup;
+  struct piece *piece = &s->pieces[rcode == RCODE_NXDOMAIN ? PIECE_NO_NAME : PIECE_SOA];
+  const struct zone_node *own = denial_own(q);
+  struct message_writer w;
+  struct message_owner owner;
+  struct zone_rrset set;
+  if (!own || !piece->snap || !find(own, denial_type_of(here->snap), &set)) return false;
+  if (rcode == RCODE_NXDOMAIN && piece->suffix != here->found.encloser_key_size + 1u) return false;
+  reply_begin_usual(&w, s, q->job, FLAG_AA);
+  if (!put_piece(&w, piece, q)) return false;
+  bool has_own = false;
+  for (unsigned i = 0; i < piece->proof_count; i++)
+    has_own |= piece->proofs[i] == own;
+  if (!has_own) owner_of(&w, q, here->snap, own, &owner);
+  bool fits = has_own || message_put_rrset(&w, SECTION_AUTHORITY, &owner, set.rrs, set.count, set.sig_count);
+  reply_end_usual(&w, s, q->job, rcode, !fits);
+  return true;
+}
+
 INLINE bool answer_negative(const struct server *s, const struct query *q, uint16_t rcode) {
-  if (q->job->request.edns.dnssec_ok && zone_is_signed(q->lookup.snap)) return false;
+  if (q->job->request.edns.dnssec_ok && zone_is_signed(q->lookup.snap)) return answer_denied(s, q, rcode);
   return answer_again(s, q, &s->pieces[PIECE_SOA], rcode, FLAG_AA);
 }
 
-/* What needs no look at a chain, a proof or additional records, for a request that wants no option and has no TSIG. */
+/* What needs no look at a chain or additional records, for a request that wants no option and has no TSIG. */
 INLINE bool answer_usual(const struct server *s, const struct query *q, bool *nothing) {
   const struct zone_answer *f = &q->lookup.found;
   const struct request *req = &q->job->request;
   *nothing = false;
   if (req->tsig_at || req->edns.wants_option || f->dname) return false;
   if (is_referral(f, req->qtype)) {
-    struct piece *piece = piece_of_cut(s, f->cut);
+    struct piece *piece = s->pieces + piece_of_cut(q, f->cut);
     return piece->snap && piece->cut == f->cut && answer_again(s, q, piece, RCODE_NOERROR, 0);
   }
   if (!f->exists) return !f->wildcard_exists && answer_negative(s, q, RCODE_NXDOMAIN);
-  if (!f->node || f->cut || (req->qtype != RR_A && req->qtype != RR_AAAA)) return false;
+  if (!f->node || f->cut || req->qtype == RR_ANY || req->qtype == RR_RRSIG) return false;
   return answer_addresses(s, q, nothing) || (*nothing && answer_negative(s, q, RCODE_NOERROR));
 }
 

@@ -84,7 +84,7 @@ struct edns {
   bool present;
   bool dnssec_ok;
   bool nsid, expire, keepalive, padding, zoneversion, cookie, subnet; /* the option was there (once or more) */
-  bool wants_option; /* one of the first five: the response may have it, too */
+  bool wants_option;                                                  /* one of the first five: the response may have it, too */
   uint8_t version;
   uint16_t udp_bytes;     /* requestor's payload size, at least 512 */
   const uint8_t *options; /* in the request */
@@ -224,7 +224,7 @@ static inline void message_owner_question(struct message_owner *out) {
 }
 /* `size` octets of labels, which stand in out->octets already, in front of the name at `parent` (0: the root). */
 static inline void message_owner_begun_there(struct message_owner *out, size_t size, size_t parent) {
-  out->pointer = 0;
+  out->pointer = size || !parent ? 0 : (uint16_t)(0xc000 | parent);
   if (parent) put_u16(out->octets + size, (uint16_t)(0xc000 | parent));
   else out->octets[size] = 0;
   out->size = (uint16_t)(size + (parent ? 2 : 1));
@@ -238,7 +238,8 @@ void message_owner_name(struct message_writer *w, const uint8_t *name_wire, stru
 /* The name at `at`, of whose labels the first may already be a pointer. */
 void message_owner_written(const struct message_writer *w, size_t at, struct message_owner *out);
 
-/* RRs that are ready (rr.h), one right behind the other: as they stand, but that `pointer` says what name owns them. All or nothing. */
+/* RRs that are ready (rr.h), one right behind the other: as they stand, but that `pointer` says what name owns them. All or
+ * nothing. */
 static ALWAYS_INLINE bool message_put_ready(struct message_writer *w, enum section section, uint16_t pointer, const uint8_t *rrs,
                                             unsigned count) {
   const uint8_t *end = rrs;

@@ -357,23 +357,19 @@ static const uint8_t *put_compressed_rrs(struct message_writer *w, struct messag
   return rrs;
 }
 
-/* RRs without names to compress, of an owner that is not the question's name; they are counted. */
+/* RRs without names to compress; they are counted. The first one writes the owner, those behind it mostly point there. */
 static bool put_plain_rrs(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,
                           unsigned count) {
-  const uint8_t *stop = w->out.end - w->reserve;
-  uint8_t *at = w->out.at;
-  if (owner->pointer) return message_put_ready(w, section, owner->pointer, rrs, count);
-  add_records(w, section, count);
-  for (; count > 0; count--) {
+  for (; count > 0 && !owner->pointer; count--) {
     size_t rest = RR_READY_BYTES - 2 + (size_t)rr_ready_size(rrs);
-    if (stop - at < (ptrdiff_t)(owner_size(owner) + rest)) return false;
-    at = put_owner(w, at, owner);
+    if (!has_room(w, owner->size + rest)) return false;
+    uint8_t *at = put_owner(w, w->out.at, owner);
     bytes_copy(at, rrs + 2, rest);
-    at += rest;
+    w->out.at = at + rest;
+    add_records(w, section, 1);
     rrs += 2 + rest;
   }
-  w->out.at = at;
-  return true;
+  return message_put_ready(w, section, owner->pointer, rrs, count);
 }
 
 bool message_put_owned(struct message_writer *w, enum section section, struct message_owner *owner, const uint8_t *rrs,

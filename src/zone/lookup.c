@@ -54,13 +54,6 @@ INLINE bool ancestor_stops(const struct walk *w, struct zone_answer *found) {
   return false;
 }
 
-/* The name owns records, or stands between names that do. */
-INLINE void found_name(const struct walk *w, struct zone_lookup *q, unsigned labels) {
-  q->found.exists = true;
-  q->found.encloser_labels = (uint8_t)(q->snap->apex_labels + labels);
-  q->found.encloser_key_size = q->key_size;
-}
-
 /* The name does not exist: its closest encloser is the longest label boundary that any key shares. Below a cut or a DNAME nobody
  * asks for it. */
 static void found_encloser(const struct walk *w, const struct zone_snap *s, struct zone_answer *found) {
@@ -74,9 +67,9 @@ static void found_encloser(const struct walk *w, const struct zone_snap *s, stru
     found->encloser = node_record(w->table, node_twigs(w->table, n));
     labels = record_labels(found->encloser);
   } else if (record_key_size(w->leaf) == size) { /* nothing stands below it, no wildcard either */
+    if (stops_at(w, w->node, found)) return;
     found->encloser = w->leaf;
     labels = record_labels(w->leaf);
-    if (stops_at(w, w->node, found)) return;
     is_leaf = true;
   } else { /* an empty non-terminal */
     for (uint64_t word; (word = node_word(n)) & TRIE_BRANCH && word_position(word) < 2 * size;)
@@ -101,10 +94,7 @@ __attribute__((noinline)) static void resolve_nothing(struct walk *w, struct zon
     found_encloser(w, q->snap, &q->found);
     return;
   }
-  unsigned labels = record_labels(w->leaf);
-  for (unsigned i = w->size; i < record_key_size(w->leaf); i++)
-    labels -= record_key(w->leaf)[i] == 0;
-  found_name(w, q, labels);
+  q->found.exists = true;
   ancestor_stops(w, &q->found);
 }
 
@@ -115,7 +105,7 @@ INLINE void resolve(struct walk *w, struct zone_lookup *q, const struct zone_ans
     resolve_nothing(w, q, beside);
     return;
   }
-  found_name(w, q, record_labels(w->leaf));
+  q->found.exists = true;
   q->found.node = w->leaf;
   bool clear = beside && !beside->cut && !beside->dname; /* there is no cut and no DNAME above them */
   if ((clear || !ancestor_stops(w, &q->found)) && node_word(w->node) & LEAF_CUT) q->found.cut = w->leaf;

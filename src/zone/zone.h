@@ -93,15 +93,16 @@ bool zone_node_labels_after(const struct zone_node *n, const struct zone_node *o
 
 /* What one walk finds for a name at or below the apex (RFC 1034 §4.3.2, RFC 4592 §3.3.1, RFC 6672 §3.2). */
 struct zone_answer {
-  const struct zone_node *node;     /* the name itself, if it owns records */
-  const struct zone_node *near;     /* an owner whose key shares as much with the name's as any does */
-  bool exists;                      /* owns records or is an empty non-terminal */
-  const struct zone_node *cut;      /* highest zone cut (NS below the apex) at or above the name, and not below a DNAME */
-  const struct zone_node *dname;    /* highest DNAME strictly above the name, and neither below nor at a cut */
-  const struct zone_node *encloser; /* closest encloser if it owns records; NULL: an empty non-terminal (or node/exists) */
+  const struct zone_node *node;  /* the name itself, if it owns records */
+  const struct zone_node *near;  /* an owner whose key shares as much with the name's as any does */
+  bool exists;                   /* owns records or is an empty non-terminal */
+  const struct zone_node *cut;   /* highest zone cut (NS below the apex) at or above the name, and not below a DNAME */
+  const struct zone_node *dname; /* highest DNAME strictly above the name, and neither below nor at a cut */
+  /* when it does not exist and stands below neither cut nor dname: */
+  const struct zone_node *encloser; /* closest encloser if it owns records; NULL: an empty non-terminal */
   uint8_t encloser_labels;          /* labels of the closest encloser's full name */
   uint16_t encloser_key_size;       /* octets of its key, the apex's included */
-  const struct zone_node *wildcard; /* *.<closest encloser>, when the name does not exist; not looked for below cut or dname */
+  const struct zone_node *wildcard; /* *.<closest encloser> */
   bool wildcard_exists;             /* it exists, be it as an empty non-terminal */
 };
 

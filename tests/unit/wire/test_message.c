@@ -401,7 +401,7 @@ static void test_far_names(void **state) {
   read_back(size, &got);
   assert_non_null(strstr(buf_text(&got), "far.away. NS x.far.away.\n"));
   static const char *const ns[] = {"a.", "x.far.away."};
-  uint8_t rrs[64];
+  uint8_t rrs[192];
   struct name owner;
   pack(rrs, "NS", ns, 2);
   name_of("very.far.away.", &owner);

@@ -47,13 +47,14 @@ static struct expected expect(const struct model *m, const struct name *q) {
       e.dname_name = n;
     }
   }
+  e.encloser_name.labels = 0;
+  if (e.exists || e.cut || e.dname) return e;
   unsigned up = 0;
   do
     name_strip(q, up++, &e.encloser_name);
   while (!exists(m, &e.encloser_name));
-  if (e.exists) return e;
   e.encloser = owns(m, &e.encloser_name);
-  if (e.cut || e.dname || name_wildcard_of(&e.encloser_name, &e.wildcard_name) != ERR_OK) return e;
+  if (name_wildcard_of(&e.encloser_name, &e.wildcard_name) != ERR_OK) return e;
   e.wildcard = owns(m, &e.wildcard_name);
   e.wildcard_exists = exists(m, &e.wildcard_name);
   return e;
