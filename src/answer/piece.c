@@ -71,9 +71,8 @@ bool piece_fits(struct piece *p, const struct query *q) {
 }
 
 void piece_copy(const struct piece *p, uint8_t *to, size_t at) {
+  unsigned count = p->pointer_count, farther = (unsigned)at - p->from; /* read once: what is written might be the piece */
   bytes_copy(to, p->message + p->from, piece_size(p));
-  for (unsigned i = 0; i < p->pointer_count; i++) {
-    uint8_t *pointer = to + p->pointers[i];
-    put_u16(pointer, (uint16_t)(get_u16(pointer) + at - p->from));
-  }
+  for (const uint16_t *next = p->pointers, *end = next + count; next < end; next++)
+    put_u16(to + *next, (uint16_t)(get_u16(to + *next) + farther));
 }

@@ -451,9 +451,12 @@ INLINE bool answer_usual(const struct server *s, const struct query *q, bool *no
     struct piece *piece = s->pieces + piece_of_cut(q, f->cut);
     return piece->snap && piece->cut == f->cut && answer_again(s, q, piece, RCODE_NOERROR, 0);
   }
-  if (!f->exists) return !f->wildcard_exists && answer_negative(s, q, RCODE_NXDOMAIN);
-  if (!f->node || f->cut || req->qtype == RR_ANY || req->qtype == RR_RRSIG) return false;
-  return answer_addresses(s, q, nothing) || (*nothing && answer_negative(s, q, RCODE_NOERROR));
+  if (f->exists) {
+    if (!f->node || f->cut || req->qtype == RR_ANY || req->qtype == RR_RRSIG) return false;
+    if (answer_addresses(s, q, nothing)) return true;
+  }
+  bool negative = f->exists ? *nothing : !f->wildcard_exists;
+  return negative && answer_negative(s, q, f->exists ? RCODE_NOERROR : RCODE_NXDOMAIN);
 }
 
 /* Any other one. */

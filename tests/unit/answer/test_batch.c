@@ -23,21 +23,28 @@ static const char zone_text[] = "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 300\
                                 "a.b.ent 300 TXT \"x\"\n*.wild 300 A 192.0.2.7\n*.wildc 60 CNAME www\n"
                                 "deleg 3600 NS ns.deleg\ndeleg 3600 NS ns1\nns.deleg 3600 A 192.0.2.53\n"
                                 "cut1 3600 NS ns1\ncut2 3600 NS ns1\ncut3 3600 NS ns.cut3\nns.cut3 3600 A 192.0.2.54\n"
+                                "x\\004cut1 3600 NS ns.elsewhere.\n" /* looks like a name below cut1 from behind */
                                 "cut2 3600 DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000\n"
                                 "d 600 DNAME www\nboth 300 A 192.0.2.90\nboth 300 CNAME www\n"
                                 "_sip._tcp 300 SRV 0 5 5060 mail\n_sip._tcp 300 SRV 1 5 5060 www\n";
 
-static const char *const labels[] = {"www",     "wWw",       "mail",
-                                     "upper",   "alias",     "alias2",
-                                     "loop",    "nothere",   "ns1",
-                                     "cut1",    "cut2",      "cut3",
-                                     "deleg",   "d",         "both",
-                                     "x",       "*",         "wild",
-                                     "a\\000b", "a\\001",    "b.ent",
-                                     "ent",     "x.wild",    "y.wildc",
-                                     "x.d",     "_sip._tcp", "q.cut1",
-                                     "q.cut2",  "r.cut2",    "sub",
-                                     "4",       "5",         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+static const char *const labels[] = {"www",     "wWw",
+                                     "mail",    "upper",
+                                     "alias",   "alias2",
+                                     "loop",    "nothere",
+                                     "ns1",     "cut1",
+                                     "cut2",    "cut3",
+                                     "deleg",   "d",
+                                     "both",    "x",
+                                     "*",       "wild",
+                                     "a\\000b", "a\\001",
+                                     "b.ent",   "ent",
+                                     "x.wild",  "y.wildc",
+                                     "x.d",     "_sip._tcp",
+                                     "q.cut1",  "q.cut2",
+                                     "r.cut2",  "q.x\\004cut1",
+                                     "sub",     "4",
+                                     "5",       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 static const char *const origins[] = {"plain.", "plain.", "nsec.",    "nsec3.",   "sub.plain.", "deep.sub.nsec.", "elsewhere.",
                                       ".",      "PLAIN.", "1.plain.", "2.plain.", "3.plain.",   "hidden."};
 /* In front of an origin, so that names beside each other are there and not, below a cut, a DNAME, a wildcard, a name without
