@@ -48,13 +48,16 @@ static void drop_first(struct pieces *p) {
 }
 
 size_t pieces_take(struct pieces *p, void *to, size_t n) {
-  if (!p->first) return 0;
-  n = least(n, p->first->size - p->taken);
-  memcpy(to, p->first->bytes + p->taken, n);
-  p->taken += n;
-  p->size -= n;
-  if (p->taken == p->first->size) drop_first(p);
-  return n;
+  size_t done = 0;
+  while (done < n && p->first) {
+    size_t some = least(n - done, p->first->size - p->taken);
+    memcpy((char *)to + done, p->first->bytes + p->taken, some);
+    done += some;
+    p->taken += some;
+    if (p->taken == p->first->size) drop_first(p);
+  }
+  p->size -= done;
+  return done;
 }
 
 void pieces_done(struct pieces *p) {

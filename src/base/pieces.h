@@ -1,4 +1,5 @@
-/* A text of any length that grows without being copied, and is given back piece by piece as it is read: neither takes long at once.
+/* Text or messages of any length that grow without being copied, and are given back piece by piece as they are read: neither takes
+ * long at once.
  *
  * Zero-initialised is empty; pieces_done frees what was not taken. Thread: the owner's, who may change. */
 #ifndef BASE_PIECES_H
@@ -15,7 +16,7 @@ struct pieces {
 };
 
 MUST_CHECK enum err pieces_add(struct pieces *p, const void *bytes, size_t n);
-/* Takes at most `n` octets off the front; 0: there are none. */
+/* Takes `n` octets off the front, or all there are. */
 size_t pieces_take(struct pieces *p, void *to, size_t n);
 void pieces_done(struct pieces *p);
 

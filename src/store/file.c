@@ -4,6 +4,7 @@
 #include "store/store_priv.h"
 
 #include "base/mutation.h"
+#include "zone/zone_set.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -16,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LARGE_BYTES = 16 << 20 };
+
 static const char temporary_suffix[] = ".tmp";
 
 static int system_create(int dir, const char *name) {
@@ -26,8 +29,19 @@ static int system_rename(int dir, const char *from, const char *to) {
   return renameat(dir, from, dir, to);
 }
 
+static void close_late(void *fd) {
+  close((int)(intptr_t)fd);
+}
+
+/* Who has a large file open last takes the time to give back its blocks: that is the thread that frees what readers have left. */
 static int system_remove(int dir, const char *name) {
-  return unlinkat(dir, name, 0);
+  struct stat st;
+  int fd = fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size >= LARGE_BYTES
+               ? openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC)
+               : -1;
+  int r = unlinkat(dir, name, 0);
+  if (fd >= 0) zone_after_grace(close_late, (void *)(intptr_t)fd);
+  return r;
 }
 
 const struct file_ops file_ops_system = {

@@ -5,6 +5,7 @@
  *                                             --behind the last SOA---> the zone     secondary_built --> outcome.c
  *
  * Whoever drops the transfer meanwhile leaves it to the thread's end. */
+#include "base/pieces.h"
 #include "xfr/secondary_priv.h"
 
 #include <stdlib.h>
@@ -18,11 +19,11 @@ struct transfer_build {
   bool given; /* to the other thread: all but what waits, and how the connection ended */
   bool was_run;
   int64_t now_s;
-  struct buf taken; /* messages, each behind its size */
+  struct pieces taken; /* messages, each behind its size */
   enum incoming_state state;
   struct finished finished;
-  struct buf waiting; /* the same that came since */
-  bool closed, again; /* the connection: as channels.c said */
+  struct pieces waiting; /* the same that came since */
+  bool closed, again;    /* the connection: as channels.c said */
   enum err why;
 };
 
@@ -30,8 +31,8 @@ static void build_free(struct transfer_build *b) {
   zone_snap_unref(b->finished.snap);
   incoming_free(b->incoming);
   tsig_keyring_unref(b->keys);
-  buf_done(&b->taken);
-  buf_done(&b->waiting);
+  pieces_done(&b->taken);
+  pieces_done(&b->waiting);
   free(b);
 }
 
@@ -58,11 +59,10 @@ static void take_message(struct transfer_build *b, const uint8_t *message, size_
 
 void transfer_build_run(struct transfer_build *b) {
   if (b->state == INCOMING_MORE) incoming_lay(b->incoming); /* what the control thread has read */
-  for (size_t at = 0; at < b->taken.size && b->state != INCOMING_FAILED;) {
-    size_t n = get_u16(b->taken.data + at);
-    take_message(b, b->taken.data + at + 2, n);
-    at += 2 + n;
-  }
+  uint8_t size[2], message[LIMIT_MESSAGE_BYTES];
+  while (b->state != INCOMING_FAILED && pieces_take(&b->taken, size, sizeof size))
+    take_message(b, message, pieces_take(&b->taken, message, get_u16(size)));
+  pieces_done(&b->taken);
   b->was_run = true;
 }
 
@@ -74,10 +74,8 @@ bool transfer_build_was_run(const struct transfer_build *b) {
 
 static bool give(struct secondaries *s, struct secondary *z, struct instant now) {
   struct transfer_build *b = z->exchange->build;
-  struct buf taken = b->taken;
   b->taken = b->waiting;
-  b->waiting = taken;
-  buf_clear(&b->waiting);
+  b->waiting = (struct pieces){0};
   b->now_s = now.wall_s;
   b->ignore_zonemd = z->options->o.zonemd_ignore;
   b->was_run = false;
@@ -132,11 +130,10 @@ void build_message(struct secondaries *s, struct secondary *z, const uint8_t *me
   struct transfer_build *b = z->exchange->build;
   uint8_t size[2];
   put_u16(size, (uint16_t)n);
-  buf_add(&b->waiting, size, sizeof size);
-  buf_add(&b->waiting, message, n);
-  if (b->waiting.failed || b->waiting.size > z->options->o.transfer_max_bytes) {
+  bool failed = pieces_add(&b->waiting, size, sizeof size) || pieces_add(&b->waiting, message, n);
+  if (failed || b->waiting.size > z->options->o.transfer_max_bytes) {
     struct xfr_what what;
-    if (b->waiting.failed) xfr_what_set(&what, "sends what can't be taken now (%s)", err_text(ERR_MEMORY));
+    if (failed) xfr_what_set(&what, "sends what can't be taken now (%s)", err_text(ERR_MEMORY));
     else incoming_say_too_much(z->options->o.transfer_max_bytes, &what);
     transfer_failed(s, z, what.text, now);
   } else if (!b->given) {

@@ -3,6 +3,7 @@
 
 #include "zone/zone_set.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -503,6 +504,32 @@ static void a_hundred_thousand_zones_at_once(void **state) {
   test_directory_done(&d);
 }
 
+/* The thread that frees what readers have left is the last to have it open. */
+static void a_large_file_gives_its_blocks_back_elsewhere(void **state) {
+  char dir[] = "/tmp/tandem-remove-XXXXXX";
+  struct stat st;
+  assert_non_null(mkdtemp(dir));
+  int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = file_ops_system.create(at, "large");
+  assert_int_equal(ftruncate(fd, 100 << 20), 0);
+  close(fd);
+  zone_reader_register();
+  zone_grace_barrier();
+  int next = dup(at); /* the number that the next one gets */
+  close(next);
+  zone_read_begin();
+  int r = file_ops_system.remove(at, "large"), gone = fstatat(at, "large", &st, 0), open_still = fcntl(next, F_GETFD);
+  zone_read_end();
+  zone_grace_barrier();
+  zone_reader_unregister();
+  assert_int_equal(r, 0);
+  assert_int_equal(gone, -1);
+  assert_true(open_still >= 0);
+  assert_int_equal(fcntl(next, F_GETFD), -1);
+  assert_int_equal(file_ops_system.remove(at, "large"), -1);
+  close(at);
+  rmdir(dir);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(small_zones_share_a_map),
@@ -514,6 +541,7 @@ int main(void) {
       cmocka_unit_test(a_file_cut_anywhere),
       cmocka_unit_test(many_segments_need_few_maps_and_files),
       cmocka_unit_test(a_mostly_dead_segment_is_given_up),
+      cmocka_unit_test(a_large_file_gives_its_blocks_back_elsewhere),
       cmocka_unit_test(a_hundred_thousand_zones_at_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
