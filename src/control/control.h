@@ -45,6 +45,7 @@ struct control_events {
   /* A batch is about to be written: whoever waits is told by control_update now, and is of it. */
   void (*updates_wanted)(void *arg, struct instant now);
   void (*updates_told)(void *arg); /* no other answer comes soon: those kept back to be sent together go now */
+  void (*reloaded)(void *arg);     /* what one control_reload began is over; may be NULL */
 };
 
 /* Takes over the store; `config` stays the caller's until control_free or a reload replaces it. */
@@ -53,6 +54,9 @@ MUST_CHECK enum err control_new(struct config *config, const char *config_path, 
 /* Loads what can be loaded of every configured zone and publishes it. Zones that can't be served are logged and answer SERVFAIL. */
 MUST_CHECK enum err control_start(struct control *c, struct instant now);
 void control_free(struct control *c); /* flushes timers; the caller has stopped all readers */
+/* Before the end: whether the store has all that is on its way there. While it has not, the caller goes on as ever; */
+bool control_is_settled(const struct control *c);
+void control_hurry(struct control *c); /* or leaves what it has not, from now on: the next start reads it from its file again */
 
 /* Another process is to go on with the zones: what came is committed and the store is closed. From now on readers see what there
  * is, and whatever is told or asked here comes to nothing. */
@@ -82,7 +86,7 @@ const struct zone_set *control_zones(const struct control *c);
 const struct answer_identity *control_identity(const struct control *c);
 const struct config *control_config(const struct control *c);
 
-/* SIGHUP: configuration, secrets, then every zone file whose digest changed. What is wrong is logged. */
+/* SIGHUP: configuration, secrets, then every zone file whose digest changed. What is wrong is logged. Goes on until `reloaded`. */
 void control_reload(struct control *c, struct instant now);
 /* One command of the control socket: a JSON object {"command": "status", ...}, given by `author`; it is taken over. The reply comes
  * by events->reply, at once or later. */

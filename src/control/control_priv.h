@@ -297,6 +297,7 @@ struct upkeep {
   uint64_t keep_ns;              /* next moment to try to keep what is served from memory only; UINT64_MAX: nothing is */
   unsigned keep_failures;        /* in a row */
   size_t coming;                 /* slot to be looked at next for what is coming; SIZE_MAX: nothing is */
+  bool hurries;                  /* the end does not wait for it */
   uint64_t batches, image_bytes; /* committed since the last sweep */
   uint64_t left_out;             /* batches of which a whole zone was not written for lack of room */
 };
@@ -493,6 +494,7 @@ struct reload {
   uint64_t token;
   struct name zone; /* of one zone's file */
   bool loaded;      /* a configuration was put in force */
+  bool by_signal;   /* its end is told by events.reloaded */
 };
 
 /* What is begun between the two calls is of this reload. */

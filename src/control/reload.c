@@ -310,6 +310,10 @@ enum err reload_begin(struct control *c, struct reload **out) {
   return ERR_OK;
 }
 
+static void tell_reloaded(struct control *c) {
+  if (c->events.reloaded) c->events.reloaded(c->events.arg);
+}
+
 void reload_end(struct control *c, struct reload *r) {
   const struct reload_report *report = &r->report;
   if (--r->pending) return;
@@ -319,6 +323,7 @@ void reload_end(struct control *c, struct reload *r) {
               LOG_NUMBER("refused", report->refused));
   if (r->answer) r->answer(c, r);
   else if (r->err) log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(r->err)));
+  if (r->by_signal) tell_reloaded(c);
   buf_done(&r->report.text);
   free(r->author);
   free(r->comment);
@@ -333,8 +338,14 @@ void reload_begun(struct control *c, struct reload *r, enum err err) {
 
 void control_reload(struct control *c, struct instant now) {
   struct reload *r;
-  if (c->frozen) return; /* the process that takes over reads everything anew */
   c->now = now;
-  if (!reload_begin(c, &r)) reload_begun(c, r, reload_all(c, false, r));
-  else log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(ERR_MEMORY)));
+  if (c->frozen) { /* the process that takes over reads everything anew */
+    tell_reloaded(c);
+  } else if (reload_begin(c, &r)) {
+    log_event(EV_SERVER_ERROR, LOG_TEXT("what", "reload"), LOG_TEXT("why", err_text(ERR_MEMORY)));
+    tell_reloaded(c);
+  } else {
+    r->by_signal = true;
+    reload_begun(c, r, reload_all(c, false, r));
+  }
 }

@@ -193,7 +193,7 @@ void upkeep_settle(struct control *c) {
   bool any = false;
   for (size_t i = 0; (z = registry_next(&c->registry, &i));)
     any |= z->coming;
-  if (any && c->store) kept(c, keep(c, NULL, &count), 0);
+  if (any && c->store && !c->upkeep.hurries) kept(c, keep(c, NULL, &count), 0);
 }
 
 static void keep_again(struct control *c) {
@@ -222,6 +222,14 @@ static void keep_coming(struct control *c) {
   if (*next < end) *next = SIZE_MAX;
   if (err) pipeline_abort(p);
   else kept(c, pipeline_commit(p, c->now, &changed, &why), 0);
+}
+
+bool control_is_settled(const struct control *c) {
+  return c->frozen || c->upkeep.hurries || c->upkeep.coming == SIZE_MAX;
+}
+
+void control_hurry(struct control *c) {
+  c->upkeep.hurries = true;
 }
 
 /* ---- what commits would wait for ---- */

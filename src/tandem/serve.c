@@ -54,6 +54,7 @@ struct server {
   struct image_thread *image;   /* the same */
   struct swap *swap;            /* under way or done; NULL: none */
   uint64_t swap_token;          /* of the command that wants it */
+  unsigned reloads;             /* under way, of signals */
   bool handed_over;             /* another process serves */
   bool readers;                 /* this thread is registered as a reader */
   bool stopping;
@@ -150,19 +151,31 @@ static void take_notes(void *arg, struct instant now) {
   if (left == 0) loop_wake(s->loop); /* others get their turn, then we go on */
 }
 
+/* Told twice, it does not wait for what the store has not yet. */
 static void stop(void *arg) {
-  ((struct server *)arg)->stopping = true;
+  struct server *s = arg;
+  if (s->stopping) {
+    control_hurry(s->control);
+    return;
+  }
+  s->stopping = true;
+  log_event(EV_SERVER_STOPPING, LOG_NUMBER("pid", getpid()));
+  if (!s->handed_over) service_notify("STOPPING=1");
 }
 
 static void take_signal(void *arg, int signal_number, struct instant now) {
   struct server *s = arg;
   if (signal_number != SIGHUP) {
-    s->stopping = true;
-    return;
+    stop(s);
+  } else if (!s->stopping) {
+    if (!s->reloads++) service_notify("RELOADING=1");
+    control_reload(s->control, now);
   }
-  service_notify("RELOADING=1");
-  control_reload(s->control, now);
-  service_notify("READY=1");
+}
+
+static void reloaded(void *arg) {
+  struct server *s = arg;
+  if (!--s->reloads && !s->stopping) service_notify("READY=1");
 }
 
 static void take_command(void *arg, uint64_t token, unsigned uid, struct pieces *line, struct instant now) {
@@ -283,7 +296,8 @@ static void swap_serves(void *arg, pid_t pid) {
   snprintf(text, sizeof text, "MAINPID=%ld", (long)pid);
   service_notify(text);
   control_swapped(s->control, s->swap_token, pid, NULL);
-  s->handed_over = s->stopping = true;
+  s->handed_over = true;
+  stop(s);
 }
 
 /* A configuration that a new process would refuse must not cost us the store. */
@@ -398,9 +412,9 @@ static int drop_privileges(struct server *s) {
 }
 
 static int load_zones(struct server *s, const char *config_path) {
-  struct control_events events = {s,           reconfigure,  stop,        reply,      backlog,       server_status,
-                                  begin_swap,  begin_backup, begin_image, join_image, answer_update, take_updates,
-                                  send_updates};
+  struct control_events events = {
+      s,           reconfigure, stop,          reply,        backlog,      server_status, begin_swap, begin_backup,
+      begin_image, join_image,  answer_update, take_updates, send_updates, reloaded};
   struct xfr_net net = network_interface(s->network);
   enum err e = control_new(s->config, config_path, s->store, &net, &events, &s->control);
   if (e) return failed("start", err_text(e));
@@ -453,13 +467,11 @@ static uint64_t deadline(const struct server *s, struct instant now) {
 static void run(struct server *s) {
   thread_give_way();
   struct instant now = clock_read();
-  while (!s->stopping) {
+  while (!s->stopping || !control_is_settled(s->control)) {
     if (control_deadline(s->control) <= now.mono_ns) control_run(s->control, now);
     loop_turn(s->loop, deadline(s, now), &now);
     log_settle(now.wall_s);
   }
-  log_event(EV_SERVER_STOPPING, LOG_NUMBER("pid", getpid()));
-  if (!s->handed_over) service_notify("STOPPING=1");
 }
 
 /* Readers go first, then what they read; the control thread's things may call each other until control is gone. */

@@ -1,5 +1,8 @@
 """Many zones: a list of 100,000 loads, answers, restarts from the store."""
+import contextlib
 import random
+import signal
+import sqlite3
 import time
 
 import dns.rcode
@@ -25,6 +28,30 @@ def test_a_list_of_zones_loads_answers_and_restarts(lab):
             assert r.answer[0][0].address == "192.0.2.80"
         assert t.ask("www.zone.example").rcode() == dns.rcode.REFUSED
         t.stop(timeout=60)
+
+
+def test_an_end_right_after_the_first_start_can_be_cut_short(lab):
+    """Zones that the store has not yet go there first; who is told again to end leaves them to their file."""
+    t = lab.tandem("t", {"templates": {"own": {"role": "primary", "file": "shared.zone"}},
+                         "zone-lists": [{"file": "names.txt", "template": "own"}]})
+    count = 6000
+    t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(count)))
+    t.file("shared.zone", "$TTL 300\n@ IN SOA ns1 hostmaster 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN A 192.0.2.80\n")
+    t.start(timeout=240)
+    t.send(signal.SIGTERM)
+    t.send(signal.SIGINT)
+    assert t.process.wait(timeout=60) == 0
+    with contextlib.closing(sqlite3.connect(t.dir / "state/log.db")) as log:
+        kept = log.execute("SELECT count(*) FROM zone").fetchone()[0]
+    assert kept < count, kept
+    for _ in range(2):  # the second has all of them
+        t.start(timeout=240)
+        assert t.status()["served"] == count
+        for i in random.Random(1).sample(range(count), 50):
+            assert t.ask(f"www.zone{i}.example").answer
+        assert t.stop(timeout=60) == 0
+    with contextlib.closing(sqlite3.connect(t.dir / "state/log.db")) as log:
+        assert log.execute("SELECT count(*) FROM zone").fetchone()[0] == count
 
 
 def test_templates_lists_and_includes_together(lab):

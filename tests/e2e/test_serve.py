@@ -206,3 +206,23 @@ def test_systemd_is_told(lab):
         t.start(env={**os.environ, "NOTIFY_SOCKET": path})
         assert b"READY=1" in s.recv(1000)
     assert t.process.poll() is None and signal.SIGTERM
+
+
+def test_ready_comes_when_the_last_zone_is_reloaded(lab):
+    """A reload goes on in slices of some hundred zones."""
+    text = "$TTL 300\n@ IN SOA ns1 hostmaster %d 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n"
+    t = lab.tandem("t", {"templates": {"own": {"role": "primary", "file": "shared.zone"}},
+                         "zone-lists": [{"file": "names.txt", "template": "own"}]})
+    t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(3000)))
+    t.file("shared.zone", text % 1)
+    path = str(t.dir / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(60)
+        t.start(env={**os.environ, "NOTIFY_SOCKET": path})
+        assert b"READY=1" in s.recv(1000)
+        t.file("shared.zone", text % 2)
+        t.hup()
+        assert s.recv(1000) == b"RELOADING=1"
+        assert s.recv(1000) == b"READY=1"
+        assert t.ask("zone2999.example", "SOA").answer[0][0].serial == 2
