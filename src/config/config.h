@@ -207,7 +207,7 @@ MUST_CHECK enum err config_find_state(const char *path, struct diags *diags, str
 struct config *config_ref(struct config *c);
 void config_free(struct config *c); /* gives one reference back; NULL is fine */
 
-/* Path of the zone's file; "" for a zone without one. Owned by `scratch`, which is cleared first. */
+/* Path of the zone's file; "" for a zone without one. Owned by the configuration or `scratch`. */
 const char *config_zone_file(const struct config_zone *z, struct buf *scratch);
 const struct config_template *config_template_find(const struct config *c, const char *name);
 /* Where a question to this address of the peer is sent from; family 0: the system chooses. */

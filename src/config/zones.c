@@ -245,12 +245,14 @@ static void add_file_name(struct buf *out, const struct config_zone *z) {
 
 const char *config_zone_file(const struct config_zone *z, struct buf *scratch) {
   const char *pattern = z->file ? z->file : z->options->file;
+  const char *hole = pattern ? strstr(pattern, "%s") : NULL;
+  if (!hole) return pattern ? pattern : "";
   buf_clear(scratch);
-  while (pattern && *pattern) {
-    const char *hole = strstr(pattern, "%s");
-    buf_add(scratch, pattern, hole ? (size_t)(hole - pattern) : strlen(pattern));
-    if (hole) add_file_name(scratch, z);
-    pattern = hole ? hole + 2 : NULL;
+  for (; hole; hole = strstr(pattern, "%s")) {
+    buf_add(scratch, pattern, (size_t)(hole - pattern));
+    add_file_name(scratch, z);
+    pattern = hole + 2;
   }
+  buf_add_text(scratch, pattern);
   return buf_text(scratch);
 }

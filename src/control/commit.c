@@ -14,7 +14,7 @@ enum { OWNER_TEXT_BYTES = 96 };
 
 /* The file that the content is from. */
 static void slot_source(struct zone_slot *z, struct pending *n) {
-  free(z->source);
+  source_drop(z->source);
   z->source = n->source;
   z->source_size = n->source_size;
   n->source = NULL;

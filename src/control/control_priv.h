@@ -87,7 +87,7 @@ struct zone_slot {
   struct store_image image;
   uint64_t tail_bytes; /* of deltas in the log behind the image */
   uint32_t queued;     /* its newest change in the open batch, from 1 on; 0: none (pipeline.c) */
-  uint8_t *source;     /* source.c */
+  uint8_t *source;     /* source.c: shared */
   size_t source_size;
   uint32_t expire_s;
   uint64_t expires_mono_ns; /* 0: never */
@@ -141,6 +141,8 @@ enum source_state { SOURCE_SAME, SOURCE_CHANGED };
 
 /* The files that were hashed and found unchanged last: zones that share a file look at it once a reload. Zero is empty. */
 struct source_memo {
+  uint8_t *same; /* of a zone of that file: it was found to be the same, and is for all that share it */
+  char *same_path;
   char *path;
   struct digest128 digest;
   struct zone_source_file unchanged;
@@ -155,6 +157,9 @@ void source_included(const struct zone_slot *z, struct buf *out);
 enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo);
 /* Whether it was read as one that is written back. */
 bool source_is_plain(const struct zone_slot *z);
+/* Such octets as zones keep them: those of `like` (NULL: nobody's) once more if they are the same. NULL: out of memory. */
+uint8_t *source_share(uint8_t *like, const uint8_t *bytes, size_t n);
+void source_drop(uint8_t *source); /* NULL is fine */
 /* `now`: a moment before the files were read. */
 MUST_CHECK enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out);
 

@@ -26,7 +26,7 @@ void pipeline_free(struct pipeline *p) {
   for (size_t i = 0; i < p->count; i++) {
     p->list[i].zone->queued = 0;
     zone_snap_unref(p->list[i].snap);
-    free(p->list[i].source);
+    source_drop(p->list[i].source);
     free(p->list[i].author);
     free(p->list[i].comment);
   }
@@ -127,12 +127,11 @@ static bool departs(const struct pending *n, const struct change_info *info) {
   return n->content && !info->source && !n->departed && z->source_size && config_zone_has_writers(z->config->options);
 }
 
-static enum err copy_source(struct pending *n, const struct buf *source) {
-  n->source = malloc(source->size + 1);
-  if (!n->source) return ERR_MEMORY;
-  if (source->size) memcpy(n->source, source->data, source->size);
+/* Mostly what the change before has, or the zone already. */
+static enum err copy_source(const struct pipeline *p, struct pending *n, const struct buf *source) {
+  n->source = source_share(n > p->list && n[-1].source ? n[-1].source : n->zone->source, source->data, source->size);
   n->source_size = source->size;
-  return ERR_OK;
+  return n->source ? ERR_OK : ERR_MEMORY;
 }
 
 /* Before the change: what is there mostly has an image in the store, and that is the seed then. */
@@ -149,7 +148,7 @@ static void keep_seed(struct pipeline *p, struct pending *n, const struct before
 
 static enum err keep_source(struct pipeline *p, struct pending *n, const struct change_info *info) {
   if (!info->source) return ERR_OK;
-  enum err err = copy_source(n, info->source);
+  enum err err = copy_source(p, n, info->source);
   if (!err && !p->broken) p->broken = store_batch_source(p->batch, n->store_id, n->source, n->source_size);
   return err;
 }
@@ -294,7 +293,7 @@ static enum err queue(struct pipeline *p, struct pending *n, const struct before
   } else if (is_elsewhere(p, n, before, info)) {
     n->aside = true;
     promise(p, n);
-    if (info->source) err = copy_source(n, info->source);
+    if (info->source) err = copy_source(p, n, info->source);
   } else {
     have_row(p, n);
     keep_seed(p, n, before, info);

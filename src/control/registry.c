@@ -83,7 +83,7 @@ enum err registry_add(struct registry *r, const struct config_zone *config, stru
 static void slot_free(struct zone_slot *z) {
   slot_shown(z);
   zone_snap_unref(z->snap);
-  free(z->source);
+  source_drop(z->source);
   free(z->trouble);
   free(z->file_trouble);
   slot_author(z, NULL, NULL);

@@ -91,7 +91,7 @@ static void change_role(struct control *c, struct zone_slot *z) {
   z->expires_mono_ns = 0;
   slot_file_trouble(z, NULL);
   if (!slot_is_secondary(z)) { /* its file is read anew; a secondary's first transfer clears this in the store, too */
-    free(z->source);
+    source_drop(z->source);
     z->source = NULL;
     z->source_size = 0;
   }

@@ -21,6 +21,33 @@ static void add_u64(struct buf *out, uint64_t v) {
   buf_add(out, b, sizeof b);
 }
 
+/* Zones of one file remember the same. */
+struct shared {
+  size_t references, size;
+  uint8_t bytes[];
+};
+
+static struct shared *shared_of(uint8_t *source) {
+  return (struct shared *)(void *)(source - offsetof(struct shared, bytes));
+}
+
+uint8_t *source_share(uint8_t *like, const uint8_t *bytes, size_t n) {
+  struct shared *s = like ? shared_of(like) : NULL;
+  if (!s || s->size != n || (n && memcmp(s->bytes, bytes, n) != 0)) {
+    s = malloc(sizeof *s + n);
+    if (!s) return NULL;
+    s->references = 0;
+    s->size = n;
+    if (n) memcpy(s->bytes, bytes, n);
+  }
+  s->references++;
+  return s->bytes;
+}
+
+void source_drop(uint8_t *source) {
+  if (source && --shared_of(source)->references == 0) free(shared_of(source));
+}
+
 enum err source_encode(const struct zone_loaded *l, struct instant now, struct buf *out) {
   buf_add_byte(out, SOURCE_FORMAT);
   add_u64(out, l->digest.high);
@@ -135,6 +162,8 @@ static bool hash_file(const char *path, uint64_t size, struct digest128 *out) {
 void source_forget(struct source_memo *memo) {
   free(memo->path);
   free(memo->unchanged.path);
+  free(memo->same_path);
+  source_drop(memo->same);
   *memo = (struct source_memo){0};
 }
 
@@ -162,7 +191,7 @@ static const char *moved_path(const char *path, const char *was, const char *is,
   return buf_text(out);
 }
 
-enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo) {
+static enum source_state compare(const struct zone_slot *z, const char *path, struct source_memo *memo) {
   struct source s;
   struct zone_source_file f;
   bool certain = true;
@@ -186,6 +215,17 @@ enum source_state source_compare(const struct zone_slot *z, const char *path, st
   }
   buf_done(&scratch);
   return same && all.low == s.digest.low && all.high == s.digest.high ? SOURCE_SAME : SOURCE_CHANGED;
+}
+
+enum source_state source_compare(const struct zone_slot *z, const char *path, struct source_memo *memo) {
+  if (memo && memo->same_path && z->source == memo->same && strcmp(path, memo->same_path) == 0) return SOURCE_SAME;
+  enum source_state state = compare(z, path, memo);
+  if (!memo || state != SOURCE_SAME) return state;
+  free(memo->same_path);
+  source_drop(memo->same);
+  memo->same = source_share(z->source, z->source, z->source_size);
+  memo->same_path = strdup(path);
+  return state;
 }
 
 void source_included(const struct zone_slot *z, struct buf *out) {

@@ -18,6 +18,7 @@ struct ids {
 struct adopt {
   struct control *control;
   uint32_t near;      /* the slot behind that of the zone before */
+  uint8_t *source;    /* of a zone before; NULL: none. The zone's reference */
   struct ids gone;    /* store ids of live zones that the configuration does not name */
   struct ids claimed; /* of zones that were added at run time, and are named by it now */
   bool out_of_memory;
@@ -44,6 +45,17 @@ static bool has_seed(const struct control *c, uint64_t store_id) {
   return seed.segment != 0;
 }
 
+static bool adopt_source(struct adopt *a, struct zone_slot *z, const struct store_zone *s) {
+  uint8_t *was = z->source;
+  z->source = s->source_size ? source_share(a->source, s->source, s->source_size) : NULL;
+  z->source_size = z->source ? s->source_size : 0;
+  if (z->source) a->source = z->source;
+  else if (a->source == was) a->source = NULL;
+  source_drop(was);
+  a->out_of_memory = s->source_size && !z->source;
+  return !a->out_of_memory;
+}
+
 /* A name may have several rows: a live one, and deleted ones, of which the newest counts if none lives. */
 static bool adopt_zone(void *arg, const struct store_zone *s) {
   struct adopt *a = arg;
@@ -67,18 +79,7 @@ static bool adopt_zone(void *arg, const struct store_zone *s) {
   z->restored = store_is_restored(a->control->store, s->head);
   z->image = s->image;
   z->departed = has_seed(a->control, s->id);
-  free(z->source);
-  z->source = NULL;
-  z->source_size = 0;
-  if (s->source_size == 0) return true;
-  z->source = malloc(s->source_size);
-  if (!z->source) {
-    a->out_of_memory = true;
-    return false;
-  }
-  memcpy(z->source, s->source, s->source_size);
-  z->source_size = s->source_size;
-  return true;
+  return adopt_source(a, z, s);
 }
 
 /* Zones that came and went, marked so in the store. What fails here is made good by the zone's next change, or the next start. */

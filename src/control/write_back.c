@@ -58,9 +58,8 @@ struct writing {
 static bool writing_begin(struct control *c, struct whole *w, struct zone_slot *z) {
   struct writing *x = (struct writing *)w;
   if (!z->departed || !slot_writes_back(z) || !source_is_plain(z) || !z->snap || !z->durable) return false;
-  x->was = malloc(z->source_size);
+  x->was = source_share(NULL, z->source, z->source_size);
   if (!x->was) return false;
-  memcpy(x->was, z->source, z->source_size);
   x->store = c->store;
   x->path = config_zone_file(z->config, &x->scratch);
   w->wants_image = true;
@@ -147,7 +146,7 @@ static void writing_free(struct whole *w) {
   struct writing *x = (struct writing *)w;
   buf_done(&x->scratch);
   buf_done(&x->source);
-  free(x->was);
+  source_drop(x->was);
   free(x);
 }
 

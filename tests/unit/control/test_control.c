@@ -118,9 +118,10 @@ static void remember(struct zone_slot *z, const char *path, const char *content,
   struct zone_loaded l = {
       .digest = zone_load_digest((struct digest128){0}, hash128(content, strlen(content))), .files = &file, .file_count = 1};
   assert_int_equal(source_encode(&l, (struct instant){.wall_s = read_at_s}, &source), ERR_OK);
-  free(z->source);
-  z->source = source.data;
+  source_drop(z->source);
+  z->source = source_share(NULL, source.data, source.size);
   z->source_size = source.size;
+  buf_done(&source);
 }
 
 static void test_times_are_believed_only_of_older_files(void **state) {
@@ -150,7 +151,7 @@ static void test_times_are_believed_only_of_older_files(void **state) {
   assert_int_equal(source_compare(&z, "/elsewhere", &memo), SOURCE_CHANGED);
   for (z.source_size--; z.source_size > 0; z.source_size--)
     assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
-  free(z.source);
+  source_drop(z.source);
   source_forget(&memo);
   house_done(&h);
 }
@@ -174,7 +175,7 @@ static void test_large_files_are_hashed_to_their_end(void **state) {
   remember(&z, path, content, 0);
   assert_int_equal(source_compare(&z, path, &memo), SOURCE_CHANGED);
   free(content);
-  free(z.source);
+  source_drop(z.source);
   source_forget(&memo);
   house_done(&h);
 }
