@@ -1,7 +1,10 @@
+#include "base/pool.h"
 #include "control/control_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+static struct pool slot_pool = POOL_OF(struct zone_slot);
 
 static size_t wire_size(const uint8_t *name) {
   size_t n = 0;
@@ -66,12 +69,12 @@ static uint32_t free_id(struct registry *r) {
 enum err registry_add(struct registry *r, const struct config_zone *config, struct zone_slot **out) {
   enum err err = registry_reserve(r, 1);
   if (err) return err;
-  struct zone_slot *z = calloc(1, sizeof *z);
+  struct zone_slot *z = pool_take(&slot_pool);
   if (!z) return ERR_MEMORY;
   z->id = free_id(r);
   z->config = config;
   if (!table_add(&r->table, name_hash(config->name, wire_size(config->name)), z->id)) {
-    free(z);
+    pool_give(&slot_pool, z);
     return ERR_MEMORY;
   }
   r->slots[z->id] = z;
@@ -87,7 +90,7 @@ static void slot_free(struct zone_slot *z) {
   free(z->trouble);
   free(z->file_trouble);
   slot_author(z, NULL, NULL);
-  free(z);
+  pool_give(&slot_pool, z);
 }
 
 void registry_remove(struct registry *r, struct zone_slot *z) {

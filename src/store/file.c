@@ -182,6 +182,10 @@ enum err file_read(int dir, const char *name, size_t most_bytes, struct buf *out
   int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0) return errno == ENOENT ? ERR_NOT_FOUND : ERR_IO;
   enum err err = ERR_OK;
+  struct stat st;
+  size_t size = fstat(fd, &st) == 0 && st.st_size > 0 ? (size_t)st.st_size : 0;
+  uint8_t *all = size < most_bytes ? buf_reserve(out, size + FILE_BUFFER_BYTES) : NULL;
+  if (all) pages_expect(all, size);
   while (!err) {
     uint8_t *at = out->size < most_bytes ? buf_reserve(out, FILE_BUFFER_BYTES) : NULL;
     ssize_t n = at ? read(fd, at, FILE_BUFFER_BYTES) : -1;

@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/hash.h"
 #include "base/limits.h"
+#include "base/pages.h"
 #include "store/store.h"
 #include "zone/image.h"
 

@@ -47,6 +47,7 @@ bool zones_reserve(struct store *s, size_t count) {
   if (count <= t->capacity) return true;
   struct zone_row *rows = realloc(t->rows, count * sizeof *rows);
   if (!rows) return false;
+  pages_expect(rows, count * sizeof *rows);
   t->rows = rows;
   t->capacity = count;
   return true;

@@ -1,7 +1,8 @@
+#include "base/pool.h"
 #include "zone/delta.h"
 #include "zone/snap_priv.h"
 
-#include <stdlib.h>
+static struct pool snapshots = POOL_OF(struct zone_snap);
 
 enum {
   SOA_SERIAL_FROM_END = 20, /* the serial and four more integers end the RDATA (RFC 1035 §3.3.13) */
@@ -194,7 +195,7 @@ static enum err read_apex(struct zone_snap *s) {
 
 enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct zone_snap **out) {
   static _Atomic uint64_t last_number;
-  struct zone_snap *s = calloc(1, sizeof *s);
+  struct zone_snap *s = pool_take(&snapshots);
   if (!s) return ERR_MEMORY;
   s->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
   uint8_t key[NAME_KEY_BYTES];
@@ -213,7 +214,7 @@ enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct
   atomic_init(&s->refs, 1);
   enum err e = read_apex(s);
   if (e != ERR_OK) {
-    free(s);
+    pool_give(&snapshots, s);
     return e;
   }
   *out = s;
@@ -224,5 +225,5 @@ void snap_free(struct zone_snap *s) {
   span_list_done(&s->born);
   span_list_done(&s->dropped);
   zone_step_drop(s);
-  free(s);
+  pool_give(&snapshots, s);
 }
