@@ -3,8 +3,9 @@
  *   0   "TANDSEG\0"   8   format   12  0        16  number   24  store id (16)   40  0   56  XXH3 of the 56 octets before
  *   64  image, padded to 64 octets, image, ...
  *
- * Numbers are in network order; images bring their own byte order mark. Each segment is mapped at most once, read-only, and the
- * map lives until the last snapshot that reads from it is gone, even when the file was deleted long before. At most
+ * Numbers are in network order; images bring their own byte order mark. Magic, format and checksum keep their places in every
+ * format to come: a newer one has a header that is whole, else it is damage. Each segment is mapped at most once, read-only, and
+ * the map lives until the last snapshot that reads from it is gone, even when the file was deleted long before. At most
  * LIMIT_SEGMENT_MAPS files are mapped (the system's bound is 65,530 maps a process): an image of a further one is read into
  * memory of its own. */
 #include "store/store_priv.h"
@@ -22,7 +23,10 @@
 
 static const uint8_t segment_magic[8] = "TANDSEG";
 
-enum { DIGEST_PREFIX_BYTES = 256 }; /* holds the image's header, which holds the checksum of the rest */
+enum {
+  CHECKSUM_AT = 56,         /* in the file's header */
+  DIGEST_PREFIX_BYTES = 256 /* holds the image's header, which holds the checksum of the rest */
+};
 
 /* ---- the table ---- */
 
@@ -149,13 +153,18 @@ static void make_header(const struct store *s, uint64_t number, uint8_t out[SEGM
   put_u64(out + 16, number);
   put_u64(out + 24, s->id[0]);
   put_u64(out + 32, s->id[1]);
-  put_u64(out + 56, hash64(out, 56, 0));
+  put_u64(out + CHECKSUM_AT, hash64(out, CHECKSUM_AT, 0));
+}
+
+static bool is_header(const uint8_t *bytes, size_t n) {
+  return n >= SEGMENT_HEADER_BYTES && !memcmp(bytes, segment_magic, sizeof segment_magic) &&
+         get_u64(bytes + CHECKSUM_AT) == hash64(bytes, CHECKSUM_AT, 0);
 }
 
 static enum err check_header(const struct store *s, uint64_t number, const uint8_t *bytes, size_t n, struct store_error *error) {
   uint8_t expected[SEGMENT_HEADER_BYTES];
   unsigned long long file = number;
-  if (n >= SEGMENT_HEADER_BYTES && !memcmp(bytes, segment_magic, sizeof segment_magic) && get_u32(bytes + 8) > SEGMENT_FORMAT)
+  if (is_header(bytes, n) && get_u32(bytes + 8) > SEGMENT_FORMAT)
     return store_fail(error, ERR_VERSION,
                       "segments/%llu.seg was written by a newer version (format %u, this one knows %d): start that one", file,
                       (unsigned)get_u32(bytes + 8), SEGMENT_FORMAT);

@@ -158,10 +158,14 @@ static void a_newer_segment_is_left_untouched(void **state) {
   assert_int_equal(waitpid(child, &status, 0), child);
   assert_int_equal(status, 0);
   char path[TEST_PATH_BYTES];
+  uint8_t header[SEGMENT_HEADER_BYTES];
   test_path(&d, "segments/1.seg", path);
   FILE *f = fopen(path, "r+b");
-  fseek(f, 11, SEEK_SET);
-  fputc(2, f);
+  assert_int_equal(fread(header, 1, sizeof header, f), sizeof header);
+  header[11] = 2;
+  put_u64(header + 56, hash64(header, 56, 0));
+  rewind(f);
+  assert_int_equal(fwrite(header, 1, sizeof header, f), sizeof header);
   fclose(f);
   assert_version_refused(&d, "segments/1.seg");
   test_directory_done(&d);

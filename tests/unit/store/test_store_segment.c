@@ -153,6 +153,26 @@ static void a_damaged_image_costs_its_zone_alone(void **state) {
   test_directory_done(&d);
 }
 
+/* One bit of the file's header: it costs what is in the file, and no more. Least of all is it a newer version's. */
+static void a_damaged_header_is_no_newer_format(void **state) {
+  struct test_directory d;
+  char path[TEST_PATH_BYTES];
+  test_directory_make(&d);
+  struct store *s = test_open(&d);
+  create_many(s, 1, 1, 4);
+  store_close(s);
+  test_path(&d, "segments/1.seg", path);
+  for (long at = 0; at < SEGMENT_HEADER_BYTES; at++) {
+    struct zone_snap *snap;
+    damage(path, at);
+    s = test_open(&d);
+    assert_int_equal(open_zone(s, 1, &snap), ERR_CORRUPT);
+    store_close(s);
+    damage(path, at);
+  }
+  test_directory_done(&d);
+}
+
 /* What a server does with an image: opened, read, and proven after that. */
 static enum err read_and_prove(struct store *s, uint64_t zone, const struct zone_snap *built) {
   struct zone_snap *snap;
@@ -539,6 +559,7 @@ int main(void) {
       cmocka_unit_test(no_damage_is_ever_served),
       cmocka_unit_test(a_file_cut_while_mapped),
       cmocka_unit_test(a_file_cut_anywhere),
+      cmocka_unit_test(a_damaged_header_is_no_newer_format),
       cmocka_unit_test(many_segments_need_few_maps_and_files),
       cmocka_unit_test(a_mostly_dead_segment_is_given_up),
       cmocka_unit_test(a_large_file_gives_its_blocks_back_elsewhere),
