@@ -469,6 +469,10 @@ void upkeep_settle(struct control *c); /* before the store is closed: what was o
 /* Loads or opens one zone's content into the batch or straight into the slot; trouble goes into the slot and the log. The rest is
  * as for zone_reload_file. */
 MUST_CHECK enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, bool *refused, struct buf *note);
+/* Around the loading of the zones of these slots: files are read ahead, and all become visible at the end. An error, be it the one
+ * that is given, gives the batch up. */
+void zones_load_begin(struct control *c, size_t first, size_t end);
+MUST_CHECK enum err zones_load_end(struct control *c, struct pipeline *p, enum err err);
 /* What the store has of it: its image, or an older one if that is damaged, and the changes since. The slot has no content
  * afterwards if there is nothing usable. `prove`: no image is taken on trust for the moment. */
 void zone_open_stored(struct control *c, struct zone_slot *z, bool prove);

@@ -215,17 +215,11 @@ static enum err load_slice(struct control *c, struct reload *r) {
   enum err err = pipeline_begin(c, &p);
   if (err) return err;
   r->next = end;
-  zone_set_bulk_begin(c->zones);
-  preload_start(c, next, end);
+  zones_load_begin(c, next, end);
   while (!err && next < end && (z = registry_next(&c->registry, &next)))
     if (next <= end) err = load_zone(c, p, z, r->force, report);
-  preload_end(c);
-  enum err published = zone_set_bulk_end(c->zones);
-  if (!err) err = published;
-  if (err) {
-    pipeline_abort(p);
-    return err;
-  }
+  err = zones_load_end(c, p, err);
+  if (err) return err;
   err = pipeline_commit(p, c->now, &changed, &r->why);
   report->changed += changed;
   return err;

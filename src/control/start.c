@@ -268,6 +268,21 @@ enum err zone_start(struct control *c, struct pipeline *p, struct zone_slot *z, 
   return err;
 }
 
+/* ---- many ---- */
+
+void zones_load_begin(struct control *c, size_t first, size_t end) {
+  zone_set_bulk_begin(c->zones);
+  preload_start(c, first, end);
+}
+
+enum err zones_load_end(struct control *c, struct pipeline *p, enum err err) {
+  preload_end(c);
+  enum err published = zone_set_bulk_end(c->zones);
+  if (!err) err = published;
+  if (err) pipeline_abort(p);
+  return err;
+}
+
 /* ---- the whole ---- */
 
 static enum err fill_registry(struct control *c) {
@@ -295,21 +310,15 @@ enum err control_start(struct control *c, struct instant now) {
   if (!err) err = pipeline_begin(c, &p);
   if (err) return err;
   if (c->registry.count >= MANY_ZONES) pipeline_serve_first(p);
-  zone_set_bulk_begin(c->zones);
-  preload_start(c, 0, SIZE_MAX);
+  zones_load_begin(c, 0, SIZE_MAX);
   for (size_t i = 0; !err && (z = registry_next(&c->registry, &i));) {
     bool refused;
     struct buf note = {0};
     err = zone_start(c, p, z, &refused, &note);
     buf_done(&note);
   }
-  preload_end(c);
-  enum err published = zone_set_bulk_end(c->zones);
-  if (!err) err = published;
-  if (err) {
-    pipeline_abort(p);
-    return err;
-  }
+  err = zones_load_end(c, p, err);
+  if (err) return err;
   if (pipeline_commit(p, now, &changed, &why))
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "new zone files are served from memory only until the store works again"));
   transfers_notify_all(c);
