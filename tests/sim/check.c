@@ -183,6 +183,11 @@ void check_reloaded(unsigned edit, bool acknowledged) {
   check_primary_now(ZONE_F, "when its reload is acknowledged");
 }
 
+bool check_in_memory(enum zone_number z) {
+  const struct served *s = &model.served[0][z];
+  return s->any && !(s->durable_any && s->durable_serial == s->serial);
+}
+
 /* ---- what is served ---- */
 
 static void check_order(const struct node *n, enum zone_number z, struct served *s, const struct content *c) {

@@ -202,6 +202,7 @@ void check_acknowledged(unsigned number, bool removal);
 void check_answered_serial(enum zone_number z, uint32_t serial);
 /* The zone file of ZONE_F has this edit, and a reload of it was acknowledged. */
 void check_reloaded(unsigned edit, bool acknowledged);
+bool check_in_memory(enum zone_number z); /* what the primary serves, or served when it ended, was not stored */
 bool check_all_equal(void);
 enum zone_number check_zone(const struct zone_slot *z);
 void check_quiet(void); /* what must hold once faults are over */
