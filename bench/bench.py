@@ -331,6 +331,7 @@ class Run:
                 raise RuntimeError(f"{mix}: a window without answers or changes")
             if source.kinds[before:].count("IXFR") < len(told) - 1:  # the last may be under way
                 print(f"  {mix}: {kind} asked for {source.kinds[before:]} after {len(told)} changes")
+                print("".join(f"    {line}\n" for line in server.log().splitlines()[-2 * len(told):]), end="")
             rows.append({**row, **beside(told, times)})
         for label in ("calm", "IXFR a second"):
             for q in ("p50 us", "p99 us", "p999 us"):
