@@ -63,9 +63,7 @@ static void make_update(struct load *l, uint16_t id) {
   wr_u32(&w, (uint32_t)l->next);
   size_t size = wr_used(&w);
   struct instant now = clock_read();
-  if (l->key) {
-    if (tsig_sign_request(&tsig, l->key, bytes, &size, REQUEST_BYTES, now.wall_s)) fail("signing");
-  }
+  if (l->key && tsig_sign_request(&tsig, l->key, bytes, &size, REQUEST_BYTES, now.wall_s)) fail("signing");
   l->sent_ns[id] = now.mono_ns;
   l->out_iov[l->made++].iov_len = size;
   if (l->made == TOGETHER) send_made(l);

@@ -9,6 +9,8 @@
  */
 #include "answer/answer_priv.h"
 
+#include <assert.h>
+
 enum { POINTER = 0xc000, POINTER_MAX = 0x3fff, RR_FIXED_BYTES = 10, TYPE_AND_CLASS_BYTES = 4 };
 
 void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
@@ -22,6 +24,7 @@ void piece_note(const struct reply *r, struct piece *p, size_t suffix) {
   p->suffix = (uint8_t)suffix;
   p->dnssec = r->dnssec;
   p->read = false;
+  assert(r->common_proofs <= PIECE_PROOFS_MAX); /* it stands alone: no chain has led here */
   p->proof_count = (uint8_t)r->common_proofs;
   for (unsigned i = 0; i < p->proof_count; i++)
     p->proofs[i] = r->proofs[i].node;

@@ -99,13 +99,6 @@ void config_load_templates(struct loader *l) {
 
 /* ---- zones ---- */
 
-static size_t wire_size(const uint8_t *name) {
-  size_t n = 0;
-  while (name[n])
-    n += 1u + name[n];
-  return n + 1;
-}
-
 struct wanted_zone {
   const struct loader *l;
   const uint8_t *name;
@@ -115,7 +108,7 @@ struct wanted_zone {
 static bool same_zone(const void *arg, uint32_t index) {
   const struct wanted_zone *w = arg;
   const uint8_t *name = w->l->whole->zones[index].name;
-  return wire_size(name) == w->size && memcmp(name, w->name, w->size) == 0;
+  return name_wire_size(name) == w->size && memcmp(name, w->name, w->size) == 0;
 }
 
 bool config_zone_reserve(struct loader *l, size_t more) {

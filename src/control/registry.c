@@ -6,13 +6,6 @@
 
 static struct pool slot_pool = POOL_OF(struct zone_slot);
 
-static size_t wire_size(const uint8_t *name) {
-  size_t n = 0;
-  while (name[n])
-    n += 1u + name[n];
-  return n + 1;
-}
-
 struct wanted {
   const struct registry *registry;
   const uint8_t *name;
@@ -22,7 +15,7 @@ struct wanted {
 static bool same_name(const void *arg, uint32_t id) {
   const struct wanted *w = arg;
   const uint8_t *name = w->registry->slots[id]->config->name;
-  return wire_size(name) == w->size && memcmp(name, w->name, w->size) == 0;
+  return name_wire_size(name) == w->size && memcmp(name, w->name, w->size) == 0;
 }
 
 static uint64_t name_hash(const uint8_t *name, size_t size) {
@@ -73,7 +66,7 @@ enum err registry_add(struct registry *r, const struct config_zone *config, stru
   if (!z) return ERR_MEMORY;
   z->id = free_id(r);
   z->config = config;
-  if (!table_add(&r->table, name_hash(config->name, wire_size(config->name)), z->id)) {
+  if (!table_add(&r->table, name_hash(config->name, name_wire_size(config->name)), z->id)) {
     pool_give(&slot_pool, z);
     return ERR_MEMORY;
   }
@@ -94,7 +87,7 @@ static void slot_free(struct zone_slot *z) {
 }
 
 void registry_remove(struct registry *r, struct zone_slot *z) {
-  table_remove(&r->table, name_hash(z->config->name, wire_size(z->config->name)), z->id);
+  table_remove(&r->table, name_hash(z->config->name, name_wire_size(z->config->name)), z->id);
   r->slots[z->id] = NULL;
   if (z->id < r->next_free) r->next_free = z->id;
   r->count--;

@@ -312,9 +312,8 @@ enum err compare_ask(struct compare *c, void (*differs)(void *arg, const struct 
   }
   if (a.walk.open) zone_cursor_close(&a.walk.cursor);
   for (size_t i = 0; a.slots && i < WINDOW; i++)
-    for (size_t k = 0; k < c->count; k++) {
+    for (size_t k = 0; k < c->count; k++)
       buf_done(&a.slots[i].answers[k]);
-    }
   free(a.slots);
   free(a.scratch);
   *asked = a.asked;

@@ -1,7 +1,6 @@
 """serve: ready, exit codes, signals, ports, the lock, privileges, IPv6 and wildcard listeners."""
 import os
 import pwd
-import signal
 import socket
 import subprocess
 
@@ -197,32 +196,36 @@ def test_unknown_command():
     assert r.returncode != 0 and "help" in r.stderr
 
 
-def test_systemd_is_told(lab):
-    t = primary(lab)
-    path = str(t.dir / "notify")
+@pytest.fixture
+def systemd(lab):
+    """Where systemd listens, and the environment that says so."""
+    path = str(lab.directory / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
         s.bind(path)
-        s.settimeout(30)
-        t.start(env={**os.environ, "NOTIFY_SOCKET": path})
-        assert b"READY=1" in s.recv(1000)
-    assert t.process.poll() is None and signal.SIGTERM
+        s.settimeout(60)
+        yield s, {**os.environ, "NOTIFY_SOCKET": path}
 
 
-def test_ready_comes_when_the_last_zone_is_reloaded(lab):
+def test_systemd_is_told(lab, systemd):
+    s, env = systemd
+    t = primary(lab)
+    t.start(env=env)
+    assert b"READY=1" in s.recv(1000)
+    assert t.process.poll() is None
+
+
+def test_ready_comes_when_the_last_zone_is_reloaded(lab, systemd):
     """A reload goes on in slices of some hundred zones."""
+    s, env = systemd
     text = "$TTL 300\n@ IN SOA ns1 hostmaster %d 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n"
     t = lab.tandem("t", {"templates": {"own": {"role": "primary", "file": "shared.zone"}},
                          "zone-lists": [{"file": "names.txt", "template": "own"}]})
     t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(3000)))
     t.file("shared.zone", text % 1)
-    path = str(t.dir / "notify")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
-        s.bind(path)
-        s.settimeout(60)
-        t.start(env={**os.environ, "NOTIFY_SOCKET": path})
-        assert b"READY=1" in s.recv(1000)
-        t.file("shared.zone", text % 2)
-        t.hup()
-        assert s.recv(1000) == b"RELOADING=1"
-        assert s.recv(1000) == b"READY=1"
-        assert t.ask("zone2999.example", "SOA").answer[0][0].serial == 2
+    t.start(env=env)
+    assert b"READY=1" in s.recv(1000)
+    t.file("shared.zone", text % 2)
+    t.hup()
+    assert s.recv(1000) == b"RELOADING=1"
+    assert s.recv(1000) == b"READY=1"
+    assert t.ask("zone2999.example", "SOA").answer[0][0].serial == 2
