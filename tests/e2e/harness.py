@@ -339,6 +339,16 @@ class Knot(Peer):
         os.kill(self.pid(), signal.SIGHUP)
 
 
+def group_lives(group):
+    """Whether a process of this group has not ended: its children, whom only init waits for, may still hold a port that it left."""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(of) == group and state not in "ZX":
+                return True
+    return False
+
+
 class Nsd(Peer):
     name = "nsd"
 
@@ -374,6 +384,8 @@ remote-control:
         (self.dir / "nsd.conf").write_text(text)
 
     def start(self):
+        if self.process:
+            wait_until(lambda: not group_lives(self.pid()), what="every process of the NSD before to end")
         self.spawn(["/usr/sbin/nsd", "-d", "-c", self.dir / "nsd.conf"], start_new_session=True)
         return self
 
