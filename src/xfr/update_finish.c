@@ -105,26 +105,53 @@ static bool reaches(const struct update_rr *rr, const struct name *owner, const 
   return name_is_under(server, &above);
 }
 
-static bool reaches_any(const struct update *u, const struct update_rr *rr) {
-  struct zone_rrset ns;
+/* Whether the server's address is a wildcard's. It is so only until any record comes to stand at or below `next_closer`, the name
+ * of one label more than the closest encloser (RFC 4592 §3.3.1). */
+static bool leans_on_wildcard(const struct zone_snap *s, const struct name *server, struct name *next_closer) {
+  uint8_t key[NAME_KEY_BYTES];
+  struct zone_lookup q = {.snap = s, .key = key, .key_size = (uint16_t)name_key(server, key)};
+  zone_lookup(&q);
+  if (q.found.cut || q.found.dname || q.found.exists || !q.found.wildcard) return false;
+  name_strip(server, server->labels - q.found.encloser_labels - 1u, next_closer);
+  return true;
+}
+
+static bool concerns(const struct update *u, const struct name *server) {
+  struct name owner, next_closer;
+  bool leans = leans_on_wildcard(u->run->base, server, &next_closer);
+  for (size_t i = 0; i < u->change_count; i++) {
+    const struct update_rr *rr = &u->changes[i];
+    bool takes = takes_addresses(rr), adds = leans && rr->class == CLASS_IN;
+    if (!takes && !adds) continue;
+    name_from_wire(rr->owner, &owner);
+    if (takes && reaches(rr, &owner, server)) return true;
+    if (adds && name_is_under(&owner, &next_closer)) return true;
+  }
+  return false;
+}
+
+static bool changes_servers(const struct update *u) {
   struct name owner;
-  const uint8_t *rdata;
-  uint16_t size;
-  name_from_wire(rr->owner, &owner);
-  if (rr->type == RR_NS && name_equal(&owner, u->apex)) return true;
-  if (!zone_find_rrset(zone_apex_node(u->run->base), RR_NS, &ns)) return false;
-  const uint8_t *p = ns.rrs;
-  for (unsigned i = 0; i < ns.count; i++) {
-    struct name server;
-    zone_rr_next(&p, &rdata, &size);
-    name_from_wire(rdata, &server);
-    if (reaches(rr, &owner, &server)) return true;
+  for (size_t i = 0; i < u->change_count; i++) {
+    if (u->changes[i].type != RR_NS) continue;
+    name_from_wire(u->changes[i].owner, &owner);
+    if (name_equal(&owner, u->apex)) return true;
   }
   return false;
 }
 
 bool update_concerns_servers(const struct update *u) {
-  for (size_t i = 0; i < u->change_count; i++)
-    if (takes_addresses(&u->changes[i]) && reaches_any(u, &u->changes[i])) return true;
+  struct zone_rrset ns;
+  struct name server;
+  const uint8_t *rdata;
+  uint16_t size;
+  if (changes_servers(u)) return true;
+  if (!zone_find_rrset(zone_apex_node(u->run->base), RR_NS, &ns)) return false;
+  const uint8_t *p = ns.rrs;
+  for (unsigned i = 0; i < ns.count; i++) {
+    zone_rr_next(&p, &rdata, &size);
+    name_from_wire(rdata, &server);
+    if (name_is_under(&server, u->apex) && concerns(u, &server)) return true;
+  }
   return false;
 }

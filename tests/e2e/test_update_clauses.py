@@ -14,10 +14,10 @@ SERIAL = 10
 DIGEST = "D4B7D520E7BB5F0F67674A0CCEB1E3E0614B93C4F9E99B8383F6A1E4469DA50A"
 ZONE = f"""\
 @ 3600 NS ns1
-@ 3600 NS ns2
+@ 3600 NS ns2.x.lean
 @ 3600 MX 10 www
 ns1 300 A 192.0.2.1
-ns2 300 A 192.0.2.2
+*.lean 300 A 192.0.2.2
 www 300 A 192.0.2.2
 www 300 A 192.0.2.3
 www 300 TXT hello
@@ -174,9 +174,9 @@ ROWS = [
     ("3.4.2.4 in any case", "CN NONE 0 CNAME WWW", "NOERROR", "-cn 300 CNAME www"),
     ("3.4.2.4 that is not there", "www NONE 0 A 192.0.2.9\nnobody NONE 0 A 192.0.2.9", "NOERROR", ""),
     ("3.4.2.4 not the SOA", "@ NONE 0 SOA ns1 hostmaster 10 3600 600 86400 300", "NOERROR", ""),
-    ("3.4.2.4 not the last NS of the apex", "@ NONE 0 NS ns1\n@ NONE 0 NS ns2", "NOERROR", "-@ 3600 NS ns1"),
+    ("3.4.2.4 not the last NS of the apex", "@ NONE 0 NS ns1\n@ NONE 0 NS ns2.x.lean", "NOERROR", "-@ 3600 NS ns1"),
     ("3.4.2.4 but the last NS below it", "sub NONE 0 NS ns.sub", "NOERROR", "-sub 300 NS ns.sub"),
-    ("3.4.2.4 NS of the apex exchanged", "@ IN 3600 NS ns.a.\n@ NONE 0 NS ns1\n@ NONE 0 NS ns2", "NOERROR", "+@ 3600 NS ns.a.\n-@ 3600 NS ns1\n-@ 3600 NS ns2"),
+    ("3.4.2.4 NS of the apex exchanged", "@ IN 3600 NS ns.a.\n@ NONE 0 NS ns1\n@ NONE 0 NS ns2.x.lean", "NOERROR", "+@ 3600 NS ns.a.\n-@ 3600 NS ns1\n-@ 3600 NS ns2.x.lean"),
     # ---- order, serial
     ("3.4.2 in order: added and deleted", "new IN 60 A 192.0.2.1\nnew ANY 0 ANY", "NOERROR", ""),
     ("3.4.2 in order: deleted and added", "www ANY 0 A\nwww IN 300 A 192.0.2.7", "NOERROR",
@@ -188,6 +188,12 @@ ROWS = [
     ("RFC 4035 2.4 no DS at the apex", f"@ IN 60 DS 1 8 2 {DIGEST}", "REFUSED", "", ("NOERROR", "")),
     ("RFC 4035 2.2 signatures are the signer's", "www IN 60 NSEC a A", "REFUSED", ""),
     ("a name server of the zone keeps an address", "ns1 ANY 0 A", "REFUSED", ""),
+    ("RFC 4592 3.3.1 be it a wildcard's: not lost by a record of its own", "ns2.x.lean IN 60 TXT x", "REFUSED", ""),
+    ("RFC 4592 3.3.1 nor by one below it", "a.ns2.x.lean IN 60 TXT x", "REFUSED", ""),
+    ("RFC 4592 3.3.1 nor by one beside it, at or below the next closer name", "other.x.lean IN 60 TXT x", "REFUSED", ""),
+    ("RFC 4592 3.3.1 but another name there hinders nobody", "new.lean IN 60 TXT x", "NOERROR", "+new.lean 60 TXT x"),
+    ("RFC 4592 3.3.1 nor does a record with an address of its own", "ns2.x.lean IN 60 TXT x\nns2.x.lean IN 60 A 192.0.2.9", "NOERROR",
+     "+ns2.x.lean 60 TXT x\n+ns2.x.lean 60 A 192.0.2.9"),
     ("RFC 2181 10.3 and is no alias", "@ IN 3600 NS cn", "REFUSED", ""),
 ]
 

@@ -381,6 +381,27 @@ static void name_servers_stay_usable(void **state) {
   zone_snap_unref(z);
 }
 
+/* A wildcard's address reaches a name until something stands at or below the next closer name (RFC 4592 §3.3.1). */
+static void name_servers_keep_the_address_of_a_wildcard(void **state) {
+  struct zone_snap *first = make_zone();
+  struct update_verdict v = judge(first, "*.w IN 60 AAAA 2001:db8::1\n@ IN 3600 NS ns.x.w");
+  struct zone_snap *z = v.snap;
+  assert_non_null(z);
+  assert_rcode(z, "ns.x.w IN 60 TXT x", RCODE_REFUSED);
+  assert_rcode(z, "a.ns.x.w IN 60 TXT x", RCODE_REFUSED);
+  assert_rcode(z, "X.W IN 60 TXT x", RCODE_REFUSED);
+  assert_rcode(z, "*.x.w IN 60 TXT x", RCODE_REFUSED);
+  assert_rcode(z, "b.x.w IN 60 A 192.0.2.1", RCODE_REFUSED);
+  assert_rcode(z, "*.w ANY 0 ANY", RCODE_REFUSED);
+  assert_rcode(z, "ns.x.w IN 60 TXT x\nns.x.w IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_rcode(z, "b.x.w IN 60 A 192.0.2.1\n*.x.w IN 60 A 192.0.2.1", RCODE_NOERROR);
+  assert_rcode(z, "b.x.w IN 60 A 192.0.2.1\nb.x.w ANY 0 ANY", RCODE_NOERROR);
+  assert_rcode(z, "y.w IN 60 TXT x\nw IN 60 TXT x", RCODE_NOERROR);
+  assert_rcode(z, "ns.x.w ANY 0 TXT", RCODE_NOERROR);
+  zone_snap_unref(z);
+  zone_snap_unref(first);
+}
+
 static void what_is_not_granted_refuses_all(void **state) {
   struct zone_snap *z = make_zone();
   uint8_t room[GRANT_PATTERN_BYTES];
@@ -650,6 +671,7 @@ int main(void) {
       cmocka_unit_test(the_soa),
       cmocka_unit_test(deleting),
       cmocka_unit_test(name_servers_stay_usable),
+      cmocka_unit_test(name_servers_keep_the_address_of_a_wildcard),
       cmocka_unit_test(what_is_not_granted_refuses_all),
       cmocka_unit_test(a_run_is_one_version),
       cmocka_unit_test(what_does_not_go_with_others),
