@@ -31,4 +31,9 @@ void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The content as a C string; "" when empty. Owned by the buffer. */
 const char *buf_text(const struct buf *b);
 
+/* What the word for a counted thing ends in: "%zu zone%s". */
+static inline const char *plural(uint64_t count) {
+  return count == 1 ? "" : "s";
+}
+
 #endif

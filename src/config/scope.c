@@ -157,9 +157,10 @@ bool config_need_text(struct loader *l, const struct node *n) {
 }
 
 bool config_need_map(struct loader *l, const struct node *n) {
+  static const char hint[] = "write it as {key: value} or as indented lines of key: value";
   if (n->kind == NODE_MAP) return true;
-  if (!node_is_empty(n))
-    config_complain(l, n, "wrong-type", "write it as {key: value} or as indented lines of key: value",
-                    "`%.64s` must be a map of options", n->key ? n->key : "this");
+  if (node_is_empty(n)) return false;
+  if (n->key) config_complain(l, n, "wrong-type", hint, "`%.64s` must be a map of options", n->key);
+  else config_complain(l, n, "wrong-type", hint, "what stands here must be a map of options");
   return false;
 }

@@ -311,10 +311,12 @@ static void answer_done(struct control *c, struct control_backup *b) {
   char size[PROGRESS_TEXT_BYTES];
   uint64_t bytes = store_backup_bytes(b->store);
   scale(bytes, size);
-  buf_printf(&text, "%s: %zu zones, %s\n%s", buf_text(&b->dir), b->zones, size, buf_text(&b->notes));
+  buf_printf(&text, "%s: %zu zone%s, %s\n%s", buf_text(&b->dir), b->zones, plural(b->zones), size, buf_text(&b->notes));
   if (b->keys_left_out)
-    buf_printf(&text, "%zu keys were left out: with --passphrase-file FILE they are sealed in the backup\n", b->keys_left_out);
-  else if (b->keys_sealed) buf_printf(&text, "%zu keys are sealed in it: keep the passphrase elsewhere\n", b->keys_sealed);
+    buf_printf(&text, "left out: %zu key%s; --passphrase-file FILE seals keys in the backup\n", b->keys_left_out,
+               plural(b->keys_left_out));
+  else if (b->keys_sealed)
+    buf_printf(&text, "sealed in it: %zu key%s; keep the passphrase elsewhere\n", b->keys_sealed, plural(b->keys_sealed));
   log_event(EV_BACKUP_DONE, LOG_TEXT("dir", buf_text(&b->dir)), LOG_NUMBER("zones", b->zones), LOG_NUMBER("bytes", bytes));
   reply_json(c, b->token,
              json_pack("{s:b,s:s,s:I,s:I,s:I,s:I,s:s}", "ok", 1, "text", buf_text(&text), "zones", (json_int_t)b->zones, "bytes",

@@ -154,8 +154,8 @@ static void answer_all(struct control *c, struct reload *r) {
   struct reload_report *report = &r->report;
   bool ok = !r->err && !report->config_refused && !report->refused && !r->cut;
   if (ok)
-    buf_printf(&report->text, "reloaded: %zu zones changed, %zu added, %zu removed\n", report->changed, report->added,
-               report->removed);
+    buf_printf(&report->text, "reloaded: %zu zone%s changed, %zu added, %zu removed\n", report->changed, plural(report->changed),
+               report->added, report->removed);
   if (r->why.what[0]) buf_printf(&report->text, "store: %s\n", r->why.what);
   const char *error = report->config_refused ? "the configuration has mistakes and was not put in force"
                       : report->refused      ? "a zone file was refused; the old version serves on"

@@ -131,7 +131,8 @@ static void say_plan(struct control *c, struct import *i, const struct zone_slot
   buf_printf(&text, "%s%s: ", buf_text(&w->note), slot_name_text(z, name));
   if (w->same) buf_printf(&text, "nothing would change\n");
   else
-    buf_printf(&text, "%" PRIu64 " records would go and %" PRIu64 " come, serial %u\n", i->removed, i->added, zone_serial(w->next));
+    buf_printf(&text, "%" PRIu64 " record%s would go and %" PRIu64 " come, serial %u\n", i->removed, plural(i->removed), i->added,
+               zone_serial(w->next));
   job_tell(c, w->token, &i->plan,
            json_pack("{s:b,s:s,s:I,s:I,s:I,s:b}", "ok", 1, "text", buf_text(&text), "version", (json_int_t)z->version, "removed",
                      (json_int_t)i->removed, "added", (json_int_t)i->added, "same", w->same));

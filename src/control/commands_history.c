@@ -172,7 +172,9 @@ static bool find_content(struct control *c, struct job *j) {
     j->head_version = kept.version;
     return true;
   }
-  if (!err) {
+  if (!err && z) {
+    reply_error(c, j->token, "the zone has no content yet", "`tandem status ZONE` says why");
+  } else if (!err) {
     char line[NAME_TEXT_BYTES + 64];
     snprintf(line, sizeof line, "no zone %s here, and none is kept", j->zone);
     reply_error(c, j->token, line, "`tandem zone list` shows the zones, `tandem zone list --deleted` those that were removed");

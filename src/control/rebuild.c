@@ -180,8 +180,9 @@ static void rebuild_done(struct control *c, struct whole *w, struct zone_slot *z
     reply_error(c, w->token, r->why.what[0] ? r->why.what : err_text(err),
                 err == ERR_REFUSED ? "--force takes it all the same" : "");
   } else {
-    buf_printf(&note, "%s: rebuilt from %s, %llu records, serial %u is served\n", slot_name_text(z, name), r->primary.name,
-               (unsigned long long)zone_record_count(w->next), zone_serial(z->snap));
+    unsigned long long records = zone_record_count(w->next);
+    buf_printf(&note, "%s: rebuilt from %s, %llu record%s, serial %u is served\n", slot_name_text(z, name), r->primary.name,
+               records, plural(records), zone_serial(z->snap));
     reply_ok(c, w->token, buf_text(&note));
   }
   buf_done(&note);

@@ -141,9 +141,10 @@ void status_zone_text(json_t *zone, struct buf *out) {
     text_member(zone, rows[i][0], rows[i][1], out);
   json_t *t = json_object_get(zone, "last-transfer");
   if (!t) return;
-  buf_printf(out, "  %-14s %s from %s (%s), %" JSON_INTEGER_FORMAT " records, %" JSON_INTEGER_FORMAT " bytes, %.1f ms, %s, %s\n",
+  json_int_t records = json_integer_value(json_object_get(t, "records"));
+  buf_printf(out, "  %-14s %s from %s (%s), %" JSON_INTEGER_FORMAT " record%s, %" JSON_INTEGER_FORMAT " bytes, %.1f ms, %s, %s\n",
              "last transfer", json_string_value(json_object_get(t, "kind")), json_string_value(json_object_get(t, "peer")),
-             json_string_value(json_object_get(t, "from")), json_integer_value(json_object_get(t, "records")),
+             json_string_value(json_object_get(t, "from")), records, plural((uint64_t)records),
              json_integer_value(json_object_get(t, "bytes")), (double)json_integer_value(json_object_get(t, "duration-us")) / 1000,
              json_string_value(json_object_get(t, "transport")), json_is_true(json_object_get(t, "tsig")) ? "signed" : "unsigned");
   text_member(t, "serial-from", "  from serial", out);
@@ -264,7 +265,8 @@ void status_server_text(json_t *server, struct buf *out) {
                json_string_value(json_object_get(v, "address")), number(v, "udp"), number(v, "tcp"));
   }
   if (number(server, "not-durable"))
-    buf_printf(out, "NOT DURABLE: %" JSON_INTEGER_FORMAT " zones are served from memory only\n", number(server, "not-durable"));
+    buf_printf(out, "NOT DURABLE: %" JSON_INTEGER_FORMAT " zone%s served from memory only\n", number(server, "not-durable"),
+               plural((uint64_t)number(server, "not-durable")));
   v = json_object_get(json_object_get(server, "disk"), "trouble");
   if (v) buf_printf(out, "DISK: %s\n", json_string_value(v));
   json_array_foreach(json_object_get(server, "troubles"), i, v) {

@@ -274,7 +274,7 @@ struct whole *whole_take_kept(struct control *c, const struct zone_slot *z, cons
 static void describe(const struct whole *w, bool runs, struct buf *out) {
   uint64_t records = atomic_load_explicit(&w->records, memory_order_relaxed);
   if (!runs) buf_add_text(out, "waits for others");
-  else if (records) buf_printf(out, "%" PRIu64 " records read", records);
+  else if (records) buf_printf(out, "%" PRIu64 " record%s read", records, plural(records));
   else buf_add_text(out, "begun");
 }
 

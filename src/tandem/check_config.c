@@ -2,12 +2,14 @@
 
 #include "config/config.h"
 
-#include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 static void print_text(const char *path, const struct diags *diags, const struct config *c, struct buf *out) {
   diags_print(diags, out);
-  if (c) buf_printf(out, "%s: good: %zu zones, %zu keys, %zu peers\n", path, c->zone_count, c->key_count, c->peer_count);
+  if (c)
+    buf_printf(out, "%s: good: %zu zone%s, %zu key%s, %zu peer%s\n", path, c->zone_count, plural(c->zone_count), c->key_count,
+               plural(c->key_count), c->peer_count, plural(c->peer_count));
 }
 
 static void print_json(const char *path, const struct diags *diags, const struct config *c, struct buf *out) {
@@ -27,21 +29,21 @@ static int check(const char *path, bool json) {
   struct buf out = {0};
   if (json) print_json(path, &diags, c, &out);
   else print_text(path, &diags, c, &out);
-  bool said = !out.failed && fwrite(buf_text(&out), 1, out.size, stdout) == out.size && fflush(stdout) == 0;
-  if (!said) fputs("tandem check-config: the findings could not be written\n", stderr);
+  fputs(buf_text(&out), stdout);
   buf_done(&out);
   diags_done(&diags);
   config_free(c);
-  return !e && said ? 0 : 1;
+  return e ? EXIT_REFUSED : EXIT_DONE;
 }
 
 int cmd_check_config(int argc, char **argv) {
-  static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-  bool json = false, good = true;
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (c == 'j') json = true;
-    else good = false;
+  const char *path = NULL;
+  bool json = false;
+  for (int i = 1; i < argc; i++) {
+    if (strcmp(argv[i], "--json") == 0) json = true;
+    else if (argv[i][0] == '-') return command_no_option(argv[0], argv[i]);
+    else if (!path) path = argv[i];
+    else return command_misused(argv[0], "one configuration file is taken");
   }
-  if (!good || argc - optind != 1) return command_misused(argv[0], "the configuration file is wanted");
-  return check(argv[optind], json);
+  return path ? check(path, json) : command_misused(argv[0], "the configuration file is wanted");
 }

@@ -1,4 +1,5 @@
 #include "tandem/commands.h"
+#include "base/diag.h"
 #include "tandem/manual.h"
 
 #include <stdio.h>
@@ -85,6 +86,49 @@ int command_misused(const char *name, const char *what) {
   return EXIT_USAGE;
 }
 
+int command_no_option(const char *name, const char *arg) {
+  char what[80];
+  snprintf(what, sizeof what, "there is no option %.40s", arg);
+  return command_misused(name, what);
+}
+
+/* Part of the product's interface, but not there yet: said so, rather than "did you mean". */
+static bool is_to_come(const char *name) {
+  static const char *const names[] = {"held", "confirm", "discard", "token", "promote"};
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    if (strcmp(names[i], name) == 0) return true;
+  return false;
+}
+
+int command_unknown(const char *name) {
+  struct buf whole = {0}; /* names of two words that begin with it */
+  size_t n = strlen(name);
+  for (size_t i = 0; i < command_count; i++)
+    if (strncmp(commands[i].name, name, n) == 0 && commands[i].name[n] == ' ')
+      buf_printf(&whole, "%s%s", whole.size ? ", " : "", commands[i].name);
+  const char *meant = command_like(name);
+  if (whole.size) fprintf(stderr, "tandem: a word is missing or wrong behind %s: there are %s\n", name, buf_text(&whole));
+  else if (is_to_come(name)) fprintf(stderr, "tandem: %s is not available yet in this version\n", name);
+  else if (meant) fprintf(stderr, "tandem: there is no command %.64s; did you mean %s?\n", name, meant);
+  else fprintf(stderr, "tandem: there is no command %.64s; `tandem help` lists them\n", name);
+  buf_done(&whole);
+  return EXIT_USAGE;
+}
+
+int command_failed(const char *name, bool json, const char *what, const char *hint) {
+  struct buf out = {0};
+  fprintf(stderr, "tandem %s: %s%s%s\n", name, what, *hint ? "; " : "", hint);
+  if (!json) return EXIT_REFUSED;
+  buf_add_text(&out, "{\"ok\":false,\"error\":");
+  buf_add_json_string(&out, what, strlen(what));
+  buf_add_text(&out, ",\"hint\":");
+  buf_add_json_string(&out, hint, strlen(hint));
+  buf_add_byte(&out, '}');
+  puts(buf_text(&out));
+  buf_done(&out);
+  return EXIT_REFUSED;
+}
+
 static void help_one(const struct command *c, struct buf *out) {
   buf_printf(out, "tandem %s: %s\n", c->name, c->summary);
   command_usage(c, out);
@@ -111,8 +155,7 @@ int cmd_help(int argc, char **argv) {
   if (manual) {
     manual_page(&text);
   } else if (argc > 1 && !c) {
-    fprintf(stderr, "tandem: there is no command %s; `tandem help` lists them\n", argv[1]);
-    status = EXIT_USAGE;
+    status = command_unknown(argv[1]);
   } else if (c) {
     help_one(c, &text);
   } else {

@@ -26,6 +26,11 @@ const char *command_like(const char *name);
 void command_usage(const struct command *c, struct buf *out);
 /* Prints usage on stderr; returns EXIT_USAGE. */
 int command_misused(const char *name, const char *what);
+int command_no_option(const char *name, const char *arg);
+/* The same for a first word that begins no command. */
+int command_unknown(const char *name);
+/* Says on stderr what went wrong, and with `json` on stdout as well; returns EXIT_REFUSED. */
+int command_failed(const char *name, bool json, const char *what, const char *hint);
 /* Whether it is sent to the running server. */
 bool command_is_remote(const struct command *c);
 

@@ -42,7 +42,7 @@ static int parse(int argc, char **argv, struct args *out) {
     if (strcmp(arg, "--json") == 0) out->json = true;
     else if (option && !value) return misused("an option lacks its value");
     else if (option) *option = argv[++i];
-    else if (strncmp(arg, "--", 2) == 0) return misused("there is no such option");
+    else if (arg[0] == '-') return command_no_option("compare", arg);
     else if (!out->zone) out->zone = arg;
     else if (out->count == COMPARE_SERVERS_MOST) return misused("those are too many servers");
     else out->servers[out->count++] = arg;
@@ -53,9 +53,10 @@ static int parse(int argc, char **argv, struct args *out) {
 
 /* ---- who is asked ---- */
 
-static int refuse(const char *what, const char *detail) {
-  fprintf(stderr, "tandem compare: %s%s%s\n", what, *detail ? ": " : "", detail);
-  return EXIT_REFUSED;
+static int refuse(const struct comparison *c, const char *what, const char *detail) {
+  char text[600];
+  snprintf(text, sizeof text, "%.200s%s%.300s", what, *detail ? ": " : "", detail);
+  return command_failed("compare", c->json, text, "");
 }
 
 static int load_config(struct comparison *c, const struct args *a) {
@@ -67,16 +68,16 @@ static int load_config(struct comparison *c, const struct args *a) {
   fputs(buf_text(&text), stderr);
   buf_done(&text);
   diags_done(&diags);
-  if (err) return EXIT_REFUSED;
+  if (err) return refuse(c, "the configuration has mistakes", a->config);
   err = tsig_keyring_new(&c->keys);
   for (size_t i = 0; !err && i < c->config->key_count; i++) {
     const struct config_key *k = &c->config->keys[i];
     err = tsig_keyring_add(c->keys, &k->name, k->algorithm, k->secret, k->secret_size);
   }
-  if (err) return refuse("keys", err_text(err));
+  if (err) return refuse(c, "keys", err_text(err));
   if (!a->key) return EXIT_DONE;
   if (!name_from_text(a->key, strlen(a->key), &name_root, &name, NULL, NULL)) c->key = tsig_keyring_find(c->keys, &name);
-  return c->key ? EXIT_DONE : refuse("the configuration has no such key", a->key);
+  return c->key ? EXIT_DONE : refuse(c, "the configuration has no such key", a->key);
 }
 
 static const struct config_peer *find_peer(const struct comparison *c, const char *name) {
@@ -90,7 +91,7 @@ static int add_server(struct comparison *c, const char *text) {
   struct xfr_primary *p = &s->primary;
   const struct config_peer *peer = find_peer(c, text);
   enum err err = peer ? ERR_OK : addr_parse(text, 53, &p->address[0]);
-  if (err) return refuse("neither an address nor the name of a peer", text);
+  if (err) return refuse(c, "neither an address nor the name of a peer", text);
   if (peer) {
     p->address[0] = peer->addresses.list[0];
     p->source4 = peer->source4;
@@ -118,12 +119,13 @@ static int load_file(struct comparison *c, const char *path) {
   buf_done(&text);
   diags_done(&diags);
   zone_loaded_done(&loaded);
-  return err ? EXIT_REFUSED : EXIT_DONE;
+  return err ? refuse(c, "the zone file has mistakes", path) : EXIT_DONE;
 }
 
 static int prepare(struct comparison *c, const struct args *a) {
   const char *why = "";
-  if (name_from_text(a->zone, strlen(a->zone), &name_root, &c->compare.apex, NULL, &why)) return refuse("not a domain name", why);
+  if (name_from_text(a->zone, strlen(a->zone), &name_root, &c->compare.apex, NULL, &why))
+    return refuse(c, "not a domain name", why);
   int status = a->config ? load_config(c, a) : EXIT_DONE;
   for (size_t i = 0; !status && i < a->count; i++)
     status = add_server(c, a->servers[i]);
@@ -131,7 +133,7 @@ static int prepare(struct comparison *c, const struct args *a) {
   if (status) return status;
   enum err err = loop_new(&c->compare.loop);
   if (!err) err = network_new(c->compare.loop, &c->compare.network);
-  return err ? refuse("start", err_text(err)) : EXIT_DONE;
+  return err ? refuse(c, "start", err_text(err)) : EXIT_DONE;
 }
 
 /* ---- asking and telling ---- */
@@ -141,14 +143,14 @@ static int fetch_names(struct comparison *c) {
   for (size_t i = 0; i < c->compare.count; i++) {
     struct compare_server *s = &c->compare.servers[i];
     enum err err = compare_transfer(&c->compare, s);
-    if (err) return refuse(s->text, err_text(err));
+    if (err) return refuse(c, s->text, err_text(err));
     any = any || s->zone;
   }
   if (any) return EXIT_DONE;
   for (size_t i = 0; i < c->compare.count; i++)
     fprintf(stderr, "%s: %s\n", c->compare.servers[i].text, c->compare.servers[i].why);
-  return refuse("nobody gives the zone's names",
-                "let one be transferred from (--key NAME signs), or name its zone file with --file");
+  return command_failed("compare", c->json, "nobody gives the zone's names",
+                        "let one be transferred from (--key NAME signs), or name its zone file with --file");
 }
 
 static void print_answer(const char *server, const char *answer) {
@@ -180,7 +182,7 @@ static int compare(struct comparison *c) {
   int status = fetch_names(c);
   if (status) return status;
   enum err err = compare_ask(&c->compare, tell_difference, c, &c->asked, why);
-  if (err) return refuse(why[0] ? why : err_text(err), "");
+  if (err) return refuse(c, why[0] ? why : err_text(err), "");
   if (c->json) {
     json_t *o = json_pack("{s:b,s:b,s:I,s:I,s:O}", "ok", 1, "identical", c->differences == 0, "rrsets", (json_int_t)c->asked,
                           "different", (json_int_t)c->differences, "differences", c->list);
@@ -188,11 +190,11 @@ static int compare(struct comparison *c) {
     putchar('\n');
     json_decref(o);
   } else if (c->differences) {
-    printf("%llu of %llu RRsets differ\n", (unsigned long long)c->differences, (unsigned long long)c->asked);
+    printf("RRsets that differ: %llu of %llu\n", (unsigned long long)c->differences, (unsigned long long)c->asked);
   } else {
-    printf("%zu servers answer alike for %llu RRsets\n", c->compare.count, (unsigned long long)c->asked);
+    printf("%zu servers answer alike for %llu RRset%s\n", c->compare.count, (unsigned long long)c->asked, plural(c->asked));
   }
-  return c->differences || fflush(stdout) ? EXIT_REFUSED : EXIT_DONE;
+  return c->differences ? EXIT_REFUSED : EXIT_DONE;
 }
 
 int cmd_compare(int argc, char **argv) {

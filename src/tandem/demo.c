@@ -7,7 +7,6 @@
 #include "tandem/commands.h"
 #include "wire/rr.h"
 
-#include <getopt.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -215,22 +214,31 @@ static bool set_origin(struct demo *d, const char *text) {
   return true;
 }
 
-static bool parse_options(struct demo *d, int argc, char **argv, const char **dir, bool *silence) {
-  static const struct option options[] = {{"zone", required_argument, NULL, 'z'}, {"origin", required_argument, NULL, 'o'},
-                                          {"dir", required_argument, NULL, 'd'},  {"keep", no_argument, NULL, 'k'},
-                                          {"no-silence", no_argument, NULL, 'n'}, {NULL, 0, NULL, 0}};
+static int parse_options(struct demo *d, int argc, char **argv, const char **dir, bool *silence) {
   const char *origin = NULL;
-  optind = 1;
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (c == 'z') d->zone_path = optarg;
-    else if (c == 'o') origin = optarg;
-    else if (c == 'd') *dir = optarg;
-    else if (c == 'k') d->keep = true;
-    else if (c == 'n') *silence = false;
-    else return false;
+  for (int i = 1; i < argc; i++) {
+    const char *arg = argv[i];
+    const char **value = strcmp(arg, "--zone") == 0     ? &d->zone_path
+                         : strcmp(arg, "--origin") == 0 ? &origin
+                         : strcmp(arg, "--dir") == 0    ? dir
+                                                        : NULL;
+    if (strcmp(arg, "--keep") == 0) d->keep = true;
+    else if (strcmp(arg, "--no-silence") == 0) *silence = false;
+    else if (!value) return command_no_option("demo", arg);
+    else if (i + 1 == argc) return command_misused("demo", "an option lacks its value");
+    else *value = argv[++i];
   }
-  if (optind != argc || (d->zone_path && !origin)) return false;
-  return set_origin(d, origin ? origin : demo_zone_origin);
+  if (d->zone_path && !origin) return command_misused("demo", "--zone wants an --origin: the zone's name");
+  return set_origin(d, origin ? origin : demo_zone_origin) ? EXIT_DONE : EXIT_REFUSED;
+}
+
+/* A zone that has mistakes would be shown as an outage. */
+static bool zone_is_good(const struct demo *d) {
+  char check[] = "check-zone", origin[NAME_TEXT_BYTES], path[PATH_MAX];
+  if (!d->zone_path) return true;
+  snprintf(origin, sizeof origin, "%s", d->origin_text);
+  snprintf(path, sizeof path, "%s", d->zone_path);
+  return cmd_check_zone(3, (char *[]){check, origin, path}) == EXIT_DONE;
 }
 
 static bool prepare(struct demo *d, const char *dir) {
@@ -256,16 +264,16 @@ int cmd_demo(int argc, char **argv) {
   struct demo d = {0};
   const char *dir = NULL;
   bool silence = true;
-  if (!parse_options(&d, argc, argv, &dir, &silence)) {
-    return command_misused("demo", "its options are not understood");
-  }
+  int status = parse_options(&d, argc, argv, &dir, &silence);
+  if (status) return status;
+  if (!zone_is_good(&d)) return EXIT_REFUSED;
   if (!prepare(&d, dir)) {
     perror("tandem demo: can't prepare files and ports");
     return 1;
   }
   stage_loopback(&d);
   if (silence) stage_silence(&d);
-  if (d.failures) say("\n%u things were not as they should be; logs are in %s", d.failures, d.dir);
+  if (d.failures) say("\n%u check%s failed; logs are in %s", d.failures, plural(d.failures), d.dir);
   else say("\nEverything was as it should be. Configurations, logs and state: %s", d.dir);
   if (d.keep && !d.failures) show_what_to_try(&d);
   demo_stop_all(&d);

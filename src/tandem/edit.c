@@ -2,7 +2,9 @@
  * `edit` takes the content from an editor; what was written there stays in its file whenever it did not become a version. */
 #include "tandem/remote.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,15 +14,20 @@
 
 /* ---- content ---- */
 
-static bool read_file(const char *path, struct buf *out) {
+static bool read_file(const struct remote *r, const char *path, struct buf *out) {
   uint8_t bytes[1 << 16];
   ssize_t n = -1;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
   while (fd >= 0 && (n = read(fd, bytes, sizeof bytes)) > 0)
     buf_add(out, bytes, (size_t)n);
-  if (fd < 0 || n < 0) fprintf(stderr, "tandem: can't read %s: %m\n", path);
+  bool ok = n == 0 && !out->failed;
+  if (!ok) {
+    char what[PATH_MAX + 80];
+    snprintf(what, sizeof what, "can't read %s: %s", path, out->failed ? err_text(ERR_MEMORY) : strerror(errno));
+    command_failed(r->command->name, r->json, what, "");
+  }
   if (fd >= 0) close(fd);
-  return fd >= 0 && n == 0 && !out->failed;
+  return ok;
 }
 
 /* JSON is UTF-8 and master files are octets: those that may be no UTF-8 are written as master files escape them. */
@@ -40,7 +47,7 @@ int cmd_import(int argc, char **argv) {
   struct remote r;
   struct buf content = {0};
   int status = remote_begin(&r, argc, argv);
-  if (!status && !read_file(json_string_value(json_object_get(r.request, "file")), &content)) status = EXIT_REFUSED;
+  if (!status && !read_file(&r, json_string_value(json_object_get(r.request, "file")), &content)) status = EXIT_REFUSED;
   if (!status) {
     json_object_set_new(r.request, "text", as_json(&content));
     status = remote_ask(&r, NULL, NULL);
@@ -152,7 +159,7 @@ static bool edit_round(struct edit *e, int *status) {
   struct buf content = {0};
   bool ok = false, same = false, again = false;
   *status = EXIT_REFUSED;
-  if (run_editor(e->path) && read_file(e->path, &content)) {
+  if (run_editor(e->path) && read_file(&e->r, e->path, &content)) {
     e->keep = true;
     if (content.size == e->before.size && memcmp(content.data, e->before.data, content.size) == 0) {
       puts("nothing changed");

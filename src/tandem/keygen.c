@@ -4,8 +4,8 @@
 #include "crypto/digest.h"
 #include "tsig/tsig.h"
 
-#include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { SECRET_TEXT_BYTES = 4 * ((HMAC_BYTES_MAX + 2) / 3) + 1 };
 
@@ -63,58 +63,59 @@ static void print_json(struct buf *out, const struct new_key *k) {
 }
 
 /* Letters, digits, - and _ only: other servers spell the rest each in its own way. */
-static bool set_name(struct new_key *k, const char *text) {
+static int set_name(struct new_key *k, const char *text, bool json) {
   struct name name;
   size_t plain = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.");
   const char *why = NULL;
   if (text[plain] || name_from_text(text, plain, &name_root, &name, NULL, &why) || name.labels == 0) {
-    fprintf(stderr, "tandem keygen: `%s` cannot be a key's name: %s\n", text,
-            why ? why : "it takes letters, digits, -, _ and dots");
-    return false;
+    char what[400];
+    snprintf(what, sizeof what, "`%.300s` cannot be a key's name: %s", text, why ? why : "it takes letters, digits, -, _ and dots");
+    return command_failed("keygen", json, what, "");
   }
   name_lower(&name);
   name_text(&name, k->name);
-  return true;
+  return EXIT_DONE;
 }
 
-static bool set_secret(struct new_key *k, const char *algorithm) {
+static int set_secret(struct new_key *k, const char *algorithm, bool json) {
   enum hmac_algorithm a;
   if (tsig_algorithm_from_text(algorithm, &a)) {
-    fprintf(stderr, "tandem keygen: there is no algorithm `%s`\n", algorithm);
-    return false;
+    char what[100];
+    snprintf(what, sizeof what, "there is no algorithm `%.64s`", algorithm);
+    return command_failed("keygen", json, what, "hmac-sha256 is the one to take");
   }
   uint8_t secret[HMAC_BYTES_MAX];
   size_t size = hmac_size(a); /* RFC 8945 §8: at least as long as the MAC */
-  if (random_bytes(secret, size)) {
-    fputs("tandem keygen: no randomness to be had\n", stderr);
-    return false;
-  }
+  if (random_bytes(secret, size)) return command_failed("keygen", json, "no randomness to be had", "");
   k->algorithm = tsig_algorithm_text(a);
   base64_encode(secret, size, k->secret);
   wipe(secret, sizeof secret);
-  return true;
+  return EXIT_DONE;
 }
 
 int cmd_keygen(int argc, char **argv) {
-  static const struct option options[] = {
-      {"algorithm", required_argument, NULL, 'a'}, {"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-  const char *algorithm = "hmac-sha256";
-  bool json = false, good = true;
-  for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-    if (c == 'a') algorithm = optarg;
-    else if (c == 'j') json = true;
-    else good = false;
+  const char *algorithm = "hmac-sha256", *name = NULL;
+  bool json = false;
+  for (int i = 1; i < argc; i++) {
+    bool takes = strcmp(argv[i], "--algorithm") == 0;
+    if (strcmp(argv[i], "--json") == 0) json = true;
+    else if (takes && i + 1 < argc) algorithm = argv[++i];
+    else if (takes) return command_misused(argv[0], "--algorithm wants a value");
+    else if (argv[i][0] == '-') return command_no_option(argv[0], argv[i]);
+    else if (!name) name = argv[i];
+    else return command_misused(argv[0], "one name is taken");
   }
-  if (!good || argc - optind != 1) return command_misused(argv[0], "the name of the key is wanted");
+  if (!name) return command_misused(argv[0], "the name of the key is wanted");
   struct new_key k = {0};
-  if (!set_name(&k, argv[optind]) || !set_secret(&k, algorithm)) return 1;
+  int status = set_name(&k, name, json);
+  if (!status) status = set_secret(&k, algorithm, json);
+  if (status) return status;
   struct buf out = {0};
   if (json) print_json(&out, &k);
   else print_text(&out, &k);
-  bool said = !out.failed && fwrite(buf_text(&out), 1, out.size, stdout) == out.size && fflush(stdout) == 0;
-  if (!said) fputs("tandem keygen: the key could not be written\n", stderr);
+  fputs(buf_text(&out), stdout);
   if (out.data) wipe(out.data, out.size);
   wipe(&k, sizeof k);
   buf_done(&out);
-  return said ? 0 : 1;
+  return EXIT_DONE;
 }

@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +114,7 @@ int remote_begin(struct remote *r, int argc, char **argv) {
     i += took;
     if (took) continue;
     const struct word *w = find_option(words, count, argv[i]);
-    if (!w && strncmp(argv[i], "--", 2) == 0) return misused(r, "there is no option %.40s", argv[i]);
+    if (!w && argv[i][0] == '-') return command_no_option(r->command->name, argv[i]);
     if (!w) {
       while (at < count && words[at].option)
         at++;
@@ -150,8 +151,9 @@ static int find_socket(struct remote *r, struct buf *path) {
   if (e) {
     struct buf text = {0};
     diags_print(&diags, &text);
-    fprintf(stderr, "%standem %s: the configuration does not say where the state directory is; name it with --state DIR\n",
-            buf_text(&text), r->command->name);
+    fputs(buf_text(&text), stderr);
+    command_failed(r->command->name, r->json, "the configuration does not say where the state directory is",
+                   "name it with --state DIR");
     buf_done(&text);
   } else {
     buf_printf(path, "%s/control.sock", buf_text(&state));
@@ -221,7 +223,7 @@ static int print_answer(struct answer *a) {
   const char *error = json_string_value(json_object_get(a->last, "error"));
   const char *hint = json_string_value(json_object_get(a->last, "hint"));
   if (a->remote->json) {
-    json_object_del(a->last, "text");
+    if (ok) json_object_del(a->last, "text"); /* else it says what is wrong where */
     json_object_update(a->last, a->parts);
     if (a->data.size) json_object_set_new(a->last, "data", json_stringn(buf_text(&a->data), a->data.size));
     json_dumpf(a->last, stdout, JSON_INDENT(2));
@@ -239,26 +241,24 @@ static int print_answer(struct answer *a) {
 }
 
 static int explain(const struct remote *r, const char *path, enum err e) {
-  const char *name = r->command->name;
-  switch (e) {
-  case ERR_NOT_FOUND:
-    fprintf(stderr, "tandem %s: no server is running there (nobody answers at %s); `tandem serve -c FILE` starts one\n", name,
-            path);
-    return EXIT_REFUSED;
-  case ERR_REFUSED:
-    fprintf(stderr, "tandem %s: %s is not ours to use; run it as the server's user or as root\n", name, path);
-    return EXIT_REFUSED;
-  case ERR_TIMEOUT:
-    fprintf(stderr, "tandem %s: not done within %g seconds; it may still be under way (--timeout SECONDS waits longer)\n", name,
-            r->timeout_ms / 1000.0);
-    return EXIT_TIMED_OUT;
-  case ERR_CLOSED:
-    fprintf(stderr, "tandem %s: the server ended before it answered; its log says why\n", name);
-    return EXIT_REFUSED;
-  default:
-    fprintf(stderr, "tandem %s: %s: %s\n", name, path, err_text(e));
-    return EXIT_REFUSED;
+  char what[PATH_MAX + 80];
+  const char *hint = "";
+  snprintf(what, sizeof what, "%s: %s", path, err_text(e));
+  if (e == ERR_NOT_FOUND) {
+    snprintf(what, sizeof what, "no server is running there (nobody answers at %s)", path);
+    hint = "`tandem serve -c FILE` starts one";
+  } else if (e == ERR_REFUSED) {
+    snprintf(what, sizeof what, "%s is not ours to use", path);
+    hint = "run it as the server's user or as root";
+  } else if (e == ERR_TIMEOUT) {
+    snprintf(what, sizeof what, "not done within %g seconds", r->timeout_ms / 1000.0);
+    hint = "it may still be under way (--timeout SECONDS waits longer)";
+  } else if (e == ERR_CLOSED) {
+    snprintf(what, sizeof what, "the server ended before it answered");
+    hint = "its log says why";
   }
+  int status = command_failed(r->command->name, r->json, what, hint);
+  return e == ERR_TIMEOUT ? EXIT_TIMED_OUT : status;
 }
 
 int remote_ask(struct remote *r, json_t **last, struct buf *data) {

@@ -48,7 +48,8 @@ static int parse(int argc, char **argv, struct restore *r) {
     else if (state && !path_from_here(value, &r->state)) return misused("the directory can't be found");
     else if (config && !path_from_here(value, &r->config_dir)) return misused("the directory can't be found");
     else if (passphrase) r->passphrase_file = value;
-    else if (!state && !config && (strncmp(arg, "--", 2) == 0 || r->dir)) return misused("an argument that it does not take");
+    else if (!state && !config && arg[0] == '-') return command_no_option("restore", arg);
+    else if (!state && !config && r->dir) return misused("one backup is taken");
     else if (!state && !config) r->dir = arg;
     i += state || config || passphrase;
   }
@@ -244,8 +245,8 @@ static void tell(struct restore *r, const struct buf *said) {
     json_decref(o);
     return;
   }
-  printf("restored the backup of %s: %s, and %zu files (%zu were there already)\n%s", made ? made : "?", buf_text(&r->state),
-         r->files, r->kept, buf_text(said));
+  printf("restored the backup of %s: %s, and %zu file%s (there already: %zu)\n%s", made ? made : "?", buf_text(&r->state), r->files,
+         plural(r->files), r->kept, buf_text(said));
   if (no_keys) printf("no keys were in it: secrets have to be put in place again\n");
   printf("secondaries may have later versions: `tandem rebuild ZONE --from ADDRESS` takes them;\n"
          "else each zone's next change gets a serial that is above theirs\n");
@@ -260,9 +261,7 @@ int cmd_restore(int argc, char **argv) {
     enum err err = restore(&r, &said);
     if (r.progress) fputc('\n', stderr);
     if (!err) tell(&r, &said);
-    else if (r.json) printf("{\"ok\": false}\n");
-    if (err) fprintf(stderr, "tandem restore: %s\n", r.why.what[0] ? r.why.what : err_text(err));
-    status = err || fflush(stdout) ? EXIT_REFUSED : EXIT_DONE;
+    else status = command_failed("restore", r.json, r.why.what[0] ? r.why.what : err_text(err), "");
   }
   store_manifest_free(r.manifest);
   passphrase_done(&r.keys);

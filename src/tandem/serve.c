@@ -453,8 +453,7 @@ static int start(struct server *s, const char *config_path) {
 }
 
 static void say_ready(void) {
-  puts("ready");
-  fflush(stdout);
+  (void)dprintf(STDOUT_FILENO, "ready\n"); /* nobody has to listen */
   service_ready();
   log_event(EV_SERVER_STARTED, LOG_TEXT("version", TANDEM_VERSION), LOG_NUMBER("pid", getpid()));
 }
@@ -498,6 +497,8 @@ static void finish(struct server *s) {
 }
 
 int cmd_serve(int argc, char **argv) {
+  for (int i = 1; i < argc; i++)
+    if (argv[i][0] == '-' && strcmp(argv[i], "-c") != 0) return command_no_option(argv[0], argv[i]);
   if (argc != 3 || strcmp(argv[1], "-c") != 0) return command_misused(argv[0], "the configuration is wanted");
   swap_remember_binary();
   struct server s = {.config_path = argv[2]};

@@ -128,7 +128,7 @@ static enum err take_digest(struct text_in *in, size_t (*size_of)(uint8_t type))
   size_t n = (size_t)(in->out.at - at), want = size_of(at[-1]);
   if (want == 0 || n == want) return ERR_OK;
   in->at--;
-  return rr_in_fail(in, "was it cut off, or is its type wrong?", "%zu octets where type %u has %zu", n, at[-1], want);
+  return rr_in_fail(in, "was it cut off, or is its type wrong?", "%zu octet%s where type %u has %zu", n, plural(n), at[-1], want);
 }
 
 enum err field_digest_parse(struct text_in *in) {
@@ -174,7 +174,7 @@ enum err field_zone_digest_parse(struct text_in *in) {
   size_t n = (size_t)(in->out.at - at);
   if (n >= ZONE_DIGEST_BYTES_MIN) return ERR_OK;
   in->at--;
-  return rr_in_fail(in, "a digest has at least 12 octets", "only %zu octets", n);
+  return rr_in_fail(in, "a digest has at least 12 octets", "only %zu octet%s", n, plural(n));
 }
 
 bool field_zone_digest_scan(struct rd *r, const uint8_t *rdata) {

@@ -82,8 +82,8 @@ static enum err parse_generic(uint16_t type, struct text_in *in) {
   if (wr_failed(&in->out)) return ERR_OK; /* the caller sees it */
   if (!hex_complete(&hex) || wr_used(&in->out) != length) {
     in->at = 1;
-    return rr_in_fail(in, "the length behind \\# must be that of the data", "%zu octets where \\# says %u", wr_used(&in->out),
-                      (unsigned)length);
+    return rr_in_fail(in, "the length behind \\# must be that of the data", "%zu octet%s where \\# says %u", wr_used(&in->out),
+                      plural(wr_used(&in->out)), (unsigned)length);
   }
   in->at = 0;
   if (rr_rdata_check(type, in->out.base, wr_used(&in->out)) != ERR_OK)

@@ -163,8 +163,8 @@ void transfer_timeout(struct secondaries *s, struct secondary *z, struct instant
   } else if (now.mono_ns - x->started_ns >= LIMIT_TRANSFER_IN_S * NS_PER_S) {
     xfr_what_set(&what, "did not end the transfer within %d s", LIMIT_TRANSFER_IN_S);
   } else if (now.mono_ns - x->window_ns >= window && x->window_bytes < LIMIT_TRANSFER_STALL_BYTES) {
-    xfr_what_set(&what, "sent only %llu octets in %.1f s of the transfer: too slow", (unsigned long long)x->window_bytes,
-                 (double)window / (double)NS_PER_S);
+    xfr_what_set(&what, "sent only %llu octet%s in %.1f s of the transfer: too slow", (unsigned long long)x->window_bytes,
+                 plural(x->window_bytes), (double)window / (double)NS_PER_S);
   } else {
     if (now.mono_ns - x->window_ns >= window) {
       x->window_ns = now.mono_ns;
@@ -252,7 +252,7 @@ void stream_closed(struct secondaries *s, struct secondary *z, enum err why, str
   }
   if (x->stage == STAGE_XFR) {
     unsigned long long records = incoming_count(x->incoming).records;
-    if (records) xfr_what_set(&what, "broke off the transfer after %llu records (%s)", records, why_text(why));
+    if (records) xfr_what_set(&what, "broke off the transfer after %llu record%s (%s)", records, plural(records), why_text(why));
     else
       xfr_what_set(&what, "closed the connection instead of answering the transfer request (%s): does it allow us?", why_text(why));
     transfer_failed(s, z, what.text, now);

@@ -62,7 +62,8 @@ static bool fits(const struct zone_snap *zone, const struct zone_rrset *set, con
   else if (count_alike(*set, z) > 1)
     xfr_what_set(what, "sent a zone with several ZONEMD of %s, of which none counts: leave one there", name);
   else if (z->digest_size != digest_size(digest_of(z->algorithm)))
-    xfr_what_set(what, "sent a zone whose ZONEMD has %zu octets, which is not the size of %s", z->digest_size, name);
+    xfr_what_set(what, "sent a zone whose ZONEMD has %zu octet%s, which is not the size of %s", z->digest_size,
+                 plural(z->digest_size), name);
   else if (digest_zone(zone, z->algorithm, digest)) xfr_what_set(what, "sent a zone that can't be verified: out of memory");
   else if (memcmp(digest, z->digest, z->digest_size) != 0)
     xfr_what_set(what, "sent a zone (serial %u) that does not fit its digest (ZONEMD, %s)", z->serial, name);

@@ -98,7 +98,7 @@ def test_restored_as_it_was(lab, tmp_path):
     before, versions = content(t), {z: t.status(z)["version"] for z in ZONES}
     backup = tmp_path / "backup"
     r = t.run("backup", str(backup), *passphrase(tmp_path), check=0)
-    assert "4 zones" in r.stdout and "2 keys are sealed" in r.stdout
+    assert "4 zones" in r.stdout and "sealed in it: 2 keys" in r.stdout
     assert not secrets_in(backup), "a secret in clear"
     update(t, "later", "not in the backup")
     gone = move_away(t)
@@ -127,7 +127,7 @@ def test_restored_as_it_was(lab, tmp_path):
 def test_elsewhere_and_without_keys(lab, tmp_path):
     t = full_house(lab)
     r = t.run("backup", str(tmp_path / "backup"), check=0)
-    assert "2 keys were left out" in r.stdout
+    assert "left out: 2 keys" in r.stdout
     assert not secrets_in(tmp_path / "backup") and not (tmp_path / "backup/keys.sealed").exists()
     t.stop()
     r = restore(tmp_path / "backup", "--config-dir", tmp_path / "new/etc", "--json")

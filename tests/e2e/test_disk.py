@@ -114,7 +114,7 @@ def test_a_secondary_serves_what_it_has_no_room_for(lab, small_disk):
     status = s.status(BULK)
     assert status["durable"] is False and "whole zones are not written" in status["trouble"]
     told = s.run("status", check=0).stdout
-    assert "NOT DURABLE: 1 zones" in told and "DISK: little space left" in told and "not durable: served from memory only" in told
+    assert "NOT DURABLE: 1 zone served from memory only" in told and "DISK: little space left" in told and "not durable: served from memory only" in told
     page = metrics.page()
     assert page.value("tandem_zones_not_durable") == 1 and page.value("tandem_store_bulk_refused_total") >= 1
     assert "served from memory only" in s.log() and "durable=no" in s.log()

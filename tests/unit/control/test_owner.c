@@ -243,7 +243,7 @@ static void test_import(void **state) {
   HAS(give(&h, true, IMPORT("b.example") TEXT("7", "") ",\"base\":0"), "serial 7 is served");
   assert_null(slot_wrong(house_slot(&h, "b.example.")));
   HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"dry-run\":true"),
-      "1 records would go and 2 come, serial 8");
+      "1 record would go and 2 come, serial 8");
   HAS(give(&h, false, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"base\":0"), "changed meanwhile");
   HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n") ",\"base\":1"), "serial 8 is served");
   HAS(give(&h, true, IMPORT("b.example") TEXT("7", "x 60 A 192.0.2.1\\n")), "nothing changed");

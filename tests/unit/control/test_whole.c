@@ -279,7 +279,7 @@ static void test_edit(void **state) {
     uint64_t token = import(&h, 10, "one", ",\"dry-run\":true");
     house_run_ms(&h, 1);
     work(&h);
-    assert_true(said(&h, token, "1 records would") || said(&h, token, "2 come, serial 10"));
+    assert_true(said(&h, token, "1 record would") || said(&h, token, "2 come, serial 10"));
     const struct whole *shown = h.control->images.kept;
     assert_non_null(shown);
     all_is_small(&h);
