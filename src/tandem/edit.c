@@ -1,5 +1,6 @@
 /* `import` and `edit`: a zone's whole content goes to the server, which checks it, says what it would change, and commits it.
  * `edit` takes the content from an editor; what was written there stays in its file whenever it did not become a version. */
+#include "io/unix_socket.h"
 #include "tandem/remote.h"
 
 #include <errno.h>
@@ -16,15 +17,20 @@
 
 static bool read_file(const struct remote *r, const char *path, struct buf *out) {
   uint8_t bytes[1 << 16];
+  struct stat st;
   ssize_t n = -1;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  while (fd >= 0 && (n = read(fd, bytes, sizeof bytes)) > 0)
+  bool too_large = fd >= 0 && fstat(fd, &st) == 0 && st.st_size > UNIX_COMMAND_BYTES;
+  while (fd >= 0 && !too_large && !out->failed && (n = read(fd, bytes, sizeof bytes)) > 0) {
     buf_add(out, bytes, (size_t)n);
-  bool ok = n == 0 && !out->failed;
+    too_large = out->size > UNIX_COMMAND_BYTES; /* it may be a pipe */
+  }
+  const char *why = out->failed ? err_text(ERR_MEMORY) : too_large ? "it is larger than a command may be" : strerror(errno);
+  bool ok = n == 0 && !too_large && !out->failed;
   if (!ok) {
     char what[PATH_MAX + 80];
-    snprintf(what, sizeof what, "can't read %s: %s", path, out->failed ? err_text(ERR_MEMORY) : strerror(errno));
-    command_failed(r->command->name, r->json, what, "");
+    snprintf(what, sizeof what, "can't read %s: %s", path, why);
+    command_failed(r->command->name, r->json, what, too_large ? "make it the zone's `file`, and reload" : "");
   }
   if (fd >= 0) close(fd);
   return ok;

@@ -136,6 +136,7 @@ def test_wrong_arguments_are_named(tmp_path, args, says):
     ("export a --state nowhere", "no server is running there"),
     ("status -c missing.yaml", "does not say where the state directory is"),
     ("import a missing.zone --state nowhere", "can't read missing.zone: No such file or directory"),
+    ("import a large.zone --state nowhere", "can't read large.zone: it is larger than a command may be"),
     ("restore missing", "missing can't be opened"),
     ("compare a 127.0.0.1@1 127.0.0.1@1", "nobody gives the zone's names"),
     ("compare a..b 127.0.0.1@1 127.0.0.1@1", "not a domain name: an empty label"),
@@ -147,6 +148,8 @@ def test_wrong_arguments_are_named(tmp_path, args, says):
     ("check-zone a..b z", "`a..b` is not a domain name: an empty label"),
 ])
 def test_failures_are_said_in_json_too(tmp_path, args, says):
+    with open(tmp_path / "large.zone", "wb") as large:
+        large.truncate(1 << 29)
     r = run(*args.split(), "--json", cwd=tmp_path)
     told = json.loads(r.stdout)
     assert r.returncode == 1 and told["ok"] is False and says in told["error"] and says in r.stderr, r.stderr
