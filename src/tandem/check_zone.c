@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct check {
   const char *origin, *file;
@@ -53,6 +54,8 @@ int cmd_check_zone(int argc, char **argv) {
   const char *why = "";
   int status = parse(argc, argv, &c);
   if (status) return status;
+  if (access(c.origin, F_OK) == 0 && access(c.file, F_OK) != 0)
+    return command_misused(argv[0], "the zone's name comes first, and then its file");
   if (name_from_text(c.origin, strlen(c.origin), &name_root, &apex, NULL, &why)) {
     char what[400];
     snprintf(what, sizeof what, "`%.300s` is not a domain name: %s", c.origin, why);

@@ -104,6 +104,7 @@ def test_help_names_every_command():
     ("check-zone --frob example.com z", "check-zone: there is no option --frob"),
     ("check-zone example.com", "check-zone: the zone's name and its file are wanted"),
     ("check-zone example.com a b", "check-zone: one zone and one file are taken"),
+    ("check-zone /dev/null example.com", "check-zone: the zone's name comes first, and then its file"),
     ("check-config --frob c.yaml", "check-config: there is no option --frob"),
     ("check-config", "check-config: the configuration file is wanted"),
     ("check-config a b", "check-config: one configuration file is taken"),
