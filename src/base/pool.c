@@ -19,7 +19,10 @@
 #define POOL_MALLOC 0
 #endif
 
-enum { FIRST_PIECE_BYTES = 1 << 16 };
+enum { FIRST_PIECE_BYTES = 1 << 16, SIZE_STEP = 32, SIZES = POOL_SMALL_BYTES / SIZE_STEP };
+
+static struct pool sized[SIZES];
+static pthread_once_t sized_once = PTHREAD_ONCE_INIT;
 
 /* Each piece is as large as all before it. What of it is not used yet takes no memory. */
 static bool grow(struct pool *p) {
@@ -58,4 +61,28 @@ void pool_give(struct pool *p, void *object) {
   memcpy(object, &p->given, sizeof p->given);
   p->given = object;
   pthread_mutex_unlock(&p->lock);
+}
+
+static void sized_init(void) {
+  for (size_t i = 0; i < SIZES; i++) {
+    pthread_mutex_init(&sized[i].lock, NULL);
+    sized[i].object_bytes = (i + 1) * SIZE_STEP;
+  }
+}
+
+static struct pool *sized_pool(size_t n) {
+  return !POOL_MALLOC && n && n <= POOL_SMALL_BYTES ? &sized[(n - 1) / SIZE_STEP] : NULL;
+}
+
+void *pool_take_sized(size_t n) {
+  struct pool *p = sized_pool(n);
+  if (!p) return calloc(1, n);
+  pthread_once(&sized_once, sized_init);
+  return pool_take(p);
+}
+
+void pool_give_sized(void *object, size_t n) {
+  struct pool *p = sized_pool(n);
+  if (p) pool_give(p, object);
+  else free(object);
 }

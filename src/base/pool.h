@@ -22,4 +22,10 @@ struct pool {
 void *pool_take(struct pool *p);              /* zeroed; NULL: out of memory */
 void pool_give(struct pool *p, void *object); /* NULL is fine */
 
+/* The same for what has many sizes: up to POOL_SMALL_BYTES from one of the process's own pools, a pool for every 32 octets; larger
+ * ones from malloc. Given back with the size it was taken with. */
+enum { POOL_SMALL_BYTES = 2048 };
+void *pool_take_sized(size_t n); /* zeroed; NULL: out of memory */
+void pool_give_sized(void *object, size_t n);
+
 #endif

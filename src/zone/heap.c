@@ -1,3 +1,4 @@
+#include "base/pool.h"
 #include "zone/heap_priv.h"
 
 #include <assert.h>
@@ -27,7 +28,7 @@ enum {
   FEW_BYTES = 8192, /* a heap up to this size has one list of free blocks in place of bins */
   FIRST_CHUNK_CELLS = 128,
   NEXT_CHUNK_CELLS = 32,
-  ALIGNED_CHUNK_CELLS = 8192, /* chunks from this size on start at a cache line */
+  ALIGNED_CHUNK_BYTES = 64 * 1024, /* chunks from this size on start at a cache line */
   CACHE_LINE_BYTES = 64,
 };
 
@@ -79,9 +80,34 @@ void heap_init(struct heap *h) {
   h->few = NO_REF;
 }
 
+/* Of a hundred thousand small zones each has one small chunk: such chunks stand close together. */
+static uint8_t *memory_take(size_t bytes) {
+  if (bytes <= POOL_SMALL_BYTES) return pool_take_sized(bytes);
+  if (bytes < ALIGNED_CHUNK_BYTES) return malloc(bytes);
+  if (bytes > SIZE_MAX - CACHE_LINE_BYTES) return NULL;
+  return aligned_alloc(CACHE_LINE_BYTES, (bytes + CACHE_LINE_BYTES - 1) & ~(size_t)(CACHE_LINE_BYTES - 1));
+}
+
+static void memory_give(uint8_t *memory, size_t bytes) {
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+  if (bytes <= POOL_SMALL_BYTES) pool_give_sized(memory, bytes);
+  else free(memory);
+}
+
+/* NULL: out of memory, and it stays as it is. */
+static uint8_t *memory_shorten(uint8_t *memory, size_t bytes, size_t wanted) {
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+  if (wanted > POOL_SMALL_BYTES) return realloc(memory, wanted);
+  uint8_t *shorter = memory_take(wanted);
+  if (!shorter) return NULL;
+  memcpy(shorter, memory, wanted);
+  memory_give(memory, bytes);
+  return shorter;
+}
+
 void heap_done(struct heap *h) {
   for (uint32_t i = h->image_chunks; i < h->chunk_count; i++)
-    if (h->chunk_cells[i]) free(h->table[i]);
+    if (h->chunk_cells[i]) memory_give(h->table[i], (size_t)h->chunk_cells[i] * CELL_BYTES);
   for (struct heap_table *t = h->tables, *older; t; t = older) {
     older = t->older;
     free(t);
@@ -169,13 +195,10 @@ static bool numbers_take(struct heap *h, uint32_t n, uint32_t *first) {
 static uint8_t *chunk_new(struct heap *h, uint64_t cells, uint32_t *first) {
   uint32_t n = (uint32_t)((cells + CHUNK_CELLS - 1) / CHUNK_CELLS);
   size_t bytes = (size_t)cells * CELL_BYTES;
-  uint8_t *memory = NULL;
-  if (cells < ALIGNED_CHUNK_CELLS) memory = malloc(bytes);
-  else if (bytes <= SIZE_MAX - CACHE_LINE_BYTES)
-    memory = aligned_alloc(CACHE_LINE_BYTES, (bytes + CACHE_LINE_BYTES - 1) & ~(size_t)(CACHE_LINE_BYTES - 1));
+  uint8_t *memory = memory_take(bytes);
   if (!memory) return NULL;
   if (!numbers_take(h, n, first)) {
-    free(memory);
+    memory_give(memory, bytes);
     return NULL;
   }
   for (uint32_t i = 0; i < n; i++) {
@@ -357,7 +380,7 @@ void heap_free(struct heap *h, uint32_t ref, uint32_t cells) {
     bin_put(h, ref, cells);
     return;
   }
-  free(h->table[chunk]);
+  memory_give(h->table[chunk], (size_t)cells * CELL_BYTES);
   atomic_fetch_sub_explicit(&h->bytes, (size_t)cells * CELL_BYTES, memory_order_relaxed);
   for (uint32_t i = 0; i < (cells + CHUNK_CELLS - 1) / CHUNK_CELLS; i++) {
     h->table[chunk + i] = NULL;
@@ -369,8 +392,7 @@ void heap_trim(struct heap *h) {
   if (h->chunk_count != 1 || h->image_chunks || h->bin_cells) return;
   uint32_t used = h->chunk_cells[0] - h->fresh_cells;
   if (!used || !h->fresh_cells) return;
-  ASAN_UNPOISON_MEMORY_REGION(h->table[0], (size_t)h->chunk_cells[0] * CELL_BYTES);
-  uint8_t *memory = realloc(h->table[0], (size_t)used * CELL_BYTES);
+  uint8_t *memory = memory_shorten(h->table[0], (size_t)h->chunk_cells[0] * CELL_BYTES, (size_t)used * CELL_BYTES);
   if (!memory) return;
   atomic_fetch_sub_explicit(&h->bytes, (size_t)h->fresh_cells * CELL_BYTES, memory_order_relaxed);
   h->table[0] = memory;

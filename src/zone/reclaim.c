@@ -1,4 +1,5 @@
 #include "base/give_way.h"
+#include "base/pool.h"
 #include "zone/image_priv.h"
 #include "zone/snap_priv.h"
 
@@ -11,7 +12,7 @@ enum { AHEAD = 12 }; /* cells fetched before they are written */
 static pthread_mutex_t links_lock = PTHREAD_MUTEX_INITIALIZER;
 
 enum err line_new(const struct name *apex, struct zone_line **out) {
-  struct zone_line *line = calloc(1, sizeof *line + name_room(apex));
+  struct zone_line *line = pool_take_sized(sizeof *line + name_room(apex));
   if (!line) return ERR_MEMORY;
   struct name *own = (struct name *)(line + 1);
   name_copy(own, apex);
@@ -29,7 +30,7 @@ void line_free(struct zone_line *line) {
   guard_free(line->guard);
   if (line->backing) line->backing->release(line->backing);
   hashing_free(line->hashing);
-  free(line);
+  pool_give_sized(line, sizeof *line + name_room(line->apex));
 }
 
 /* Their cells lie all over memory, and each becomes a link of a bin. */
