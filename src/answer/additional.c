@@ -42,21 +42,22 @@ static size_t near_key(const struct reply *r, const uint8_t *wire, size_t room, 
   return near - 1 + n;
 }
 
-/* What the batch knows of a target. */
+/* Where the memory may have it. */
+static struct known_target *place_of(const struct reply *r, const struct target *t) {
+  return &r->server->memory->targets[memory_place(memory_mark(t->wire, t->size), MEMORY_TARGETS)];
+}
+
+/* What the memory knows of a target. */
 static bool recall(const struct reply *r, struct target *t) {
-  const struct known_target *known = r->server->known->targets;
-  for (unsigned i = 0; i < KNOWN_TARGETS; i++) {
-    if (known[i].snap != r->lookup->snap || known[i].size != t->size || !bytes_equal(known[i].wire, t->wire, t->size)) continue;
-    t->node = known[i].node;
-    t->cut = known[i].cut;
-    return true;
-  }
-  return false;
+  const struct known_target *known = place_of(r, t);
+  if (!seen_is(known->zone, r->lookup->snap) || known->size != t->size || !bytes_equal(known->wire, t->wire, t->size)) return false;
+  t->node = known->node;
+  t->cut = known->cut;
+  return true;
 }
 
 static void remember(const struct reply *r, const struct target *t) {
-  struct known_targets *known = r->server->known;
-  known->targets[known->next++ % KNOWN_TARGETS] = (struct known_target){r->lookup->snap, t->wire, t->size, t->node, t->cut};
+  *place_of(r, t) = (struct known_target){seen_now(r->lookup->snap), t->wire, t->size, t->node, t->cut};
 }
 
 /* Whether the target lies in the zone; then its look-up is made ready. */
@@ -72,7 +73,7 @@ static bool is_ours(const struct reply *r, struct sought *s) {
   return true;
 }
 
-/* Finds those that the batch does not know, in lockstep. */
+/* Finds those that the memory does not know, in lockstep. */
 __attribute__((noinline)) static void look_up(const struct reply *r, struct target *const *unknown, unsigned count) {
   struct sought sought[TARGETS_MAX];
   struct zone_lookup *lookups[TARGETS_MAX];
@@ -145,13 +146,17 @@ static void put_addresses(struct reply *r, const struct target *t, uint16_t furt
   if (required && (a || aaaa)) r->truncated = true;
 }
 
-void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at) {
+bool additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at) {
   struct target targets[TARGETS_MAX];
   unsigned n = seek(r, ns, ns_at, targets);
-  for (unsigned i = 0; i < n; i++)
+  bool same = true; /* in whatever zone some of them are, they are there together: those that must fit do not come first */
+  for (unsigned i = 0; i < n; i++) {
+    same &= targets[i].cut != cut && targets[i].cut == targets[0].cut;
     if (targets[i].cut == cut && is_new(targets, i)) put_addresses(r, &targets[i], 0, true);
+  }
   for (unsigned i = 0; i < n && !r->truncated; i++)
     if (targets[i].cut != cut && is_new(targets, i)) put_addresses(r, &targets[i], 0, false);
+  return same;
 }
 
 /* Besides addresses: NAPTR leads to SRV (RFC 3403 §4.1), an alias form of SVCB to SVCB (RFC 9460 §4.1). */

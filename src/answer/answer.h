@@ -1,4 +1,4 @@
-/* The answer: a pure function of the zones, a request and its client. No I/O, no clock, no globals, no allocation.
+/* The answer: a function of the zones, a request and its client, and of nothing else. No I/O, no clock, no globals, no allocation.
  *
  * Life of a query: request_parse (wire) -> tsig_verify_request where signed -> answer_batch -> the worker sends. The result
  * record is all that counters, statistics and logs look at. Thread: any reader inside an RCU read section. */
@@ -60,11 +60,19 @@ struct answer_job {
   struct tsig_stream tsig;
 };
 
-/* Answers up to LIMIT_BATCH requests: parses all, looks all up in lockstep, writes all. `salt` is randomness for choices. */
-void answer_batch(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *const *jobs, size_t count,
-                  struct instant now, uint64_t salt);
-void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *job, struct instant now,
-            uint64_t salt);
+/* What was found out for answers and later ones want, too: of referrals and negative answers whole sections, of servers where they
+ * are. It spares work and changes no answer: all in it is of one snapshot each and counts as long as that is the one that answers.
+ * One owner, one thread. */
+struct answer_memory;
+struct answer_memory *answer_memory_new(void); /* NULL: out of memory */
+void answer_memory_free(struct answer_memory *m);
+void answer_memory_clear(struct answer_memory *m);
+
+/* Answers up to LIMIT_BATCH requests: parses all, looks all up in lockstep, writes all. */
+void answer_batch(const struct zone_set *zones, const struct answer_identity *id, struct answer_memory *memory,
+                  struct answer_job *const *jobs, size_t count, struct instant now);
+void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_memory *memory, struct answer_job *job,
+            struct instant now);
 /* An answer with only header and question, and TSIG if `job` is signed: for what is decided outside (SERVFAIL of an overloaded
  * control thread, the reply to an UPDATE). */
 void answer_rcode(const struct answer_identity *id, struct answer_job *job, struct instant now, unsigned rcode, int ede);

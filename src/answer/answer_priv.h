@@ -13,12 +13,26 @@
 
 #include "answer/answer.h"
 
-/* The closest encloser of the last proof of a batch. Most that follow have the same one, and what proves that it is there and that
- * there is no wildcard below it need not be found again. */
+/* A snapshot that something was found in. What was found is good if the same one answers again. */
+struct seen {
+  const struct zone_snap *snap; /* NULL: none; not to be read, for it may be gone */
+  uint32_t tag;                 /* another one may stand where it stood */
+};
+
+static inline struct seen seen_now(const struct zone_snap *snap) {
+  return (struct seen){snap, zone_snap_tag(snap)};
+}
+
+static inline bool seen_is(struct seen s, const struct zone_snap *snap) {
+  return s.snap == snap && s.tag == zone_snap_tag(snap);
+}
+
+/* The closest encloser of the last proof. Most that follow have the same one, and what proves that it is there and that there is no
+ * wildcard below it need not be found again. */
 struct encloser {
-  const struct zone_snap *snap; /* NULL: none yet */
-  const uint8_t *key;           /* of the encloser that the look-up found: where the search began; a query's of this batch */
+  struct seen zone;
   size_t key_size;
+  uint8_t key[NAME_KEY_BYTES];      /* of the encloser that the look-up found: where the search began */
   unsigned labels;                  /* with NSEC3: of the provable one */
   const struct zone_node *node;     /* its NSEC3; NULL: it has none */
   bool has_node, has_wildcard;      /* they were looked for */
@@ -26,42 +40,73 @@ struct encloser {
 };
 
 enum { PIECE_POINTERS_MAX = 32, PIECE_PROOFS_MAX = 2 };
-/* Records of an answer of this batch that others can copy (piece.c). */
+/* Records of an answer that others can copy (piece.c). */
 struct piece {
-  const struct zone_snap *snap; /* NULL: none yet */
-  const struct zone_node *cut;  /* of a referral */
-  const uint8_t *message;       /* the response that has it; a later answer of the batch does not move it */
-  uint16_t from, to;            /* where */
-  uint64_t counts;              /* of its message */
-  uint8_t suffix;               /* octets at the end of the question's name that are the same in all questions it fits */
+  struct seen zone;
+  const struct zone_node *cut;            /* of a referral */
+  uint64_t counts;                        /* of a message that has nothing else behind the question */
+  uint16_t from, size;                    /* where it stood in the message that its pointers are of; its octets */
+  const uint8_t *ns;                      /* of servers: the NS records as the zone has them */
+  uint16_t ns_size, front, address_count; /* octets of that, octets of the piece that they are, how many RRs stand behind them */
+  uint8_t suffix;                         /* octets at the end of the question's name that are the same in all questions it fits */
   bool dnssec, read /* its pointers are known */;
-  uint8_t proof_count, pointer_count;
+  uint8_t proof_count, pointer_count, front_pointers;
   const struct zone_node *proofs[PIECE_PROOFS_MAX]; /* owners of the NSEC or NSEC3 in it */
-  uint16_t pointers[PIECE_POINTERS_MAX];            /* counted from `from` */
+  uint16_t pointers[PIECE_POINTERS_MAX];            /* where they are, in octets from its start */
+  uint8_t octets[LIMIT_UDP_RESPONSE_BYTES];         /* that end of the name, type and class, and the piece */
 };
-enum { PIECE_SOA, PIECE_NO_NAME /* and what its closest encloser proves */, PIECE_REFERRAL, PIECE_REFERRALS = 16 };
-enum { PIECES = PIECE_REFERRAL + PIECE_REFERRALS };
 
-enum { KNOWN_TARGETS = 4 };
-/* A name that answers of this batch pointed at and where it is, so that it is looked up once: many zones have the same servers. */
+/* A name that answers pointed at and where it is, so that it is looked up once: many zones have the same servers. */
 struct known_target {
-  const struct zone_snap *snap; /* NULL: none */
-  const uint8_t *wire;          /* in the snapshot */
+  struct seen zone;
+  const uint8_t *wire; /* in the snapshot */
   size_t size;
   const struct zone_node *node, *cut; /* `node` NULL: the zone has no such name, or it is below a DNAME */
 };
-struct known_targets {
-  unsigned next; /* gives way to the next one that is new */
-  struct known_target targets[KNOWN_TARGETS];
+
+/* What negative answers of a zone have in common. */
+struct known_zone {
+  struct encloser encloser;
+  struct piece soa[2];  /* without and with DO */
+  struct piece no_name; /* the SOA and what the closest encloser proves */
 };
+
+/* Each thing has one place, where the last one is that wanted it. */
+enum { MEMORY_ZONES = 8, MEMORY_REFERRALS = 64, MEMORY_SERVERS = 64, MEMORY_TARGETS = 64 };
+struct answer_memory {
+  struct known_zone zones[MEMORY_ZONES];
+  struct piece referrals[MEMORY_REFERRALS];
+  struct piece servers[MEMORY_SERVERS]; /* of referrals */
+  struct known_target targets[MEMORY_TARGETS];
+};
+
+/* One of a power of two of places. */
+static inline unsigned memory_place(uint64_t what, unsigned places) {
+  return (unsigned)(what * UINT64_C(0x9e3779b97f4a7c15) >> 32) % places;
+}
+static inline struct known_zone *memory_zone(struct answer_memory *m, const struct zone_snap *snap) {
+  return &m->zones[memory_place((uintptr_t)snap, MEMORY_ZONES)];
+}
+static inline uint64_t memory_mark(const uint8_t *octets, size_t size) {
+  uint64_t mark = size;
+  for (size_t i = 0; i + 8 <= size; i += 8) {
+    mark = (mark ^ get_u64_low(octets + i)) * UINT64_C(0x9e3779b97f4a7c15);
+    mark ^= mark >> 32;
+  }
+  return size < 8 ? mark : mark ^ get_u64_low(octets + size - 8);
+}
+static inline struct piece *memory_referral(struct answer_memory *m, const struct zone_node *cut, bool dnssec) {
+  return &m->referrals[memory_place((uintptr_t)cut + dnssec, MEMORY_REFERRALS)];
+}
+static inline struct piece *memory_servers(struct answer_memory *m, const uint8_t *ns, size_t ns_size, bool dnssec) {
+  return &m->servers[memory_place(memory_mark(ns, ns_size) + dnssec, MEMORY_SERVERS)];
+}
 
 struct server { /* what a batch is answered with */
   const struct zone_set *zones;
   const struct answer_identity *id;
+  struct answer_memory *memory; /* not where no records are wanted */
   struct instant now;
-  struct encloser *encloser;   /* batches only */
-  struct piece *pieces;        /* the same */
-  struct known_targets *known; /* the same */
 };
 
 /* One request on its way through the phases of a batch. Its key is written once and used by every step. */
@@ -99,6 +144,12 @@ enum {
   EDE_NSEC3_ITERATIONS = 27 /* RFC 8914 registry: unsupported NSEC3 iterations value */
 };
 
+/* Those of the response's OPT. */
+struct options {
+  size_t size;
+  uint8_t octets[OPTIONS_BYTES_MAX];
+};
+
 /* The response being written, one at a time. It is large and is never cleared as a whole: reply_start and resolve set
  * what they need. */
 struct reply {
@@ -112,7 +163,6 @@ struct reply {
   bool truncated;
   bool left_out; /* some address for which there was no room */
   bool damaged;  /* some snapshot that was read */
-  size_t options_size;
 
   const struct query *query;
   /* the name in hand: the one asked, then the targets of its chain */
@@ -135,7 +185,7 @@ struct reply {
   const struct zone_node *dnames[LIMIT_CHAIN_LINKS];
   unsigned dname_count;
   struct proof proofs[PROOFS_MAX];
-  uint8_t options[OPTIONS_BYTES_MAX];
+  struct options options;
 };
 
 /* zone_lookup names a DNAME only if no cut stands above it; at one and the same name the cut wins, because the DNAME there is the
@@ -212,22 +262,30 @@ static inline uint16_t denial_type_of(const struct zone_snap *snap) {
 
 /* Remembers what was written behind the question until now. */
 void piece_note(const struct reply *r, struct piece *p, size_t suffix);
+/* Remembers the NS records of a cut, `ns` in the zone, which were written behind the question up to `ns_end`, and the addresses
+ * from `addresses_at` on. */
+void piece_note_servers(const struct reply *r, struct piece *p, const uint8_t *ns, size_t ns_size, size_t ns_end,
+                        size_t addresses_at);
+/* Whether it is of a referral to that cut above the query's name. */
+static inline bool piece_is_of_cut(const struct piece *p, const struct query *q) {
+  return p->cut == q->lookup.found.cut && seen_is(p->zone, q->lookup.snap);
+}
 /* Whether it is what stands behind a question, too, that is below or at the same cut, closest encloser or apex. */
 bool piece_fits(struct piece *p, const struct query *q);
-static inline size_t piece_size(const struct piece *p) {
-  return (size_t)(p->to - p->from);
-}
+/* The same of servers, whose NS records are `ns` in the zone. */
+bool piece_has_servers(struct piece *p, const struct query *q, const uint8_t *ns, size_t ns_size);
+/* Writes them right behind the question, under the owner that the pointer leads to; what follows is copied where nothing but the
+ * proof stands between. False: it does not fit. */
+bool piece_put_ns(const struct piece *p, struct message_writer *w, uint16_t owner);
+bool piece_put_addresses(const struct piece *p, struct message_writer *w);
 /* Writes it to `to`, which is `at` octets into the response: right behind the question. There is room. */
 void piece_copy(const struct piece *p, uint8_t *to, size_t at);
-/* Which one may be that of a cut above the query's name: by the last octet of the cut's first label. */
-static inline unsigned piece_of_cut(const struct query *q, const struct zone_node *cut) {
-  return PIECE_REFERRAL + q->key[zone_node_key_size(q->lookup.snap, cut) - 2] % PIECE_REFERRALS;
-}
 
 /* ---- additional.c ---- */
 
-/* Addresses of the name servers of a referral; those inside the delegated zone are required (RFC 9471). */
-void additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at);
+/* Addresses of the name servers of a referral; those inside the delegated zone are required (RFC 9471). Whether they are the same
+ * for all other zones with these servers. */
+bool additional_glue(struct reply *r, const struct zone_node *cut, const struct zone_rrset *ns, size_t ns_at);
 /* Addresses of the targets of the answer, as far as they fit. */
 void additional_targets(struct reply *r);
 

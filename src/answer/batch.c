@@ -115,16 +115,10 @@ static size_t look_up(const struct server *s, struct query *queries, size_t coun
   return left;
 }
 
-void answer_batch(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *const *jobs, size_t count,
-                  struct instant now, uint64_t salt) {
-  (void)salt;
+void answer_batch(const struct zone_set *zones, const struct answer_identity *id, struct answer_memory *memory,
+                  struct answer_job *const *jobs, size_t count, struct instant now) {
   assert(count <= LIMIT_BATCH);
-  struct encloser encloser = {.snap = NULL};
-  struct piece pieces[PIECES];
-  for (unsigned i = 0; i < PIECES; i++)
-    pieces[i].snap = NULL;
-  struct known_targets known = {.next = 0};
-  const struct server server = {zones, id, now, &encloser, pieces, &known};
+  const struct server server = {zones, id, memory, now};
   struct query queries[LIMIT_BATCH], *next = queries;
   struct query *open[LIMIT_BATCH];
   for (size_t i = 0; i < count; i++) {
@@ -137,7 +131,7 @@ void answer_batch(const struct zone_set *zones, const struct answer_identity *id
   resolve(&server, open, left);
 }
 
-void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_job *job, struct instant now,
-            uint64_t salt) {
-  answer_batch(zones, id, &job, 1, now, salt);
+void answer(const struct zone_set *zones, const struct answer_identity *id, struct answer_memory *memory, struct answer_job *job,
+            struct instant now) {
+  answer_batch(zones, id, memory, &job, 1, now);
 }

@@ -1,8 +1,8 @@
 /* Proofs of what is not there: NSEC (RFC 4035 §3.1.3) and NSEC3 (RFC 5155 §7.2).
  *
- * Each function pushes the fewest records that prove it; one record that proves several things stands once. What names of a batch
- * have in common, their closest encloser and its wildcard, is found once; what each has of its own is found in lockstep
- * (denial_prepare), and one by one for the links of chains and what is rare. */
+ * Each function pushes the fewest records that prove it; one record that proves several things stands once. What names have in
+ * common, their closest encloser and its wildcard, is kept; what each has of its own is found in lockstep (denial_prepare), and one
+ * by one for the links of chains and what is rare. */
 #include "answer/answer_priv.h"
 
 static void push(struct reply *r, const struct zone_node *node, uint16_t type) {
@@ -31,13 +31,17 @@ static const struct zone_cover *prepared(const struct reply *r) {
   return r->lookup == &q->lookup && q->cover.snap ? &q->cover : NULL;
 }
 
-/* What is known of the closest encloser that is `key_size` octets of the key. Keys of a batch's questions stay until its end, so it
- * is kept in the batch; for the links of a chain it goes into `own`. */
+/* What is known of the closest encloser that is `key_size` octets of the key. For the links of a chain it goes into `own`. */
 static struct encloser *encloser_of(const struct denied *d, size_t key_size, struct encloser *own) {
-  struct encloser *e = d->lookup == &d->query->lookup ? d->server->encloser : own;
+  const struct zone_snap *snap = d->lookup->snap;
+  struct encloser *e = d->lookup == &d->query->lookup ? &memory_zone(d->server->memory, snap)->encloser : own;
   const uint8_t *key = d->lookup->key;
-  if (e == own || e->snap != d->lookup->snap || e->key_size != key_size || memcmp(e->key, key, key_size) != 0)
-    *e = (struct encloser){.snap = d->lookup->snap, .key = key, .key_size = key_size};
+  if (e != own && seen_is(e->zone, snap) && e->key_size == key_size && memcmp(e->key, key, key_size) == 0) return e;
+  e->zone = seen_now(snap);
+  e->key_size = key_size;
+  memcpy(e->key, key, key_size);
+  e->node = e->wildcard = NULL;
+  e->has_node = e->has_wildcard = false;
   return e;
 }
 
@@ -63,7 +67,7 @@ static void push_nsec_wildcard(struct reply *r) {
     uint8_t key[NAME_KEY_BYTES];
     memcpy(key, e->key, e->key_size);
     memcpy(key + e->key_size, "*", 2);
-    e->wildcard = zone_nsec_cover(e->snap, key, e->key_size + 2);
+    e->wildcard = zone_nsec_cover(d.lookup->snap, key, e->key_size + 2);
     e->has_wildcard = true;
   }
   push(r, e->wildcard, RR_NSEC);
@@ -115,10 +119,11 @@ static struct encloser *provable_encloser(const struct denied *d, unsigned label
                                           struct encloser *own) {
   struct encloser *e = encloser_of(d, key_size, own);
   if (e->has_node) return e;
-  unsigned apex = zone_apex(e->snap)->labels;
+  const struct zone_snap *snap = d->lookup->snap;
+  unsigned apex = zone_apex(snap)->labels;
   for (e->labels = labels;; e->labels--) {
     bool match = false;
-    if (e->labels <= apex) node = zone_apex_node(e->snap);
+    if (e->labels <= apex) node = zone_apex_node(snap);
     const struct zone_node *found = nsec3_of(d, (struct hashed){e->labels, false, node}, &match);
     if (match) e->node = found;
     if (match || e->labels <= apex) break;
@@ -210,7 +215,6 @@ static bool prepare_nsec(struct query *q) {
 
 void denial_prepare(const struct server *s, struct query *const *queries, size_t count) {
   struct zone_cover *covers[LIMIT_BATCH];
-  const struct zone_node *cuts[PIECES] = {NULL}; /* those before: another referral to one is the same (piece.c) */
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     struct query *q = queries[i];
@@ -219,11 +223,7 @@ void denial_prepare(const struct server *s, struct query *const *queries, size_t
     const struct zone_answer *f = &q->lookup.found;
     q->cover.snap = NULL;
     if (!zone_is_signed(snap) || f->dname) continue;
-    if (f->cut) {
-      const struct zone_node **cut = cuts + piece_of_cut(q, f->cut);
-      if (*cut == f->cut) continue;
-      *cut = f->cut;
-    }
+    if (f->cut && piece_is_of_cut(memory_referral(s->memory, f->cut, true), q)) continue; /* it is copied */
     if (zone_has_nsec3(snap) ? prepare_nsec3(s, q) : prepare_nsec(q)) covers[n++] = &q->cover;
   }
   if (n) zone_cover_batch(covers, n);

@@ -4,47 +4,46 @@
 
 enum { PADDING_BLOCK_BYTES = 468 /* RFC 8467 §4.1 */ };
 
-static void add_option(struct reply *r, enum edns_option code, const void *bytes, size_t n) {
-  if (sizeof r->options - r->options_size < 4 + n) return;
-  uint8_t *at = r->options + r->options_size;
+static void add_option(struct options *o, enum edns_option code, const void *bytes, size_t n) {
+  if (sizeof o->octets - o->size < 4 + n) return;
+  uint8_t *at = o->octets + o->size;
   put_u16(at, (uint16_t)code);
   put_u16(at + 2, (uint16_t)n);
   if (n) memcpy(at + 4, bytes, n);
-  r->options_size += 4 + n;
+  o->size += 4 + n;
 }
 
 /* RFC 7314 §4: what a secondary of ours may count on. */
-static void add_expire(struct reply *r, const struct zone_entry *entry) {
-  uint16_t qtype = r->job->request.qtype;
+static void add_expire(struct options *o, const struct server *s, const struct zone_entry *entry, uint16_t qtype) {
   if (!entry || !entry->snap || (qtype != RR_SOA && qtype != RR_AXFR && qtype != RR_IXFR)) return;
   uint64_t left_s = entry->expire_s;
   if (entry->expires_mono_ns) {
-    uint64_t now_ns = r->server->now.mono_ns;
+    uint64_t now_ns = s->now.mono_ns;
     left_s = entry->expires_mono_ns > now_ns ? (entry->expires_mono_ns - now_ns) / NS_PER_S : 0;
   }
   uint8_t octets[4];
   put_u32(octets, left_s > UINT32_MAX ? UINT32_MAX : (uint32_t)left_s);
-  add_option(r, EDNS_EXPIRE, octets, sizeof octets);
+  add_option(o, EDNS_EXPIRE, octets, sizeof octets);
 }
 
 /* RFC 9660 §3: the serial of the zone that answers, and how many labels of the name are its apex. */
-static void add_zoneversion(struct reply *r, const struct zone_entry *entry) {
+static void add_zoneversion(struct options *o, const struct zone_entry *entry) {
   if (!entry || !entry->snap) return;
   uint8_t octets[6] = {zone_apex(entry->snap)->labels, 0};
   put_u32(octets + 2, zone_serial(entry->snap));
-  add_option(r, EDNS_ZONEVERSION, octets, sizeof octets);
+  add_option(o, EDNS_ZONEVERSION, octets, sizeof octets);
 }
 
-void reply_add_options(struct reply *r, const struct zone_entry *entry) {
-  const struct edns *edns = &r->job->request.edns;
-  const struct answer_identity *id = r->server->id;
-  if (edns->nsid && id->nsid_size) add_option(r, EDNS_NSID, id->nsid, id->nsid_size);
-  if (edns->expire) add_expire(r, entry);
-  if (edns->zoneversion) add_zoneversion(r, entry);
-  if (edns->keepalive && r->job->client.transport != TRANSPORT_UDP) { /* RFC 7828 §3.3 */
+void reply_add_options(struct options *o, const struct server *s, const struct answer_job *job, const struct zone_entry *entry) {
+  const struct edns *edns = &job->request.edns;
+  const struct answer_identity *id = s->id;
+  if (edns->nsid && id->nsid_size) add_option(o, EDNS_NSID, id->nsid, id->nsid_size);
+  if (edns->expire) add_expire(o, s, entry, job->request.qtype);
+  if (edns->zoneversion) add_zoneversion(o, entry);
+  if (edns->keepalive && job->client.transport != TRANSPORT_UDP) { /* RFC 7828 §3.3 */
     uint8_t octets[2];
     put_u16(octets, id->keepalive_100ms);
-    add_option(r, EDNS_KEEPALIVE, octets, sizeof octets);
+    add_option(o, EDNS_KEEPALIVE, octets, sizeof octets);
   }
 }
 
@@ -59,22 +58,22 @@ static void add_ede(struct reply *r) {
   size_t text_size = strnlen(r->ede_text, sizeof octets - 2);
   put_u16(octets, (uint16_t)r->ede);
   memcpy(octets + 2, r->ede_text, text_size);
-  size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options_size + tsig_reserve(&r->job->tsig);
+  size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options.size + tsig_reserve(&r->job->tsig);
   if (used + 4 + 2 + text_size > limit_of(r)) text_size = 0;
-  if (used + 4 + 2 <= limit_of(r)) add_option(r, EDNS_EDE, octets, 2 + text_size);
+  if (used + 4 + 2 <= limit_of(r)) add_option(&r->options, EDNS_EDE, octets, 2 + text_size);
 }
 
 /* RFC 7830 on encrypted transports: the message with its signature fills whole blocks. */
 static void add_padding(struct reply *r) {
   static const uint8_t zeros[PADDING_BLOCK_BYTES];
-  size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options_size + 4 + tsig_reserve(&r->job->tsig);
+  size_t used = wr_used(&r->writer.out) + OPT_FIXED_BYTES + r->options.size + 4 + tsig_reserve(&r->job->tsig);
   size_t pad = (PADDING_BLOCK_BYTES - used % PADDING_BLOCK_BYTES) % PADDING_BLOCK_BYTES;
-  if (used + pad <= limit_of(r)) add_option(r, EDNS_PADDING, zeros, pad);
+  if (used + pad <= limit_of(r)) add_option(&r->options, EDNS_PADDING, zeros, pad);
 }
 
 void reply_add_last_options(struct reply *r) {
   if (r->ede != EDE_NONE) add_ede(r);
-  if (r->job->request.edns.padding && r->job->client.transport == TRANSPORT_TLS) add_padding(r);
+  if (reply_is_padded(r->job)) add_padding(r);
 }
 
 void reply_sign(struct reply *r, size_t size) {

@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-/* Options that the request asked for. */
-void reply_add_options(struct reply *r, const struct zone_entry *entry);
+/* Options that the request asked for; `entry` (may be NULL) is the zone that answers. */
+void reply_add_options(struct options *o, const struct server *s, const struct answer_job *job, const struct zone_entry *entry);
 /* Those that the end decides: EDE, padding. */
 void reply_add_last_options(struct reply *r);
 /* Signs what is written, `size` octets, and fills kind and size of the result. */
@@ -57,17 +57,22 @@ INLINE size_t reply_end(struct message_writer *w, struct answer_job *job, uint16
   return size;
 }
 
-/* The same two for a request that wants no option and has no TSIG. */
-INLINE void reply_begin_usual(struct message_writer *w, const struct server *s, struct answer_job *job, uint16_t flags) {
-  reply_begin(w, s, job, job->request.edns.present ? OPT_FIXED_BYTES : 0, flags);
+/* Padding is the last that is decided of a message. */
+INLINE bool reply_is_padded(const struct answer_job *job) {
+  return job->request.edns.padding && job->client.transport == TRANSPORT_TLS;
 }
-INLINE void reply_end_usual(struct message_writer *w, const struct server *s, struct answer_job *job, uint16_t rcode,
-                            bool truncated) {
-  if (job->request.edns.present) reply_put_opt(w, s, &job->request, rcode, NULL, 0);
+
+/* The same two for a request without TSIG whose response's options are known. */
+INLINE void reply_begin_usual(struct message_writer *w, const struct server *s, struct answer_job *job, const struct options *o,
+                              uint16_t flags) {
+  reply_begin(w, s, job, job->request.edns.present ? OPT_FIXED_BYTES + o->size : 0, flags);
+}
+INLINE void reply_end_usual(struct message_writer *w, const struct server *s, struct answer_job *job, const struct options *o,
+                            uint16_t rcode, bool truncated) {
+  if (job->request.edns.present) reply_put_opt(w, s, &job->request, rcode, o->octets, o->size);
   reply_end(w, job, rcode, EDE_NONE, truncated);
 }
 
-/* `entry` (may be NULL) is the zone that answers. */
 INLINE void reply_start(struct reply *r, const struct server *s, struct answer_job *job, const struct zone_entry *entry,
                         uint16_t flags) {
   const struct request *req = &job->request;
@@ -78,11 +83,11 @@ INLINE void reply_start(struct reply *r, const struct server *s, struct answer_j
   r->ede_text = "";
   r->dnssec = req->edns.dnssec_ok;
   r->truncated = false;
-  r->options_size = 0;
+  r->options.size = 0;
   size_t reserve = req->tsig_at ? tsig_reserve(&job->tsig) : 0;
   if (req->edns.present) {
-    if (req->edns.wants_option) reply_add_options(r, entry);
-    reserve += OPT_FIXED_BYTES + r->options_size;
+    if (req->edns.wants_option) reply_add_options(&r->options, s, job, entry);
+    reserve += OPT_FIXED_BYTES + r->options.size;
   }
   reply_begin(&r->writer, s, job, reserve, flags);
 }
@@ -92,8 +97,8 @@ INLINE void reply_finish(struct reply *r) {
   struct answer_job *job = r->job;
   const struct request *req = &job->request;
   if (req->edns.present) {
-    if (r->ede != EDE_NONE || req->edns.padding) reply_add_last_options(r);
-    reply_put_opt(&r->writer, r->server, req, r->rcode, r->options, r->options_size);
+    if (r->ede != EDE_NONE || reply_is_padded(job)) reply_add_last_options(r);
+    reply_put_opt(&r->writer, r->server, req, r->rcode, r->options.octets, r->options.size);
   }
   size_t size = reply_end(&r->writer, job, r->rcode, r->ede, r->truncated);
   if (job->tsig.key || job->tsig.error) reply_sign(r, size);

@@ -301,8 +301,7 @@ static void put_proofs(struct reply *r, unsigned end) {
   }
 }
 
-/* Whether what comes next may be kept for others of the batch, or may already be: it stands right behind the question and speaks of
- * the name that was asked. */
+/* Whether what comes next may be kept for others: it stands right behind the question and speaks of the name that was asked. */
 static bool stands_alone(const struct reply *r) {
   const struct zone_lookup *asked = &r->query->lookup;
   return r->lookup == asked && wr_used(&r->writer.out) == r->job->request.question_end && is_plain(r->query);
@@ -310,17 +309,18 @@ static bool stands_alone(const struct reply *r) {
 
 /* Writes it if it fits. */
 INLINE bool put_piece(struct message_writer *w, struct piece *p, const struct query *q) {
-  if (!piece_fits(p, q) || wr_left(&w->out) < piece_size(p) + w->reserve) return false;
+  if (!piece_fits(p, q) || wr_left(&w->out) < p->size + w->reserve) return false;
   piece_copy(p, w->out.at, wr_used(&w->out));
-  w->out.at += piece_size(p);
+  w->out.at += p->size;
   w->counts = p->counts; /* one question and nothing else stands before it in both */
   return true;
 }
 
-/* The SOA, and the proofs that other questions of the batch want as well; then those of the name alone. */
+/* The SOA, and the proofs that other questions want as well; then those of the name alone. */
 static void put_negative(struct reply *r) {
   const struct zone_lookup *here = r->lookup;
-  struct piece *piece = r->server->pieces + (r->common_proofs ? PIECE_NO_NAME : PIECE_SOA);
+  struct known_zone *known = memory_zone(r->server->memory, here->snap);
+  struct piece *piece = r->common_proofs ? &known->no_name : &known->soa[r->dnssec];
   size_t suffix = r->common_proofs ? here->found.encloser_key_size + 1u : suffix_of(r, zone_apex_node(here->snap));
   bool alone = stands_alone(r);
   put_negative_soa(r);
@@ -329,33 +329,42 @@ static void put_negative(struct reply *r) {
   put_proofs(r, r->proof_count);
 }
 
-/* RFC 1034 §4.3.2 step 3b; RFC 4035 §3.1.4. */
-static void put_referral(struct reply *r) {
-  const struct zone_node *cut = r->lookup->found.cut;
-  size_t ns_at = wr_used(&r->writer.out);
-  bool alone = stands_alone(r);
-  struct message_owner owner;
-  struct zone_rrset ns, more;
-  if (!find(cut, RR_NS, &ns)) return;
-  expect_names(r);
-  owner_above(r, cut, &owner);
-  resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
+/* What a referral says besides its servers, RFC 4035 §3.1.4. */
+static void put_delegation_proof(struct reply *r, const struct zone_node *cut, struct message_owner *owner) {
+  struct zone_rrset set;
   if (wants_proof(r)) {
     bool own_nsec = r->proof_count == 0 && !zone_has_nsec3(r->lookup->snap); /* the cut's, and no other proof may be the same */
-    if (find(cut, RR_DS, &more) || (own_nsec && find(cut, RR_NSEC, &more))) resolve_must_put(r, SECTION_AUTHORITY, &owner, &more);
+    if (find(cut, RR_DS, &set) || (own_nsec && find(cut, RR_NSEC, &set))) resolve_must_put(r, SECTION_AUTHORITY, owner, &set);
     else prove(r, denial_delegation(r, cut));
   }
   put_proofs(r, r->proof_count);
-  if (r->truncated || r->rcode == RCODE_SERVFAIL) return;
-  r->left_out = false;
-  additional_glue(r, cut, &ns, ns_at);
-  if (alone && !r->truncated && !r->left_out) piece_note(r, r->server->pieces + piece_of_cut(r->query, cut), suffix_of(r, cut));
 }
 
-/* A response that gives way to another one takes its pieces along. */
-static void forget_pieces(struct reply *r) {
-  for (unsigned i = 0; i < PIECES; i++)
-    if (r->server->pieces[i].snap && r->server->pieces[i].message == r->writer.out.base) r->server->pieces[i].snap = NULL;
+/* RFC 1034 §4.3.2 step 3b. */
+static void put_referral(struct reply *r) {
+  const struct zone_node *cut = r->lookup->found.cut;
+  struct answer_memory *memory = r->server->memory;
+  size_t ns_at = wr_used(&r->writer.out);
+  bool alone = stands_alone(r);
+  struct message_owner owner;
+  struct zone_rrset ns;
+  if (!find(cut, RR_NS, &ns)) return;
+  expect_names(r);
+  owner_above(r, cut, &owner);
+  size_t ns_size = zone_rrs_size(&ns);
+  struct piece *servers = memory_servers(memory, ns.rrs, ns_size, r->dnssec);
+  bool known = alone && piece_has_servers(servers, r->query, ns.rrs, ns_size) && piece_put_ns(servers, &r->writer, owner.pointer);
+  if (!known) resolve_must_put(r, SECTION_AUTHORITY, &owner, &ns);
+  size_t ns_end = wr_used(&r->writer.out);
+  put_delegation_proof(r, cut, &owner);
+  if (r->truncated || r->rcode == RCODE_SERVFAIL) return;
+  size_t addresses_at = wr_used(&r->writer.out);
+  r->left_out = false;
+  if (!known || !piece_put_addresses(servers, &r->writer)) {
+    bool same = additional_glue(r, cut, &ns, ns_at);
+    if (same && alone && !r->truncated && !r->left_out) piece_note_servers(r, servers, ns.rrs, ns_size, ns_end, addresses_at);
+  }
+  if (alone && !r->truncated && !r->left_out) piece_note(r, memory_referral(memory, cut, r->dnssec), suffix_of(r, cut));
 }
 
 /* Everything behind the answer section. */
@@ -384,7 +393,6 @@ static void resolve_name(struct reply *r, bool nothing) {
 }
 
 static void give_up(struct reply *r) {
-  forget_pieces(r);
   if (r->damaged) reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_INVALID_DATA, "zone data damaged");
   else reply_rcode(r->server, r->job, RCODE_SERVFAIL, EDE_NSEC3_ITERATIONS, "");
 }
@@ -393,70 +401,79 @@ static void give_up(struct reply *r) {
 
 /* Addresses of the name that was asked; `nothing`: it has no records of that type. No function that is called sees the writer, so
  * it never leaves the registers. */
-INLINE bool answer_addresses(const struct server *s, const struct query *q, bool *nothing) {
+INLINE bool answer_addresses(const struct server *s, const struct query *q, const struct options *o, bool *nothing) {
   struct answer_job *job = q->job;
   struct zone_rrset set;
   struct message_writer w;
   *nothing = !zone_find_answer(q->lookup.found.node, job->request.qtype, &set);
   if (*nothing || set.type != job->request.qtype || (set.type != RR_A && set.type != RR_AAAA)) return false;
-  reply_begin_usual(&w, s, job, FLAG_AA);
+  reply_begin_usual(&w, s, job, o, FLAG_AA);
   bool fits = message_put_ready(&w, SECTION_ANSWER, RR_READY_OWNER, set.rrs,
                                 set.count + (job->request.edns.dnssec_ok ? set.sig_count : 0u));
-  reply_end_usual(&w, s, job, RCODE_NOERROR, !fits);
+  reply_end_usual(&w, s, job, o, RCODE_NOERROR, !fits);
   return true;
 }
 
-/* All that another answer of the batch had behind its question, too. */
-INLINE bool answer_again(const struct server *s, const struct query *q, struct piece *piece, uint16_t rcode, uint16_t flags) {
+/* All that another answer had behind its question, too. */
+INLINE bool answer_again(const struct server *s, const struct query *q, const struct options *o, struct piece *piece,
+                         uint16_t rcode, uint16_t flags) {
   struct message_writer w;
-  reply_begin_usual(&w, s, q->job, flags);
+  reply_begin_usual(&w, s, q->job, o, flags);
   if (!put_piece(&w, piece, q)) return false;
-  reply_end_usual(&w, s, q->job, rcode, false);
+  reply_end_usual(&w, s, q->job, o, rcode, false);
   return true;
 }
 
-/* Negative ones that are proved: what other answers of the batch have, too, and what proves it of this name alone. */
-__attribute__((noinline)) static bool answer_denied(const struct server *s, const struct query *q, uint16_t rcode) {
+/* Negative ones that are proved: what other answers have, too, and what proves it of this name alone. */
+__attribute__((noinline)) static bool answer_denied(const struct server *s, const struct query *q, const struct options *o,
+                                                    uint16_t rcode) {
   const struct zone_lookup *here = &q->lookup;
-  struct piece *piece = &s->pieces[rcode == RCODE_NXDOMAIN ? PIECE_NO_NAME : PIECE_SOA];
+  struct known_zone *known = memory_zone(s->memory, here->snap);
+  struct piece *piece = rcode == RCODE_NXDOMAIN ? &known->no_name : &known->soa[true];
   const struct zone_node *own = denial_own(q);
   struct message_writer w;
   struct message_owner owner;
   struct zone_rrset set;
-  if (!own || !piece->snap || !find(own, denial_type_of(here->snap), &set)) return false;
+  if (!own || !seen_is(piece->zone, here->snap) || !find(own, denial_type_of(here->snap), &set)) return false;
   if (rcode == RCODE_NXDOMAIN && piece->suffix != here->found.encloser_key_size + 1u) return false;
-  reply_begin_usual(&w, s, q->job, FLAG_AA);
+  reply_begin_usual(&w, s, q->job, o, FLAG_AA);
   if (!put_piece(&w, piece, q)) return false;
   bool has_own = false;
   for (unsigned i = 0; i < piece->proof_count; i++)
     has_own |= piece->proofs[i] == own;
   if (!has_own) owner_of(&w, q, here->snap, own, &owner);
   bool fits = has_own || message_put_rrset(&w, SECTION_AUTHORITY, &owner, set.rrs, set.count, set.sig_count);
-  reply_end_usual(&w, s, q->job, rcode, !fits);
+  reply_end_usual(&w, s, q->job, o, rcode, !fits);
   return true;
 }
 
-INLINE bool answer_negative(const struct server *s, const struct query *q, uint16_t rcode) {
-  if (q->job->request.edns.dnssec_ok && zone_is_signed(q->lookup.snap)) return answer_denied(s, q, rcode);
-  return answer_again(s, q, &s->pieces[PIECE_SOA], rcode, FLAG_AA);
+INLINE bool answer_negative(const struct server *s, const struct query *q, const struct options *o, uint16_t rcode) {
+  bool dnssec = q->job->request.edns.dnssec_ok;
+  if (dnssec && zone_is_signed(q->lookup.snap)) return answer_denied(s, q, o, rcode);
+  return answer_again(s, q, o, &memory_zone(s->memory, q->lookup.snap)->soa[dnssec], rcode, FLAG_AA);
 }
 
-/* What needs no look at a chain or additional records, for a request that wants no option and has no TSIG. */
-INLINE bool answer_usual(const struct server *s, const struct query *q, bool *nothing) {
+/* What needs no look at a chain or additional records, for a request without TSIG. */
+INLINE bool answer_usual(const struct server *s, const struct query *q, struct options *o, bool *nothing) {
   const struct zone_answer *f = &q->lookup.found;
   const struct request *req = &q->job->request;
   *nothing = false;
-  if (req->tsig_at || req->edns.wants_option || f->dname) return false;
+  if (req->tsig_at || f->dname) return false;
+  o->size = 0;
+  if (req->edns.wants_option) {
+    if (reply_is_padded(q->job)) return false;
+    reply_add_options(o, s, q->job, q->lookup.entry);
+  }
   if (is_referral(f, req->qtype)) {
-    struct piece *piece = s->pieces + piece_of_cut(q, f->cut);
-    return piece->snap && piece->cut == f->cut && answer_again(s, q, piece, RCODE_NOERROR, 0);
+    struct piece *piece = memory_referral(s->memory, f->cut, req->edns.dnssec_ok);
+    return piece_is_of_cut(piece, q) && answer_again(s, q, o, piece, RCODE_NOERROR, 0);
   }
   if (f->exists) {
     if (!f->node || f->cut || req->qtype == RR_ANY || req->qtype == RR_RRSIG) return false;
-    if (answer_addresses(s, q, nothing)) return true;
+    if (answer_addresses(s, q, o, nothing)) return true;
   }
   bool negative = f->exists ? *nothing : !f->wildcard_exists;
-  return negative && answer_negative(s, q, f->exists ? RCODE_NOERROR : RCODE_NXDOMAIN);
+  return negative && answer_negative(s, q, o, f->exists ? RCODE_NOERROR : RCODE_NXDOMAIN);
 }
 
 /* Any other one. */
@@ -476,5 +493,5 @@ void resolve(const struct server *s, struct query *const *queries, size_t count)
   struct reply reply;
   bool nothing;
   for (size_t i = 0; i < count; i++)
-    if (!answer_usual(s, queries[i], &nothing) || zone_damage()) answer_any(&reply, s, queries[i], nothing);
+    if (!answer_usual(s, queries[i], &reply.options, &nothing) || zone_damage()) answer_any(&reply, s, queries[i], nothing);
 }

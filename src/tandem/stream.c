@@ -127,7 +127,7 @@ static void message(void *arg, struct stream_conn *conn, const uint8_t *bytes, s
   client_from_tag(&job->client, stream_tag(conn));
   zone_read_begin();
   const struct answer_identity *id = control_identity(s->control);
-  answer(control_zones(s->control), id, job, now, now.mono_ns);
+  answer(control_zones(s->control), id, s->memory, job, now);
   if (job->result.kind == ANSWER_TRANSFER) {
     enum err e = begin_transfer(s, conn, id, now);
     if (e) answer_rcode(id, job, now, e == ERR_FORMAT ? RCODE_FORMERR : RCODE_SERVFAIL, EDE_NONE);
@@ -153,7 +153,13 @@ static void end(void *arg) {
 enum err streamer_new(struct control *control, struct note_queue *notes, struct update_queue *updates, struct loop *control_loop,
                       struct streamer **out) {
   struct streamer *s = calloc(1, sizeof *s);
-  if (!s) return ERR_MEMORY;
+  struct answer_memory *memory = answer_memory_new();
+  if (!s || !memory) {
+    answer_memory_free(memory);
+    free(s);
+    return ERR_MEMORY;
+  }
+  s->memory = memory;
   s->control = control;
   s->updates = updates;
   if (control_open_history(control, &s->history))
@@ -164,7 +170,9 @@ enum err streamer_new(struct control *control, struct note_queue *notes, struct 
 }
 
 void streamer_free(struct streamer *s) {
-  if (s) store_reader_close(s->history);
+  if (!s) return;
+  store_reader_close(s->history);
+  answer_memory_free(s->memory);
   free(s);
 }
 

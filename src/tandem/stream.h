@@ -15,6 +15,7 @@ struct streamer {
   struct store_reader *history; /* NULL: it can't be read */
   _Atomic unsigned transfers;   /* running now; like the next two written by the stream thread alone */
   _Atomic uint64_t transfers_done, transfers_failed;
+  struct answer_memory *memory;
   struct answer_job job;
 };
 

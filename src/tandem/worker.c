@@ -1,21 +1,11 @@
 #include "tandem/worker.h"
 
-#include "crypto/digest.h"
-
 #include <stdlib.h>
 
 void client_from_tag(struct answer_client *client, uint32_t tag) {
   client->listener = (uint16_t)(tag & TAG_INDEX_MASK);
   client->queries_only = (tag & TAG_QUERIES_ONLY) != 0;
   client->transfers_only = (tag & TAG_TRANSFERS_ONLY) != 0;
-}
-
-/* xorshift64: for choices among equals, not for secrets. */
-static uint64_t next_salt(struct worker *w) {
-  w->salt ^= w->salt << 13;
-  w->salt ^= w->salt >> 7;
-  w->salt ^= w->salt << 17;
-  return w->salt;
 }
 
 /* The control thread will answer, unless it is too far behind to be given more. */
@@ -47,7 +37,7 @@ static void handle(void *arg, struct udp_packet *packets, size_t count) {
   }
   zone_read_begin();
   const struct answer_identity *id = control_identity(w->control);
-  answer_batch(control_zones(w->control), id, w->order, count, now, next_salt(w));
+  answer_batch(control_zones(w->control), id, w->memory, w->order, count, now);
   for (size_t i = 0; i < count; i++)
     packets[i].out_size = finish(w, id, &w->jobs[i], &packets[i], now);
   zone_read_end();
@@ -64,11 +54,13 @@ static void end(void *arg) {
 enum err worker_new(struct control *control, struct note_queue *notes, struct update_queue *updates, struct loop *control_loop,
                     struct worker **out) {
   struct worker *w;
-  if (posix_memalign((void **)&w, WORKER_LINE_BYTES, sizeof *w) != 0) return ERR_MEMORY;
-  *w = (struct worker){.control = control, .updates = updates};
+  struct answer_memory *memory = answer_memory_new();
+  if (!memory || posix_memalign((void **)&w, WORKER_LINE_BYTES, sizeof *w) != 0) {
+    answer_memory_free(memory);
+    return ERR_MEMORY;
+  }
+  *w = (struct worker){.control = control, .updates = updates, .memory = memory};
   observer_init(&w->observer, notes, control_loop);
-  if (random_bytes(&w->salt, sizeof w->salt) != ERR_OK) w->salt = 0;
-  w->salt |= 1;
   for (size_t i = 0; i < LIMIT_BATCH; i++) {
     w->order[i] = &w->jobs[i];
     w->jobs[i].client.transport = TRANSPORT_UDP;
@@ -79,6 +71,7 @@ enum err worker_new(struct control *control, struct note_queue *notes, struct up
 }
 
 void worker_free(struct worker *w) {
+  if (w) answer_memory_free(w->memory);
   free(w);
 }
 

@@ -20,7 +20,7 @@ struct worker {
   _Alignas(WORKER_LINE_BYTES) struct control *control;
   struct observer observer;
   struct update_queue *updates;
-  uint64_t salt; /* state of a small generator */
+  struct answer_memory *memory;
   struct answer_job *order[LIMIT_BATCH];
   struct answer_job jobs[LIMIT_BATCH];
 };

@@ -16,6 +16,10 @@ const struct name *zone_apex(const struct zone_snap *s) {
   return s->line->apex;
 }
 
+uint32_t zone_snap_tag(const struct zone_snap *s) {
+  return s->tag;
+}
+
 uint32_t zone_serial(const struct zone_snap *s) {
   return s->serial;
 }
@@ -198,6 +202,7 @@ enum err snap_new(struct zone_line *line, const struct snap_parts *parts, struct
   struct zone_snap *s = pool_take(&snapshots);
   if (!s) return ERR_MEMORY;
   s->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+  s->tag = (uint32_t)s->number;
   uint8_t key[NAME_KEY_BYTES];
   s->line = line;
   s->table = line->heap.table;

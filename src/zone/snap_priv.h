@@ -54,6 +54,7 @@ struct zone_snap {
   uint16_t apex_key_size;
   uint8_t apex_labels;
   uint8_t flags;
+  uint32_t tag; /* the low bits of `number` */
   uint8_t *near_table[NEAR_CHUNKS];
   const struct zone_node *apex_node;
 

@@ -24,6 +24,8 @@ struct zone_node;  /* the record of one owner name; lives in the snapshot's heap
 struct zone_snap *zone_snap_ref(const struct zone_snap *s);
 void zone_snap_unref(const struct zone_snap *s); /* NULL is fine; the last one gives memory back after a grace period */
 
+/* Tells a snapshot from those that stood at its address before. */
+uint32_t zone_snap_tag(const struct zone_snap *s);
 const struct name *zone_apex(const struct zone_snap *s); /* for name_copy: it has name_room, not a whole struct */
 uint32_t zone_serial(const struct zone_snap *s);
 uint64_t zone_record_count(const struct zone_snap *s); /* RRs, RRSIGs included */
@@ -59,6 +61,14 @@ struct zone_rrset {
   const uint8_t *rrs;
   const uint8_t *sigs;
 };
+
+/* Octets of the RRs, without the signatures. */
+static inline size_t zone_rrs_size(const struct zone_rrset *set) {
+  const uint8_t *end = set->rrs;
+  for (unsigned i = 0; i < set->count; i++)
+    end += RR_READY_BYTES + rr_ready_size(end);
+  return (size_t)(end - set->rrs);
+}
 
 /* Steps over packed RRs: `const uint8_t *p = set.rrs; for (i < count) { zone_rr_next(&p, &rdata, &size); ... }` */
 static inline void zone_rr_next(const uint8_t **p, const uint8_t **rdata, uint16_t *size) {

@@ -12,6 +12,8 @@ struct asker *asker_new(void) {
   struct asker *a = calloc(1, sizeof *a);
   assert_non_null(a);
   assert_int_equal(zone_set_new(&a->zones), ERR_OK);
+  a->memory = answer_memory_new();
+  assert_non_null(a->memory);
   a->id.udp_bytes = LIMIT_UDP_RESPONSE_BYTES;
   a->id.keepalive_100ms = 300;
   a->now = (struct instant){.mono_ns = 1000 * NS_PER_S, .wall_s = 1800000000};
@@ -23,6 +25,7 @@ struct asker *asker_new(void) {
 
 void asker_free(struct asker *a) {
   tsig_keyring_unref(a->id.keys);
+  answer_memory_free(a->memory);
   zone_set_free(a->zones);
   zone_grace_barrier();
   free(a);
@@ -69,7 +72,7 @@ void asker_send(struct asker *a, const uint8_t *bytes, size_t size, unsigned how
   job->out = a->response;
   job->capacity = how & (ASK_TLS | ASK_TCP) ? LIMIT_MESSAGE_BYTES : LIMIT_UDP_RESPONSE_BYTES;
   zone_read_begin();
-  answer(a->zones, &a->id, job, a->now, 0);
+  answer(a->zones, &a->id, a->memory, job, a->now);
   zone_read_end();
 }
 

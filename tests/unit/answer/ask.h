@@ -27,6 +27,7 @@ enum { /* how to ask */
 
 struct asker {
   struct zone_set *zones;
+  struct answer_memory *memory;
   struct answer_identity id;
   struct instant now;
   struct addr from;

@@ -480,7 +480,7 @@ static void test_batch(void **state) {
     list[i] = &jobs[i];
   }
   zone_read_begin();
-  answer_batch(a->zones, &a->id, list, LIMIT_BATCH, a->now, 0);
+  answer_batch(a->zones, &a->id, a->memory, list, LIMIT_BATCH, a->now);
   zone_read_end();
   for (unsigned i = 0; i < LIMIT_BATCH; i++) {
     asker_send(a, requests[i], jobs[i].size, ASK_PLAIN);
@@ -488,6 +488,53 @@ static void test_batch(void **state) {
     assert_int_equal(jobs[i].result.size, a->job.result.size);
     assert_memory_equal(responses[i], a->response, a->job.result.size);
   }
+}
+
+/* What is remembered is of one snapshot, not of the one that comes after it, be it at the same address. */
+static void test_memory(void **state) {
+  struct asker *a = asker_new();
+  struct name apex = zones_name("z.");
+  for (unsigned i = 1; i < 9; i++) {
+    if (i % 2) {
+      enum err e = zone_set_remove(a->zones, &apex);
+      assert_int_equal(e, i == 1 ? ERR_NOT_FOUND : ERR_OK);
+      zone_grace_barrier(); /* the entry's, then the snapshot's */
+      zone_grace_barrier();
+    }
+    char text[160], nothing[80], referral[120];
+    snprintf(text, sizeof text, "@ 60 SOA ns h 1 2 3 4 %u\n@ 60 NS ns\ncut 60 NS ns\nns 60 A 192.0.2.%u\n", i, i);
+    snprintf(nothing, sizeof nothing, "NXDOMAIN aa\nau z. %u SOA\n", i);
+    snprintf(referral, sizeof referral, "NOERROR\nau cut.z. 60 NS ns.z.\nad ns.z. 60 A 192.0.2.%u\n", i);
+    zones_put(a->zones, "z.", text, ZONES_UNSIGNED, NULL);
+    expect(a, "a.z.", RR_A, ASK_PLAIN, nothing);
+    expect(a, "b.z.", RR_A, ASK_PLAIN, nothing);
+    expect(a, "a.cut.z.", RR_A, ASK_PLAIN, referral);
+    expect(a, "b.cut.z.", RR_A, ASK_PLAIN, referral);
+    expect(a, "b.cut.z.", RR_A, ASK_TCP, referral);
+  }
+  asker_free(a);
+}
+
+/* More zones below, servers and mail hosts than are remembered, whose names and records are of the same size. */
+static void test_memory_of_many(void **state) {
+  enum { MANY = 300, LINE_BYTES = 100 };
+  static char text[MANY * LINE_BYTES + 100];
+  struct asker *a = asker_new();
+  size_t used = (size_t)snprintf(text, sizeof text, "@ 60 SOA ns h 1 2 3 4 5\n@ 60 NS ns\n");
+  for (unsigned i = 100; i < 100 + MANY; i++)
+    used += (size_t)snprintf(text + used, sizeof text - used, "cut%u 60 NS ns%u\nns%u 60 A 10.0.1.%u\nmx%u 60 MX 1 ns%u\n", i, i, i,
+                             i % 256, i, i);
+  zones_put(a->zones, "z.", text, ZONES_UNSIGNED, NULL);
+  for (unsigned i = 100; i < 100 + MANY; i++) {
+    char name[20], expected[120];
+    snprintf(name, sizeof name, "x.cut%u.z.", i);
+    snprintf(expected, sizeof expected, "NOERROR\nau cut%u.z. 60 NS ns%u.z.\nad ns%u.z. 60 A 10.0.1.%u\n", i, i, i, i % 256);
+    expect(a, name, RR_A, ASK_PLAIN, expected);
+    snprintf(name, sizeof name, "mx%u.z.", i);
+    snprintf(expected, sizeof expected, "NOERROR aa\nan mx%u.z. 60 MX 1 ns%u.z.\nad ns%u.z. 60 A 10.0.1.%u\n", i, i, i, i % 256);
+    expect(a, name, RR_MX, ASK_PLAIN, expected);
+  }
+  asker_free(a);
 }
 
 int main(void) {
@@ -514,6 +561,8 @@ int main(void) {
       cmocka_unit_test(test_root_zone),
       cmocka_unit_test_setup_teardown(test_meta_types, setup, teardown),
       cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+      cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_memory_of_many),
   };
   zone_reader_register();
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* Questions that come together are answered out of what they have in common: of names beside each other the labels, the key and the
- * zone, of referrals and negative answers whole sections. Whatever a question comes with, it gets the records that it gets alone.
- */
+/* Questions are answered out of what they have in common: of names beside each other in a batch the labels, the key and the zone,
+ * of referrals and negative answers, in this batch or one before, whole sections. Whatever a question comes with or behind, it gets
+ * the records that it gets alone, with nothing remembered. */
 #include "zones.h"
 
 #include "answer/answer.h"
@@ -14,42 +14,44 @@
 
 enum { REQUEST_BYTES_MAX = 400, ROUNDS = 1500 };
 
-static const char zone_text[] = "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 300\n"
-                                "@ 3600 NS ns1\n@ 3600 NS ns.elsewhere.\n@ 3600 MX 10 mail\n@ 3600 DNSKEY 257 3 13 AAAA\n"
-                                "ns1 3600 A 192.0.2.1\nns1 3600 AAAA 2001:db8::1\nmail 300 A 192.0.2.25\n"
-                                "www 300 A 192.0.2.80\nwww 300 A 192.0.2.81\nwww 300 TXT \"hello\"\n"
-                                "UPPER 300 A 192.0.2.82\na\\000b 300 A 192.0.2.83\na\\001 300 TXT \"escaped\"\n"
-                                "alias 60 CNAME www\nalias2 60 CNAME alias\nloop 60 CNAME loop2\nloop2 60 CNAME loop\n"
-                                "a.b.ent 300 TXT \"x\"\n*.wild 300 A 192.0.2.7\n*.wildc 60 CNAME www\n"
-                                "deleg 3600 NS ns.deleg\ndeleg 3600 NS ns1\nns.deleg 3600 A 192.0.2.53\n"
-                                "cut1 3600 NS ns1\ncut2 3600 NS ns1\ncut3 3600 NS ns.cut3\nns.cut3 3600 A 192.0.2.54\n"
-                                "x\\004cut1 3600 NS ns.elsewhere.\n" /* looks like a name below cut1 from behind */
-                                "cut2 3600 DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000\n"
-                                "d 600 DNAME www\nboth 300 A 192.0.2.90\nboth 300 CNAME www\n"
-                                "_sip._tcp 300 SRV 0 5 5060 mail\n_sip._tcp 300 SRV 1 5 5060 www\n";
+/* One of many servers that two zones share: with all addresses a referral fits some clients only. */
+#define SERVER(n) \
+  "many1 60 NS s" n ".far\nmany2 60 NS s" n ".far\ns" n ".far 60 A 192.0.2." n "\ns" n ".far 60 AAAA 2001:db8::" n "\n"
 
-static const char *const labels[] = {"www",     "wWw",
-                                     "mail",    "upper",
-                                     "alias",   "alias2",
-                                     "loop",    "nothere",
-                                     "ns1",     "cut1",
-                                     "cut2",    "cut3",
-                                     "deleg",   "d",
-                                     "both",    "x",
-                                     "*",       "wild",
-                                     "a\\000b", "a\\001",
-                                     "b.ent",   "ent",
-                                     "x.wild",  "y.wildc",
-                                     "x.d",     "_sip._tcp",
-                                     "q.cut1",  "q.cut2",
-                                     "r.cut2",  "q.x\\004cut1",
-                                     "sub",     "4",
-                                     "5",       "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
+static const char zone_text[] =
+    "@ 3600 SOA ns1 hostmaster 7 3600 600 86400 300\n"
+    "@ 3600 NS ns1\n@ 3600 NS ns.elsewhere.\n@ 3600 MX 10 mail\n@ 3600 DNSKEY 257 3 13 AAAA\n"
+    "ns1 3600 A 192.0.2.1\nns1 3600 AAAA 2001:db8::1\nmail 300 A 192.0.2.25\n"
+    "www 300 A 192.0.2.80\nwww 300 A 192.0.2.81\nwww 300 TXT \"hello\"\n"
+    "UPPER 300 A 192.0.2.82\na\\000b 300 A 192.0.2.83\na\\001 300 TXT \"escaped\"\n"
+    "alias 60 CNAME www\nalias2 60 CNAME alias\nloop 60 CNAME loop2\nloop2 60 CNAME loop\n"
+    "a.b.ent 300 TXT \"x\"\n*.wild 300 A 192.0.2.7\n*.wildc 60 CNAME www\n"
+    "deleg 3600 NS ns.deleg\ndeleg 3600 NS ns1\nns.deleg 3600 A 192.0.2.53\n"
+    "cut1 3600 NS ns1\ncut2 3600 NS ns1\ncut3 3600 NS ns.cut3\nns.cut3 3600 A 192.0.2.54\n"
+    /* the same servers for several zones: in one of these, in none of them, beside some of them */
+    "cut4 60 NS ns1\ncut4 60 NS server.cut5\ncut5 60 NS ns1\ncut5 60 NS server.cut5\n"
+    "server.cut5 60 A 192.0.2.55\ncut6 60 NS ns.deep\n1.deep 60 NS ns.deep\n2.deep 60 NS ns.deep\n"
+    "ns.deep 60 A 192.0.2.56\n"
+    "far 60 NS s1.far\n" SERVER("1") SERVER("2") SERVER("3") SERVER("4") SERVER("5") SERVER("6")
+        SERVER("7") "x\\004cut1 3600 NS ns.elsewhere.\n" /* looks like a name below cut1 from behind */
+                    "cut2 3600 DS 1 13 2 0000000000000000000000000000000000000000000000000000000000000000\n"
+                    "d 600 DNAME www\nboth 300 A 192.0.2.90\nboth 300 CNAME www\n"
+                    "_sip._tcp 300 SRV 0 5 5060 mail\n_sip._tcp 300 SRV 1 5 5060 www\n";
+
+static const char *const labels[] = {
+    "www",     "wWw",       "mail",   "upper",  "alias",    "alias2",
+    "loop",    "nothere",   "ns1",    "cut1",   "cut2",     "cut3",
+    "deleg",   "d",         "both",   "x",      "*",        "wild",
+    "a\\000b", "a\\001",    "b.ent",  "ent",    "x.wild",   "y.wildc",
+    "x.d",     "_sip._tcp", "q.cut1", "q.cut2", "r.cut2",   "q.x\\004cut1",
+    "cut4",    "cut5",      "cut6",   "1.deep", "q.1.deep", "q.2.deep",
+    "many1",   "many2",     "sub",    "4",      "5",        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"};
 static const char *const origins[] = {"plain.", "plain.", "nsec.",    "nsec3.",   "sub.plain.", "deep.sub.nsec.", "elsewhere.",
                                       ".",      "PLAIN.", "1.plain.", "2.plain.", "3.plain.",   "hidden."};
 /* In front of an origin, so that names beside each other are there and not, below a cut, a DNAME, a wildcard, a name without
  * records. */
-static const char *const parents[] = {"wild", "wildc", "deleg", "cut2", "cut3", "d", "x.d", "ent", "b.ent", "www", "4", "5"};
+static const char *const parents[] = {"wild", "wildc", "deleg", "cut2", "cut3",  "cut4",  "cut5",  "cut6", "1.deep", "2.deep",
+                                      "far",  "d",     "x.d",   "ent",  "b.ent", "many1", "many2", "www",  "4",      "5"};
 static const char *const beside[] = {"a", "b", "ns", "NS", "x", "*", "a\\000b", "d"};
 static const uint16_t types[] = {RR_A,   RR_A,     RR_A,  RR_A,   RR_AAAA, RR_TXT, RR_MX,   RR_NS,   RR_SOA, RR_CNAME,
                                  RR_ANY, RR_RRSIG, RR_DS, RR_SRV, RR_NSEC, RR_OPT, RR_AXFR, RR_IXFR, 65280,  RR_DNSKEY};
@@ -110,35 +112,10 @@ static void prepare(struct asked *a, const uint8_t *bytes, size_t size) {
   a->job.client = (struct answer_client){.from = {.family = 4, .octets = {192, 0, 2, 1}}, .transport = TRANSPORT_UDP};
 }
 
-/* A message without compression, owners in lower case; returns its size. */
-static size_t spelled(const uint8_t *message, size_t size, uint8_t *out, size_t room) {
-  struct wr w = wr_make(out, room);
-  struct message m;
-  struct rd body;
-  assert_int_equal(message_open(message, size, &m, &body), ERR_OK);
-  assert_true(wr_bytes(&w, message, MESSAGE_HEADER_BYTES));
-  struct name name;
-  uint16_t type, class;
-  for (unsigned i = 0; i < m.counts[SECTION_QUESTION]; i++) {
-    assert_int_equal(message_question(&m, &body, &name, &type, &class), ERR_OK);
-    assert_true(wr_bytes(&w, name.octets, name.size) && wr_u16(&w, type) && wr_u16(&w, class));
-  }
-  for (unsigned i = 0; i < (unsigned)m.counts[1] + m.counts[2] + m.counts[3]; i++) {
-    struct message_rr rr;
-    assert_int_equal(message_rr(&m, &body, &rr), ERR_OK);
-    name_lower(&rr.owner);
-    assert_true(wr_bytes(&w, rr.owner.octets, rr.owner.size) && wr_u16(&w, rr.type) && wr_u16(&w, rr.class) && wr_u32(&w, rr.ttl));
-    if (rr.type == RR_OPT) assert_true(wr_bytes(&w, rr.rdata.at, rr.rdata_size));
-    else assert_int_equal(rr_rdata_read(&rr.rdata, rr.rdata_size, m.bytes, rr.type, &w), ERR_OK);
-  }
-  assert_int_equal(rd_left(&body), 0);
-  return wr_used(&w);
-}
-
 static void assert_same_message(const struct asked *a, const struct asked *b) {
   static uint8_t a_out[LIMIT_MESSAGE_BYTES], b_out[LIMIT_MESSAGE_BYTES];
-  size_t a_size = spelled(a->out, a->job.result.size, a_out, sizeof a_out);
-  assert_int_equal(a_size, spelled(b->out, b->job.result.size, b_out, sizeof b_out));
+  size_t a_size = zones_spell(a->out, a->job.result.size, a_out, sizeof a_out);
+  assert_int_equal(a_size, zones_spell(b->out, b->job.result.size, b_out, sizeof b_out));
   assert_memory_equal(a_out, b_out, a_size);
 }
 
@@ -170,16 +147,21 @@ static unsigned ask_both(const struct zone_set *zones, struct asked *together, u
   static const struct answer_identity id = {.nsid = "ns1", .nsid_size = 3, .udp_bytes = LIMIT_UDP_RESPONSE_BYTES};
   static const struct instant now = {NS_PER_S, 1800000000};
   static struct asked alone;
+  static struct answer_memory *memory, *nothing;
+  if (!memory) memory = answer_memory_new();
+  if (!nothing) nothing = answer_memory_new();
+  assert_true(memory && nothing);
   struct answer_job *jobs[LIMIT_BATCH];
   unsigned replies = 0;
   for (unsigned i = 0; i < count; i++)
     jobs[i] = &together[i].job;
   zone_read_begin();
-  answer_batch(zones, &id, jobs, count, now, 0);
+  answer_batch(zones, &id, memory, jobs, count, now);
   for (unsigned i = 0; i < count; i++) {
     const struct answer_result *r = &together[i].job.result;
     prepare(&alone, together[i].bytes, together[i].job.size);
-    answer(zones, &id, &alone.job, now, 0);
+    answer_memory_clear(nothing);
+    answer(zones, &id, nothing, &alone.job, now);
     assert_int_equal(r->kind, alone.job.result.kind);
     assert_int_equal(r->rcode, alone.job.result.rcode);
     assert_int_equal(r->ede, alone.job.result.ede);

@@ -328,7 +328,7 @@ static void assert_as_alone(struct asker *a, const struct question *questions, u
     list[i] = &jobs[i];
   }
   zone_read_begin();
-  answer_batch(a->zones, &a->id, list, count, a->now, 0);
+  answer_batch(a->zones, &a->id, a->memory, list, count, a->now);
   zone_read_end();
   for (unsigned i = 0; i < count; i++) {
     struct buf alone = {0};

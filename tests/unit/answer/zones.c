@@ -381,3 +381,27 @@ void zones_put(struct zone_set *set, const char *origin, const char *text, enum 
   uint32_t id = (uint32_t)zone_set_count(set);
   MUST(zone_set_put(set, &apex, zones_entry(id, zones_build(origin, text, chain), policy)) == ERR_OK);
 }
+
+size_t zones_spell(const uint8_t *message, size_t size, uint8_t *out, size_t room) {
+  struct wr w = wr_make(out, room);
+  struct message m;
+  struct rd body;
+  MUST(message_open(message, size, &m, &body) == ERR_OK);
+  MUST(wr_bytes(&w, message, MESSAGE_HEADER_BYTES));
+  struct name name;
+  uint16_t type, class;
+  for (unsigned i = 0; i < m.counts[SECTION_QUESTION]; i++) {
+    MUST(message_question(&m, &body, &name, &type, &class) == ERR_OK);
+    MUST(wr_bytes(&w, name.octets, name.size) && wr_u16(&w, type) && wr_u16(&w, class));
+  }
+  for (unsigned i = 0; i < (unsigned)m.counts[1] + m.counts[2] + m.counts[3]; i++) {
+    struct message_rr rr;
+    MUST(message_rr(&m, &body, &rr) == ERR_OK);
+    name_lower(&rr.owner);
+    MUST(wr_bytes(&w, rr.owner.octets, rr.owner.size) && wr_u16(&w, rr.type) && wr_u16(&w, rr.class) && wr_u32(&w, rr.ttl));
+    if (rr.type == RR_OPT) MUST(wr_bytes(&w, rr.rdata.at, rr.rdata_size));
+    else MUST(rr_rdata_read(&rr.rdata, rr.rdata_size, m.bytes, rr.type, &w) == ERR_OK);
+  }
+  MUST(rd_left(&body) == 0);
+  return wr_used(&w);
+}

@@ -19,5 +19,7 @@ struct zone_entry *zones_entry(uint32_t id, struct zone_snap *snap, const struct
 void zones_put(struct zone_set *set, const char *origin, const char *text, enum zones_chain chain,
                const struct zone_policy *policy);
 struct name zones_name(const char *text);
+/* A well-formed message without compression, owners in lower case: the same of two messages that say the same. Returns its size. */
+size_t zones_spell(const uint8_t *message, size_t size, uint8_t *out, size_t room);
 
 #endif

@@ -75,6 +75,8 @@ static void hand_over(struct house *h, struct sent *s, const char *from) {
   struct answer_job job = {.client = {.transport = TRANSPORT_UDP}};
   uint8_t room[LIMIT_UDP_RESPONSE_BYTES];
   struct instant now = fake_net_now(h->net);
+  struct answer_memory *memory = answer_memory_new();
+  assert_non_null(memory);
   s->answers = 0;
   s->rcode = NOT_ANSWERED;
   assert_int_equal(addr_parse(from, 53, &job.client.from), ERR_OK);
@@ -83,7 +85,8 @@ static void hand_over(struct house *h, struct sent *s, const char *from) {
   job.out = room;
   job.capacity = sizeof room;
   zone_read_begin();
-  answer(control_zones(h->control), control_identity(h->control), &job, now, 1);
+  answer(control_zones(h->control), control_identity(h->control), memory, &job, now);
+  answer_memory_free(memory);
   assert_int_equal(job.result.kind, ANSWER_UPDATE);
   control_update_make(&s->update, &job, control_identity(h->control), s->bytes, now);
   zone_read_end();
