@@ -12,6 +12,12 @@ struct instant clock_read(void) {
   return (struct instant){(uint64_t)mono.tv_sec * NS_PER_S + (uint64_t)mono.tv_nsec, wall.tv_sec};
 }
 
+uint64_t clock_thread_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
 uint64_t clock_boot(void) {
   char id[64];
   FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");

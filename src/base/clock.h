@@ -16,6 +16,9 @@ struct instant {
 
 struct instant clock_read(void);
 
+/* What this thread has computed so far: what others take of the CPU is not in it. */
+uint64_t clock_thread_ns(void);
+
 /* A number of the time since the machine was started: mono_ns of two processes can be compared if they have the same. 0: not known.
  */
 uint64_t clock_boot(void);

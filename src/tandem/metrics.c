@@ -38,8 +38,9 @@ static void earn(struct metrics *m, struct instant now) {
 static enum err write_page(struct metrics *m, struct instant now) {
   struct buf text = {0};
   struct http_response *page;
+  uint64_t begun_ns = clock_thread_ns();
   metrics_page(m->control, m->front, now, &text);
-  m->credit_ns -= (int64_t)(clock_read().mono_ns - now.mono_ns);
+  m->credit_ns -= (int64_t)(clock_thread_ns() - begun_ns);
   enum err e = http_response_new(HTTP_OK, METRICS_CONTENT_TYPE, &text, &page);
   if (e) return e;
   http_pages_put(&m->pages, page);
