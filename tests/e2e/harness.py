@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.name
@@ -32,17 +33,18 @@ ANYWHERE = "0.0.0.0/0"
 PLACE_PORT = 5300
 SECRET = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTMyYnl0ZXM="
 KEY = "xfr.example."
-WAIT_S = 20.0
+WAIT_S = 60.0  # longer than anything takes, on a busy machine too
 
 
 def wait_until(condition, timeout=WAIT_S, what="the condition"):
-    """Asks until it is true; returns its value."""
+    """Asks until it is true; returns its value. Who does not answer is asked again."""
     pause = threading.Event()
     deadline = time.monotonic() + timeout
     while True:
-        value = condition()
-        if value:
-            return value
+        with contextlib.suppress(dns.exception.Timeout):
+            value = condition()
+            if value:
+                return value
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {timeout} s for {what}")
         pause.wait(0.01)
@@ -53,15 +55,39 @@ def soak_s(seconds):
     return min(seconds, float(os.environ.get("TANDEM_SOAK_S", seconds)))
 
 
-PORTS = range(10000, 32000)  # below those that the system gives to clients
-next_port = itertools.count(random.SystemRandom().randrange(len(PORTS)))  # other processes test at the same time
+PORTS, BLOCK = range(1100, 10000), 100  # below the ports that the system gives to clients, and PowerDNS takes as one
+OWN_BLOCKS = 10
+UNBOUND_PORTS = "outgoing-port-avoid: 0-32767"  # else it asks from any port, maybe from one that was just found free
+
+
+def own_ports():
+    """Ports in turn that no other process of the tests uses: each block goes with a name in the abstract namespace, held until we end."""
+    blocks = [PORTS[at:at + BLOCK] for at in range(0, len(PORTS), BLOCK)]
+    random.SystemRandom().shuffle(blocks)
+    held = []
+    for block in blocks:
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0tandem-tests-{block[0]}")
+        except OSError:
+            mark.close()
+            continue
+        held.append((mark, block))
+        yield from block
+        if len(held) == OWN_BLOCKS:
+            break
+    while held:
+        for _, block in held:
+            yield from block
+
+
+next_port = own_ports()
 
 
 def free_port(host=LOOPBACK):
     """A port that is free for UDP and TCP now, and that is not given out again soon."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for _ in range(100):
-        port = PORTS[next(next_port) % len(PORTS)]
+    for port in itertools.islice(next_port, 100):
         with socket.socket(family, socket.SOCK_STREAM) as tcp, socket.socket(family, socket.SOCK_DGRAM) as udp:
             try:
                 tcp.bind((host, port))
@@ -125,7 +151,7 @@ class Server:
             return r.answer and (serial is None or r.answer[0][0].serial == serial)
         return wait_until(answered, timeout, f"{self.name} to answer {zone} {serial or ''}: {self.log()[-1500:]}")
 
-    def ask(self, name, rdtype="A", tcp=False, timeout=5.0, key=None, want_dnssec=False, edns=True, payload=1232, recurse=False, **kw):
+    def ask(self, name, rdtype="A", tcp=False, timeout=20.0, key=None, want_dnssec=False, edns=True, payload=1232, recurse=False, **kw):
         q = dns.message.make_query(dns.name.from_text(name), rdtype, use_edns=0 if edns else -1, want_dnssec=want_dnssec,
                                    payload=payload if edns else None, **kw)
         if not recurse:
@@ -139,7 +165,7 @@ class Server:
         r = self.ask(zone, "SOA")
         return r.answer[0][0].serial if r.answer else None
 
-    def axfr(self, zone, key=None, timeout=30.0):
+    def axfr(self, zone, key=None, timeout=60.0):
         """All records as a sorted list of text, or raises what dnspython raises."""
         kw = dict(keyring=key, keyname=next(iter(key)), keyalgorithm=next(iter(key.values())).algorithm) if key else {}
         records = []
@@ -161,7 +187,8 @@ class Server:
         if self.process:
             self.process.wait()
 
-    def stop(self, timeout=10):
+    def stop(self, timeout=20):
+        """Of others it is not our matter whether they end by themselves."""
         if self.process is None:
             return None
         if self.process.poll() is None:
@@ -169,9 +196,8 @@ class Server:
             try:
                 self.process.wait(timeout)
             except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-                raise AssertionError(f"{self.name} did not end within {timeout} s of SIGTERM: {self.log()[-1500:]}")
+                self.kill()
+                assert not isinstance(self, Tandem), f"{self.name} did not end within {timeout} s of SIGTERM: {self.log()[-1500:]}"
         return self.process.returncode
 
 
@@ -241,7 +267,7 @@ class Tandem(Server):
     def hup(self):
         os.kill(self.pid(), signal.SIGHUP)
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=60):
         code = super().stop(timeout)
         self.sanitized()
         return code
@@ -441,9 +467,11 @@ loglevel=5
                 self.util("activate-tsig-key", origin, KEY, "primary" if zone is not None else "secondary")
 
     def util(self, *args):
-        r = subprocess.run(["/usr/bin/pdnsutil", "--config-dir", str(self.dir), *args], capture_output=True, text=True)
-        assert r.returncode == 0, f"pdnsutil {args}: {r.stdout}{r.stderr}"
-        return r.stdout
+        def done():
+            r = subprocess.run(["/usr/bin/pdnsutil", "--config-dir", str(self.dir), *args], capture_output=True, text=True)
+            assert r.returncode == 0 or "database is locked" in r.stdout + r.stderr, f"pdnsutil {args}: {r.stdout}{r.stderr}"
+            return r.returncode == 0 and [r.stdout]
+        return wait_until(done, what="the database to be free")[0]
 
     def load(self, n, origin):
         self.util("load-zone", origin, str(self.zone_file(n)))
@@ -473,7 +501,7 @@ class Unbound(Server):
         (self.dir / "unbound.conf").write_text(
             f'server:\n  interface: {self.at}\n  port: {self.port}\n  do-daemonize: no\n  chroot: ""\n  {user}  directory: "{self.dir}"\n'
             f'  pidfile: ""\n  use-syslog: no\n  logfile: ""\n  do-not-query-localhost: no\n  module-config: "iterator"\n  num-threads: 1\n'
-            f'  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  local-zone: "{zone}" transparent\n  access-control: 127.0.0.0/8 allow\n'
+            f'  {UNBOUND_PORTS}\n  cache-max-ttl: 0\n  cache-max-negative-ttl: 0\n  local-zone: "{zone}" transparent\n  access-control: 127.0.0.0/8 allow\n'
             f'stub-zone:\n  name: "{zone}"\n{stubs}remote-control:\n  control-enable: no\n')
 
     def start(self):

@@ -7,7 +7,6 @@ import signal
 import struct
 import subprocess
 import threading
-import time
 
 import dns.exception
 import dns.message
@@ -17,7 +16,7 @@ import dns.rcode
 import pytest
 
 from disk import fill
-from harness import BINARY, KEY, LOOPBACK, SECRET, WAIT_S, free_port, keyring, simple_zone, wait_until
+from harness import BINARY, KEY, LOOPBACK, SECRET, free_port, keyring, simple_zone, wait_until
 from load import Load
 
 KEYS = [{"name": KEY, "algorithm": "hmac-sha256", "secret": SECRET}]
@@ -29,7 +28,7 @@ FAST = {"refresh-min": "0.2", "retry-min": "0.2", "retry-max": "1"}
 OTHER_SECRET = "b3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXItb3RoZXI="
 
 
-def changing_config(server, round_number, extra_port, peer_port):
+def changing_config(server, round_number, extra_port, peer_ports):
     """What a reload may change, by turns; steady.example stays what it is."""
     n = round_number
     zones = [{"name": "steady.example", "role": "primary", "file": "steady", **({"notify": ["p"], "transfer": ["p"]} if n % 3 else {})}]
@@ -45,25 +44,25 @@ def changing_config(server, round_number, extra_port, peer_port):
     listen = [server.at] + ([f"{LOOPBACK}@{extra_port}"] if n % 3 == 1 else [])
     return {"server": {"listen": listen, "workers": "2" if n % 4 == 3 else "1", "identity": f"ns{n % 2}"},
             "keys": [{"name": KEY, "algorithm": "hmac-sha256", "secret": OTHER_SECRET if n % 2 else SECRET}],
-            "peers": [{"name": "p", "address": f"{LOOPBACK}@{peer_port + n % 2}", "key": KEY}], "zones": zones,
+            "peers": [{"name": "p", "address": f"{LOOPBACK}@{peer_ports[n % 2]}", "key": KEY}], "zones": zones,
             "templates": {"list": {"role": "primary", "file": "many" if n % 4 else "other"}},
             "include": ["two.yaml", "one.yaml"][:2 if n % 4 != 2 else 1], "zone-lists": [{"file": "list", "template": "list"}]}
 
 
 def test_reload_under_load_loses_no_answer(lab, soak):
     t = lab.tandem("server")
-    extra, peer = free_port(), free_port()
+    extra, peers = free_port(), (free_port(), free_port())
     for name in ("steady", "comes", "role"):
         t.file(name, simple_zone(f"{name}.example."))
     many = "@ 300 IN SOA ns1 h 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\n"
     t.file("many", many)
     t.file("other", many + "other IN A 192.0.2.2\n")
-    t.configure(changing_config(t, 0, extra, peer))
+    t.configure(changing_config(t, 0, extra, peers))
     t.start()
     with Load(t, threads=2) as load:
         for n in range(1, 300 if soak else 13):
             t.file("steady", simple_zone("steady.example.", n + 1, f"r{n} 60 IN TXT \"{n}\"\n"))
-            t.configure(changing_config(t, n, extra, peer))
+            t.configure(changing_config(t, n, extra, peers))
             if n % 2:
                 t.reload()
             else:
@@ -214,7 +213,7 @@ def test_keys_and_peers_change_over_on_reload(lab):
     secondary.reload()
     primary.file("zone0", simple_zone("example.com.", 2))
     primary.reload()
-    secondary.wait_answer("example.com", serial=2, timeout=10)
+    secondary.wait_answer("example.com", serial=2)
     third = lab.tandem("third")
     configure_two(primary, third, ["example.com."])
     third.start()
@@ -236,7 +235,7 @@ def test_who_refused_our_key_is_told_again_with_another(lab):
     wait_until(lambda: "BADSIG" in primary.log() and primary.status("example.com")["notify-pending"] == 0, what="the NOTIFY to be refused")
     configure_two(primary, secondary, ["example.com."])
     primary.reload()
-    secondary.wait_answer("example.com", serial=2, timeout=10)
+    secondary.wait_answer("example.com", serial=2)
 
 
 def test_unchanged_reload_asks_no_primary(lab):
@@ -303,7 +302,7 @@ def test_full_disk_at_a_secondary(lab, small_disk):
         status = secondary.status("example.com")
         assert status["last-transfer"]["kind"] == "ixfr" and not status["durable"]
     ballast.unlink()
-    wait_until(lambda: secondary.status("example.com")["durable"], timeout=WAIT_S * 4, what="the store to take it: " + secondary.log()[-1500:])
+    wait_until(lambda: secondary.status("example.com")["durable"], timeout=120, what="the store to take it: " + secondary.log()[-1500:])
     assert "trouble" not in secondary.status("example.com")
     primary.kill()
     secondary.kill()
@@ -359,7 +358,7 @@ def test_killed_with_a_full_disk(lab, small_disk):
     primary.start()
     secondary.wait_answer("example.com", serial=serial)
     filler.unlink()
-    wait_until(lambda: secondary.status("example.com")["durable"], timeout=WAIT_S * 4, what="the store to take it: " + secondary.log()[-1500:])
+    wait_until(lambda: secondary.status("example.com")["durable"], timeout=120, what="the store to take it: " + secondary.log()[-1500:])
     primary.kill()
     secondary.kill()
     secondary.start()
@@ -429,27 +428,26 @@ def test_kill_9_under_edits(lab, soak):
 # ---- timers ----
 
 def test_expiry_goes_on_over_a_restart(lab):
-    primary, secondary = two(lab, refresh=1, retry=1, expire=6)
+    primary, secondary = two(lab, refresh=1, retry=1, expire=10)
     primary.start()
     secondary.start()
     secondary.wait_answer("example.com", serial=1)
     primary.kill()
-    began = time.monotonic()
+    wait_until(lambda: secondary.status("example.com")["expires-in-s"] <= 7, what="time to pass")
     secondary.stop()
     secondary.start()
     assert secondary.ask("www.example.com").answer
-    assert 0 < secondary.status("example.com")["expires-in-s"] <= 6
+    assert 0 < secondary.status("example.com")["expires-in-s"] <= 7
     q = dns.message.make_query("example.com", "SOA", use_edns=0, options=[dns.edns.GenericOption(9, b"")])
-    r = dns.query.udp(q, secondary.host, port=secondary.port, timeout=5)
+    r = dns.query.udp(q, secondary.host, port=secondary.port, timeout=20)
     left = [struct.unpack("!I", o.data)[0] for o in r.options if o.otype == 9]
-    assert left and 0 < left[0] <= 6, "EDNS EXPIRE says what is left"
-    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, timeout=10, what="expiry")
-    assert time.monotonic() - began < 9
+    assert left and 0 < left[0] <= 7, "EDNS EXPIRE says what is left"
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, what="expiry")
     secondary.stop()
     secondary.start()
-    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, timeout=5, what="expiry after a restart")
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.SERVFAIL, what="expiry after a restart")
     primary.start()
-    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.NOERROR, timeout=5, what="recovery")
+    wait_until(lambda: secondary.ask("www.example.com").rcode() == dns.rcode.NOERROR, what="recovery")
     assert "trouble" not in secondary.status("example.com"), "what is over is not told any more"
 
 

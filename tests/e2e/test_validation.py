@@ -19,7 +19,7 @@ import dns.rcode
 import dns.rdatatype
 import pytest
 
-from harness import LOOPBACK, Server, Tandem, simple_zone, wait_until
+from harness import LOOPBACK, UNBOUND_PORTS, Server, Tandem, simple_zone, wait_until
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "diff"))
 
@@ -69,6 +69,7 @@ class Validator(Server):
   num-threads: 1
   num-queries-per-thread: 1024
   outgoing-range: 512
+  {UNBOUND_PORTS}
   module-config: "validator iterator"
   trust-anchor-file: "{self.dir}/anchors"
   val-log-level: 2
@@ -94,7 +95,7 @@ class Validator(Server):
         self.spawn(["/usr/sbin/unbound", "-d", "-c", self.dir / "unbound.conf"])
         return self
 
-    def ask(self, name, rdtype="A", timeout=5.0, **kw):
+    def ask(self, name, rdtype="A", timeout=20.0, **kw):
         q = dns.message.make_query(name, rdtype, want_dnssec=True, payload=4096)
         return dns.query.udp(q, self.host, timeout=timeout, port=self.port)
 
