@@ -12,7 +12,7 @@ class Load:
     """Threads that look a name up again and again, and count what is not answered as it should be. `tries`: how often a question is
     sent, as a stub does: unbound gives up on answers that took it 1.9 s (its discard-timeout), and waits to be asked again."""
 
-    def __init__(self, server, name="www.steady.example", threads=1, timeout=3.0, tries=1, tcp_every=20):
+    def __init__(self, server, name="www.steady.example", threads=1, timeout=10.0, tries=1, tcp_every=20):
         self.server, self.name, self.timeout, self.tries, self.tcp_every = server, name, timeout, tries, tcp_every
         self.count, self.failures, self.longest_s = 0, [], 0.0
         self.done = threading.Event()

@@ -96,6 +96,6 @@ def test_expiry_goes_by_the_monotonic_clock(pair):
     clock.set(MONTH)
     p.start()
     began = time.monotonic()
-    wait_until(lambda: served(s), 10, "recovery without a command")
+    wait_until(lambda: served(s), what="recovery without a command")
     print(f"recovered {time.monotonic() - began:.2f} s after the primary was back (retry-max 0.4 s)")
     assert s.status("example.com")["state"] == "served"

@@ -28,7 +28,7 @@ def change(t, *lines):
     for line in lines:
         words = line.split()
         (u.add if words[0] == "+" else u.delete)(words[1] + "." + ZONE, *words[2:])
-    assert dns.query.udp(u, t.host, port=t.port, timeout=10).rcode() == 0
+    assert dns.query.udp(u, t.host, port=t.port, timeout=20).rcode() == 0
 
 
 def records(t, *at):

@@ -328,7 +328,7 @@ def test_refused_in_plain_words(scene, case, signed, act, what):
     primary.most_sent = 0
     primary.act, primary.serial = act, 2
     try:
-        said = wait_until(lambda: what in error(t) and error(t), 30, f"{what!r} to be said")
+        said = wait_until(lambda: what in error(t) and error(t), what=f"{what!r} to be said")
         assert t.serial(ZONE) == 1 and t.ask("www." + ZONE).answer[0][0].address == "192.0.2.1"
         rounds = (time.monotonic() - began) / 0.2 + 2
         assert primary.connections - before <= 2 * rounds  # changes are asked for, and then the whole zone
@@ -336,7 +336,7 @@ def test_refused_in_plain_words(scene, case, signed, act, what):
         print(f"{primary.connections - before} connections, {primary.most_sent} octets: {said}")
     finally:
         primary.act, primary.serial = Primary.good, 1
-    wait_until(lambda: error(t) == "", 20, "it to be well again")
+    wait_until(lambda: error(t) == "", what="it to be well again")
     t.sanitized()
 
 
@@ -346,12 +346,12 @@ def test_loop_of_truncated_answers(scene):
     before = primary.connections
     primary.soa = lambda p, r: message(r, [], flags=QR | AA | TC)
     try:
-        wait_until(lambda: "over TCP" in error(t), 20, "an error")
+        wait_until(lambda: "over TCP" in error(t), what="an error")
         assert t.serial(ZONE) == 1
         assert primary.connections - before < 100
     finally:
         primary.soa = None
-    wait_until(lambda: error(t) == "", 20, "it to be well again")
+    wait_until(lambda: error(t) == "", what="it to be well again")
 
 
 def test_records_of_others_are_left_out(scene):

@@ -1,6 +1,7 @@
 """Many zones: a list of 100,000 loads, answers, restarts from the store."""
 import contextlib
 import random
+import shutil
 import signal
 import sqlite3
 import time
@@ -37,12 +38,16 @@ def test_an_end_right_after_the_first_start_can_be_cut_short(lab):
     count = 6000
     t.file("names.txt", "".join(f"zone{i}.example\n" for i in range(count)))
     t.file("shared.zone", "$TTL 300\n@ IN SOA ns1 hostmaster 1 3600 600 86400 300\n@ IN NS ns1\nns1 IN A 192.0.2.1\nwww IN A 192.0.2.80\n")
-    t.start(timeout=240)
-    t.send(signal.SIGTERM)
-    t.send(signal.SIGINT)
-    assert t.process.wait(timeout=60) == 0
-    with contextlib.closing(sqlite3.connect(t.dir / "state/log.db")) as log:
-        kept = log.execute("SELECT count(*) FROM zone").fetchone()[0]
+    for _ in range(5):  # where we had no CPU meanwhile it may have stored them all
+        t.start(timeout=240)
+        t.send(signal.SIGTERM)
+        t.send(signal.SIGINT)
+        assert t.process.wait(timeout=60) == 0
+        with contextlib.closing(sqlite3.connect(t.dir / "state/log.db")) as log:
+            kept = log.execute("SELECT count(*) FROM zone").fetchone()[0]
+        if kept < count:
+            break
+        shutil.rmtree(t.dir / "state")
     assert kept < count, kept
     for _ in range(2):  # the second has all of them
         t.start(timeout=240)

@@ -1,4 +1,5 @@
 """NOTIFY is not lost: not by a restart, and not by a batch of many zones."""
+import select
 import socket
 
 import dns.flags
@@ -16,6 +17,11 @@ class Listener:
         self.socket.bind((LOOPBACK, 0))
         self.socket.settimeout(20)
         self.at = f"{LOOPBACK}@{self.socket.getsockname()[1]}"
+
+    def answer_all(self):
+        """What has come."""
+        while select.select([self.socket], [], [], 0)[0]:
+            self.next()
 
     def next(self, answer=True):
         """(zone, serial) of the next NOTIFY."""
@@ -48,8 +54,11 @@ def test_killed_between_commit_and_notify(lab):
     t.start()
     while peer.next(answer=False)[1] != 2 or t.status("example.com")["notify-pending"] != 1:
         pass
-    while t.status("example.com")["notify-pending"]:
-        assert peer.next() == ("example.com.", 2)
+
+    def settled():
+        peer.answer_all()
+        return t.status("example.com")["notify-pending"] == 0
+    wait_until(settled, what="the NOTIFY to be taken")
 
 
 def test_told_at_start_and_at_once_when_changed(lab):
@@ -58,5 +67,6 @@ def test_told_at_start_and_at_once_when_changed(lab):
     for serial in (1, 2, 3):
         t.put(0, simple_zone("example.com.", serial))
         t.start()  # also when nothing but time has passed
-        assert peer.next() == ("example.com.", serial)
+        while (told := peer.next()) != ("example.com.", serial):
+            assert told[1] < serial, "only what was said twice, as it may"
         t.stop()

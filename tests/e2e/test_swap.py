@@ -42,7 +42,7 @@ class Swapping(Tandem):
         assert self.now != old
         return old
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=60):
         if self.now and os.path.exists(f"/proc/{self.now}"):
             self.run("stop")
             wait_until(lambda: not alive(self.now), what="the end of the last process")

@@ -232,7 +232,7 @@ def message(number, lines):
 
 def ask(server, wire):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.settimeout(10)
+        s.settimeout(20)
         s.sendto(wire, (server.host, server.port))
         answer = s.recv(4096)
     assert answer[:2] == wire[:2] and answer[2] >> 3 == 0b10101, "an answer to an UPDATE (2.2)"
