@@ -59,6 +59,9 @@ bool demo_run(const char *const argv[]);
 
 /* One question over UDP, no retries. True if an answer with NOERROR or NXDOMAIN came; *found: with at least one answer record. */
 bool demo_ask(const struct addr *at, const struct name *name, uint16_t type, unsigned timeout_ms, bool *found);
+/* The same of a resolver, as a stub asks it: who is not answered asks again. unbound gives up on answers that took it 1.9 s
+ * (its discard-timeout), and waits to be asked again. */
+bool demo_look_up(const struct addr *at, const struct name *name, uint16_t type, bool *found);
 /* Asks until the name is found at the server; the milliseconds it took, or -1 after timeout_ms. */
 double demo_ask_until_found(const struct addr *at, const struct name *name, uint16_t type, unsigned timeout_ms);
 
