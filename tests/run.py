@@ -78,10 +78,11 @@ def instructions():
     return counted([sys.executable, "tests/instructions.py"])
 
 
-def fuzz(seconds):
+def fuzz(soak):
+    """From the same seed each time, as the simulator; from a fresh one in the long form."""
     if not make("fuzzers"):
         return 0, 1
-    return counted([sys.executable, "tests/fuzz/run.py", "--seconds", str(seconds)])
+    return counted([sys.executable, "tests/fuzz/run.py", *(["--seconds", "3600"] if soak else ["--seconds", "24", "--seed", "1"])])
 
 
 def simulator(soak):
@@ -117,7 +118,7 @@ def main():
         "end to end": lambda: end_to_end(options.soak),
         "differential": differential,
         "demo": demo,
-        "fuzz": lambda: fuzz(3600 if options.soak else 24),
+        "fuzz": lambda: fuzz(options.soak),
     }
     if options.soak:
         stages["processors"] = processors

@@ -20,7 +20,7 @@ def wires(questions):
     return out
 
 
-def ask_udp(server, packets, timeout=3.0):
+def ask_udp(server, packets, timeout=10.0):
     answers, waiting, at = {}, {}, 0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.connect((server.host, server.port))
@@ -45,7 +45,7 @@ def ask_udp(server, packets, timeout=3.0):
     return answers
 
 
-def ask_tcp(server, packets, numbers, timeout=10.0):
+def ask_tcp(server, packets, numbers, timeout=60.0):
     """Pipelined over connections of at most 50 questions."""
     answers = {}
     for first in range(0, len(numbers), 50):

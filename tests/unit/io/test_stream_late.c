@@ -105,12 +105,12 @@ static void half_closed_client_waits_for_its_answer(void **state) {
 
 static void who_waits_is_not_idle(void **state) {
   struct stream_options o = stream_defaults;
-  o.idle_ms = 30;
+  o.idle_ms = 300;
   start(&o);
   int fd = test_connect(SOCKET_TCP, &at);
   ask(fd, "slow");
   wait_deferred(1);
-  assert_false(test_readable(fd, 150));
+  assert_false(test_readable(fd, 600));
   answer(0, "at last");
   expect(fd, "at last");
   assert_true(test_closes(fd)); /* now it is */
