@@ -26,7 +26,8 @@ struct http_request {
   struct http_server *server;
   struct MHD_Connection *connection; /* suspended until the reply */
   const struct http_route *route;
-  bool taken; /* by the owner's thread */
+  bool taken;                  /* by the owner's thread */
+  struct http_request *behind; /* then: the next of those that were taken together */
   struct http_response *response;
 };
 
@@ -215,14 +216,18 @@ void http_reply(struct http_request *r, struct http_response *response) {
   pthread_mutex_unlock(&s->lock);
 }
 
+/* All that wait now. Who comes later, maybe because one of these was answered, is of another turn. */
 static struct http_request *take_waiting(struct http_server *s) {
+  struct http_request *first = NULL;
   pthread_mutex_lock(&s->lock);
-  struct http_request *r = s->waiting;
-  while (r && r->taken)
-    r = r->next;
-  if (r) r->taken = true;
+  for (struct http_request *r = s->waiting; r; r = r->next) {
+    if (r->taken) continue;
+    r->taken = true;
+    r->behind = first;
+    first = r;
+  }
   pthread_mutex_unlock(&s->lock);
-  return r;
+  return first;
 }
 
 static void told(void *arg, unsigned events, struct instant now) {
@@ -230,8 +235,10 @@ static void told(void *arg, unsigned events, struct instant now) {
   uint64_t times;
   ssize_t n = read(s->watch.fd, &times, sizeof times);
   (void)n; /* the list says what there is */
-  for (struct http_request *r; (r = take_waiting(s));)
+  for (struct http_request *r = take_waiting(s), *behind; r; r = behind) {
+    behind = r->behind; /* who is answered may be gone */
     r->route->get(r->route->arg, r, now);
+  }
 }
 
 /* ---- the server ---- */

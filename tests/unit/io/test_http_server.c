@@ -15,6 +15,7 @@ struct owner {
   struct http_response *response; /* given at once; NULL: the request is kept */
   struct http_request *kept[8];
   unsigned asked;
+  int later; /* the connection of a request that came behind an answer */
 };
 
 static void get(void *arg, struct http_request *r, struct instant now) {
@@ -122,6 +123,31 @@ static void replies_may_come_later_and_in_any_order(void **state) {
     expect(fds[i], "HTTP/1.1 200 ", texts[i]);
 }
 
+/* Answers the first, and comes back when another waits that was sent behind that. */
+static void get_and_be_asked_again(void *arg, struct http_request *r, struct instant now) {
+  struct owner *o = arg;
+  get(arg, r, now);
+  if (o->asked > 1) return;
+  o->later = ask(o, good);
+  for (int i = 0; i < 2; i++) /* asked for one after the other, of a thread that has to see the request before */
+    expect(ask(o, "GET /there HTTP/1.1\r\nHost: x\r\n\r\n"), "HTTP/1.1 404 ", "{\"error\": \"there is nothing here\"}\n");
+}
+
+/* So that an answer of one turn is older than no request that gets it. */
+static void who_asks_behind_an_answer_is_of_the_next_turn(void **state) {
+  struct owner *o = *state;
+  struct instant now = clock_read();
+  o->response = make_response("yes");
+  route.get = get_and_be_asked_again;
+  int fd = ask(o, good);
+  while (o->asked == 0)
+    loop_turn(o->loop, now.mono_ns + PATIENCE_MS * NS_PER_MS, &now);
+  assert_int_equal(o->asked, 1);
+  turn_until(o, 2);
+  expect(fd, "HTTP/1.1 200 ", "yes");
+  expect(o->later, "HTTP/1.1 200 ", "yes");
+}
+
 static void without_a_response_it_is_503(void **state) {
   struct owner *o = *state;
   int fd = ask(o, good);
@@ -221,6 +247,7 @@ int main(void) {
       TEST(a_request_reaches_the_owner),
       TEST(what_is_no_route_does_not),
       TEST(replies_may_come_later_and_in_any_order),
+      TEST(who_asks_behind_an_answer_is_of_the_next_turn),
       TEST(without_a_response_it_is_503),
       TEST(who_left_meanwhile_does_no_harm),
       TEST(the_end_answers_who_waits),
