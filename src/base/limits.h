@@ -69,7 +69,7 @@ enum {
   LIMIT_IXFR_SECOND_MS = 5000,               /* for more after an IXFR was answered with a newer SOA alone */
   LIMIT_IXFR_AVOID_LEAST_S = 60,             /* a primary whose IXFR was of no use is asked for AXFR so long, then doubling ... */
   LIMIT_IXFR_AVOID_MOST_S = 86400,           /* ... up to so long */
-  LIMIT_TRANSFERS_IN = 64,                   /* incoming transfers at once */
+  LIMIT_TRANSFERS_IN = 64,                   /* incoming transfers at once, and as many of changes that NOTIFYs told of */
   LIMIT_TRANSFERS_IN_ADDRESS = 16,           /* of them from one address */
   LIMIT_CHANNELS_ADDRESS = 4,                /* connections to one primary; more when it handles one question at a time */
   LIMIT_CHANNEL_ASKS = 16,                   /* unanswered questions on one of them */

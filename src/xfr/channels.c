@@ -41,9 +41,13 @@ static void channel_free(struct channels *s, struct channel *c, bool lives) {
   remote_put(s->remotes, r);
 }
 
-void channels_done(struct channels *s) {
+void channels_close_idle(struct channels *s) {
   while (!list_empty(&s->idle))
     channel_free(s, MEMBER_OF(s->idle.next, struct channel, rest), true);
+}
+
+void channels_done(struct channels *s) {
+  channels_close_idle(s);
   tokens_done(&s->tokens);
 }
 

@@ -67,6 +67,7 @@ bool channels_open(struct channels *s, uint64_t token, struct instant now);
 bool channels_input(struct channels *s, uint64_t token, const uint8_t *message, size_t n, struct instant now);
 bool channels_closed(struct channels *s, uint64_t token, enum err why, struct instant now);
 
+void channels_close_idle(struct channels *s);
 void channels_run(struct channels *s, struct instant now); /* ends those that idled long enough */
 uint64_t channels_deadline(const struct channels *s);      /* UINT64_MAX: never */
 

@@ -13,14 +13,13 @@ enum {
   BACKOFF_MOST_MS = 60 * 1000,
   ADDRESS_BUDGET_LEAST_MS = 500, /* for one address, all tries together */
   ADDRESS_BUDGET_MOST_MS = 5000,
+  ADDRESS_BUDGET_TOLD_MS = 2000, /* when a NOTIFY told that there is something: it is asked again soon */
   PROBE_BUDGET_MS = 800, /* for one that was silent lately: whoever is told that it is down has not long to wait for better news */
   PROBE_TRY_MS = 160,
   TRY_LEAST_MS = 500,
-  TRY_MOST_MS = 1000,              /* the first; doubles */
-  STREAM_ANSWER_MS = 5000,         /* connection and SOA answer over TCP */
-  FRUITLESS_MOST = 8,              /* NOTIFYs in a row without anything new before they are slowed down ... */
-  FRUITLESS_WAIT_MS = 1000,        /* ... to one round in this time, */
-  FRUITLESS_FORGET_MS = 10 * 1000, /* until there was none for so long */
+  TRY_MOST_MS = 1000,      /* the first; doubles */
+  TRY_TOLD_MS = 250,       /* the same when a NOTIFY told us */
+  STREAM_ANSWER_MS = 5000, /* connection and SOA answer over TCP */
 };
 
 static uint64_t clamp(uint64_t v, uint64_t least, uint64_t most) {
@@ -35,8 +34,8 @@ static uint64_t bounded_ns(uint64_t ms, uint32_t min_ms, uint32_t max_ms) {
   return (v < INTERVAL_FLOOR_MS ? INTERVAL_FLOOR_MS : v) * NS_PER_MS;
 }
 
-/* Takes away up to a quarter, so that zones which started together drift apart; never below the lower bound. */
-static uint64_t jittered_ns(const struct secondaries *s, uint64_t interval_ns, uint32_t min_ms) {
+/* So that zones which started together drift apart. */
+uint64_t round_jittered_ns(const struct secondaries *s, uint64_t interval_ns, uint32_t min_ms) {
   uint64_t v = interval_ns - s->net.random(s->net.arg) % (interval_ns / 4 + 1), least = min_ms * NS_PER_MS;
   return v < least && least <= interval_ns ? least : v;
 }
@@ -61,13 +60,13 @@ static uint64_t next_refresh_ns(const struct secondaries *s, const struct second
   uint32_t min_ms = z->options->o.refresh_min_ms;
   uint64_t interval = refresh_interval_ns(z), left = z->expires_ns == UINT64_MAX ? UINT64_MAX : z->expires_ns - now.mono_ns;
   if (interval > left / 2) interval = bounded_ns(left / 2 / NS_PER_MS, min_ms, z->options->o.refresh_max_ms);
-  return now.mono_ns + jittered_ns(s, interval, min_ms);
+  return now.mono_ns + round_jittered_ns(s, interval, min_ms);
 }
 
 /* Counted from the start of the round: a primary that comes back is seen within one retry interval, however long the silence
  * of others took. */
 static uint64_t next_retry_ns(const struct secondaries *s, const struct secondary *z, struct instant now) {
-  uint64_t due = z->round_ns + jittered_ns(s, retry_interval_ns(z), z->options->o.retry_min_ms);
+  uint64_t due = z->round_ns + round_jittered_ns(s, retry_interval_ns(z), z->options->o.retry_min_ms);
   return due > now.mono_ns ? due : now.mono_ns;
 }
 
@@ -79,16 +78,6 @@ uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, b
 
 uint16_t target_at_hand(const struct secondary *z) {
   return (uint16_t)((z->first_target + z->tried) % z->options->target_count);
-}
-
-/* A NOTIFY that names a newer serial tells what the SOA query would, so the changes are asked for at once. It may be a lie: one
- * that brought nothing makes the next ones be looked into first, and without content that changes lead from it would cost a whole
- * zone. */
-static bool goes_direct(const struct secondaries *s, struct secondary *z, struct instant now) {
-  if (!z->notify_round || !z->told || z->tried || z->notify_target == NO_TARGET || z->fruitless) return false;
-  if (!z->has_content || z->expired || z->lives_less) return false;
-  z->promised_serial = z->told_serial;
-  return transfer_is_of_changes(s, z, now);
 }
 
 static void ask(struct secondaries *s, struct secondary *z, struct instant now) {
@@ -104,8 +93,8 @@ static void ask(struct secondaries *s, struct secondary *z, struct instant now) 
     return;
   }
   z->phase = SECONDARY_WAITING_SLOT;
-  z->direct = goes_direct(s, z, now);
-  if (z->direct) lane_wait(&s->streams, &r->streams, &z->wait, z->urgent);
+  z->direct = round_goes_direct(s, z, now);
+  if (z->direct) lane_wait(&s->direct, &r->direct, &z->wait, z->urgent);
   else lane_wait(&s->datagrams, &r->datagrams, &z->wait, z->urgent);
   secondary_reschedule(s, z);
 }
@@ -122,10 +111,10 @@ void direct_failed(struct secondaries *s, struct secondary *z) {
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now) {
   z->first_target = first_target == NO_TARGET ? 0 : first_target;
   z->tried = 0;
-  z->current = z->lower = z->whole = false;
+  z->current = z->lower = z->missed = z->whole = false;
   z->round_ns = now.mono_ns;
   z->refresh_ns = UINT64_MAX;
-  if (!z->has_content || z->expired) z->urgent = true;
+  if (!z->has_content || z->expired || round_is_owed(z)) z->urgent = true;
   if (z->options->target_count == 0)
     secondary_failed(s, z, "no primary of the zone has an address: name one in `primaries`", "", now);
   ask(s, z, now);
@@ -140,50 +129,18 @@ static void report_lower(struct secondaries *s, struct secondary *z, struct inst
   secondary_failed(s, z, text, t.primary->name, now);
 }
 
-bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant now) {
-  uint64_t since_ns = now.mono_ns - z->round_ns;
-  if (since_ns >= FRUITLESS_FORGET_MS * NS_PER_MS) z->fruitless = 0;
-  if (z->fruitless < FRUITLESS_MOST || since_ns >= FRUITLESS_WAIT_MS * NS_PER_MS) return false;
-  uint64_t soon = z->round_ns + FRUITLESS_WAIT_MS * NS_PER_MS;
-  if (z->refresh_ns > soon) z->refresh_ns = soon;
-  secondary_reschedule(s, z);
-  return true;
-}
-
-/* What came while the zone was busy: another round at once, unless it is known to be pointless. */
-static void go_on(struct secondaries *s, struct secondary *z, struct instant now) {
-  bool known = z->again_serial_known && z->has_content && !z->expired && !serial_gt(z->notify_serial, z->soa.serial);
-  bool wanted = z->again && (z->again_force || !known), force = z->again_force, notify = z->again_notify && !force;
-  bool serial_known = z->again_serial_known;
-  z->again = z->again_force = z->again_notify = z->again_serial_known = false;
-  if (!wanted || (notify && round_too_soon(s, z, now))) return;
-  z->force = force;
-  z->urgent = true;
-  z->notify_round = notify;
-  z->told = notify && serial_known;
-  z->told_serial = z->notify_serial;
-  round_begin(s, z, z->notify_target, now);
-}
-
-/* We were told of a serial that nobody serves yet. Once: the next round is no NOTIFY's. */
-static void look_again(struct secondary *z, struct instant now) {
-  uint64_t soon = now.mono_ns + FRUITLESS_WAIT_MS * NS_PER_MS;
-  if (z->refresh_ns > soon) z->refresh_ns = soon;
-}
-
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now) {
   bool lower = z->lower && !z->current;
   z->phase = SECONDARY_IDLE;
   if (good) z->failures = 0;
   else if (z->failures < UINT8_MAX) z->failures++;
   z->refresh_ns = next_round_ns(s, z, good, now);
-  if (z->notify_round && z->fruitless < UINT8_MAX) z->fruitless++;
-  if (z->notify_round && z->told && good && serial_gt(z->told_serial, z->soa.serial)) look_again(z, now);
+  round_was_told(s, z, good, now);
   z->force = z->urgent = z->notify_round = z->current = z->lower = false;
   secondary_reschedule(s, z);
   if (lower) report_lower(s, z, now);
   if (s->events.settled) s->events.settled(s->events.arg, z->id, good);
-  go_on(s, z, now);
+  round_again(s, z, now);
 }
 
 void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now) {
@@ -193,6 +150,7 @@ void target_failed(struct secondaries *s, struct secondary *z, const char *what,
   exchange_free(s, z);
   secondary_failed(s, z, text, t.primary->name, now);
   z->whole = false;
+  z->missed = true;
   z->tried++;
   ask(s, z, now);
 }
@@ -275,6 +233,17 @@ static void query_failed(struct secondaries *s, struct secondary *z, enum err e,
   target_failed(s, z, what.text, now);
 }
 
+static void give_time(const struct secondary *z, struct exchange *x, struct instant now) {
+  bool probe = x->lane->remote->silent >= REMOTE_DOWN_SILENT, told = round_is_owed(z);
+  uint64_t share_ms = retry_interval_ns(z) / z->options->target_count / NS_PER_MS;
+  uint64_t most_ms = probe ? PROBE_BUDGET_MS : told ? ADDRESS_BUDGET_TOLD_MS : ADDRESS_BUDGET_MOST_MS;
+  uint64_t budget_ms = clamp(share_ms, ADDRESS_BUDGET_LEAST_MS, most_ms);
+  uint64_t least_ms = probe ? PROBE_TRY_MS : told ? TRY_TOLD_MS : TRY_LEAST_MS;
+  x->wait_ns = clamp(budget_ms / 5, least_ms, told ? TRY_TOLD_MS : TRY_MOST_MS) * NS_PER_MS;
+  x->give_up_ns = now.mono_ns + budget_ms * NS_PER_MS;
+  x->deadline_ns = now.mono_ns + x->wait_ns;
+}
+
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
   bool down = remote_is_down(lane->remote);
   z->phase = SECONDARY_ASKING;
@@ -288,14 +257,9 @@ void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, st
     target_failed(s, z, "was not asked: out of memory", now);
     return;
   }
-  uint64_t share = retry_interval_ns(z) / z->options->target_count / NS_PER_MS;
-  bool probe = lane->remote->silent >= REMOTE_DOWN_SILENT;
-  uint64_t budget_ms = clamp(share, ADDRESS_BUDGET_LEAST_MS, probe ? PROBE_BUDGET_MS : ADDRESS_BUDGET_MOST_MS);
   x->stage = STAGE_SOA_UDP;
   x->tries = 1;
-  x->wait_ns = clamp(budget_ms / 5, probe ? PROBE_TRY_MS : TRY_LEAST_MS, TRY_MOST_MS) * NS_PER_MS;
-  x->give_up_ns = now.mono_ns + budget_ms * NS_PER_MS;
-  x->deadline_ns = now.mono_ns + x->wait_ns;
+  give_time(z, x, now);
   s->counts.soa_queries++;
   enum err e = write_query(s, z, true, now);
   if (!e) e = send_query(s, x);

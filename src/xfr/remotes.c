@@ -94,12 +94,17 @@ struct remote *remote_get(struct map *remotes, const struct addr *addr) {
   list_init(&r->channels);
   lane_init(&r->datagrams, r);
   lane_init(&r->streams, r);
+  lane_init(&r->direct, r);
   map_add(remotes, &r->node, addr_hash(addr));
   return r;
 }
 
+static bool lane_is_used(const struct lane *lane) {
+  return lane->waiting || lane->in_flight;
+}
+
 void remote_put(struct map *remotes, struct remote *r) {
-  if (r->datagrams.waiting || r->datagrams.in_flight || r->streams.waiting || r->streams.in_flight) return;
+  if (lane_is_used(&r->datagrams) || lane_is_used(&r->streams) || lane_is_used(&r->direct)) return;
   if (!list_empty(&r->channels) || r->is_kept) return;
   map_remove(remotes, &r->node);
   free(r);

@@ -1,7 +1,7 @@
 /* Who we talk to: one entry an address, as long as something is under way with it or waits for it, and the bounds on how much
  * may be under way at once, in all and with one address.
  *
- *   lanes (one kind of exchange: datagrams, or transfers)
+ *   lanes (one kind of exchange: datagrams, transfers, or changes that a NOTIFY told of)
  *     ring -> lane of address A -> lane of address B -> ...      lanes that have somebody waiting and room for one more
  *               urgent: x x                                      NOTIFYs, commands, zones without content
  *               normal: x x x x x
@@ -48,7 +48,7 @@ struct remote {
   uint8_t cut_short;     /* channels in a row that it ended after one answer with others due */
   bool is_kept;          /* what is known of it outlives what is under way */
   uint64_t place_ns[2];  /* the last place in the row of NOTIFYs: of what changed, of a start */
-  struct lane datagrams, streams;
+  struct lane datagrams, streams, direct;
 };
 
 /* An address that was silent so often is down as long as more exchanges with it are under way than it takes to see it come back:

@@ -2,7 +2,6 @@
 #include "xfr/secondary_priv.h"
 
 #include "base/mutation.h"
-#include "base/serial.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -46,6 +45,7 @@ enum err secondaries_new(const struct xfr_net *net, const struct secondary_event
   s->build_records = LIMIT_BUILD_RECORDS;
   lanes_init(&s->datagrams, LIMIT_SOA_EXCHANGES, LIMIT_SOA_EXCHANGES_ADDRESS);
   lanes_init(&s->streams, LIMIT_TRANSFERS_IN, LIMIT_TRANSFERS_IN_ADDRESS);
+  lanes_init(&s->direct, LIMIT_TRANSFERS_IN, LIMIT_TRANSFERS_IN_ADDRESS);
   channels_init(&s->channels, &s->net, &s->remotes, &(struct channel_events){s, on_open, on_input, on_closed});
   if (map_init(&s->zones) || map_init(&s->remotes)) {
     map_done(&s->zones);
@@ -56,7 +56,7 @@ enum err secondaries_new(const struct xfr_net *net, const struct secondary_event
   return ERR_OK;
 }
 
-static struct secondary *find(const struct secondaries *s, uint32_t zone_id) {
+struct secondary *secondary_find(const struct secondaries *s, uint32_t zone_id) {
   for (struct map_node *n = map_first(&s->zones, zone_id); n; n = map_next(n)) { /* ids are dense: no hash is better */
     struct secondary *z = MEMBER_OF(n, struct secondary, node);
     if (z->id == zone_id) return z;
@@ -157,12 +157,17 @@ void secondary_failed(struct secondaries *s, struct secondary *z, const char *wh
   s->events.failed(s->events.arg, z->id, what, peer);
 }
 
+struct lanes *secondary_lanes(struct secondaries *s, const struct lane *lane) {
+  const struct remote *r = lane->remote;
+  return lane == &r->datagrams ? &s->datagrams : lane == &r->streams ? &s->streams : &s->direct;
+}
+
 /* Stops what is under way or waits; a commit goes on. */
 static void cancel(struct secondaries *s, struct secondary *z) {
   exchange_free(s, z);
   struct lane *lane = z->wait.lane;
   if (!lane) return;
-  lane_leave(lane == &lane->remote->streams ? &s->streams : &s->datagrams, &z->wait);
+  lane_leave(secondary_lanes(s, lane), &z->wait);
   remote_put(&s->remotes, lane->remote);
 }
 
@@ -247,25 +252,29 @@ static enum err zone_new(struct secondaries *s, uint32_t zone_id, const struct n
   return ERR_OK;
 }
 
+/* For when what is under way has ended: whatever is known by then. */
+static void remember_round(struct secondary *z, bool force) {
+  z->again = true;
+  z->again_force |= force;
+  z->again_notify = false;
+}
+
 /* Starts a round now, or remembers that one is wanted. */
-static void want_round(struct secondaries *s, struct secondary *z, uint16_t target, bool force, struct instant now) {
+static void want_round(struct secondaries *s, struct secondary *z, bool force, struct instant now) {
   if (z->phase != SECONDARY_IDLE) {
-    z->again = true;
-    z->again_force |= force;
-    z->notify_target = target;
+    remember_round(z, force);
     return;
   }
   z->urgent = true;
   z->force = force;
-  z->notify_target = target;
-  round_begin(s, z, target, now);
+  round_begin(s, z, NO_TARGET, now);
 }
 
 enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const struct name *apex, const struct secondary_options *o,
                              const struct zone_snap *content, const struct secondary_past *past, struct instant now) {
   struct shared_options *shared = options_share(s, o);
   if (!shared) return ERR_MEMORY;
-  struct secondary *z = find(s, zone_id);
+  struct secondary *z = secondary_find(s, zone_id);
   bool fresh = !z;
   enum err e = fresh ? zone_new(s, zone_id, apex, &z) : ERR_OK;
   if (e) {
@@ -282,7 +291,7 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
     z->phase = SECONDARY_IDLE;
     z->refresh_ns = now.mono_ns;
   } else if (ask) {
-    want_round(s, z, NO_TARGET, false, now);
+    want_round(s, z, false, now);
   } else if (z->phase == SECONDARY_IDLE) { /* the bounds may have become tighter */
     uint64_t next = next_round_ns(s, z, z->failures == 0, now);
     if (z->refresh_ns > next) z->refresh_ns = next;
@@ -292,12 +301,27 @@ enum err secondary_configure(struct secondaries *s, uint32_t zone_id, const stru
 }
 
 void secondary_remove(struct secondaries *s, uint32_t zone_id) {
-  struct secondary *z = find(s, zone_id);
+  struct secondary *z = secondary_find(s, zone_id);
   if (z) zone_free(s, z);
 }
 
 size_t secondaries_transferring(const struct secondaries *s) {
-  return s->streams.in_flight;
+  return s->streams.in_flight + s->direct.in_flight;
+}
+
+void secondary_give_up(struct secondaries *s, struct secondary *z, struct instant now) {
+  cancel(s, z);
+  if (z->phase == SECONDARY_COMMITTING) return;
+  z->phase = SECONDARY_IDLE;
+  z->refresh_ns = now.mono_ns;
+  secondary_reschedule(s, z);
+}
+
+void secondaries_break_off(struct secondaries *s, struct instant now) {
+  for (size_t i = 0; i <= s->zones.mask; i++)
+    for (struct map_node *n = s->zones.buckets[i]; n; n = n->next)
+      secondary_give_up(s, MEMBER_OF(n, struct secondary, node), now);
+  channels_close_idle(&s->channels);
 }
 
 /* ---- what starts ---- */
@@ -305,6 +329,8 @@ size_t secondaries_transferring(const struct secondaries *s) {
 void secondaries_pump(struct secondaries *s, struct instant now) {
   struct lane *lane;
   struct lane_wait *w;
+  while ((w = lanes_next(&s->direct, &lane)))
+    transfer_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
   while ((w = lanes_next(&s->streams, &lane)))
     transfer_start(s, MEMBER_OF(w, struct secondary, wait), lane, now);
   while ((w = lanes_next(&s->datagrams, &lane)))
@@ -313,14 +339,13 @@ void secondaries_pump(struct secondaries *s, struct instant now) {
 
 void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct zone_snap *content, enum err e, const char *why,
                          struct instant now) {
-  struct secondary *z = find(s, zone_id);
+  struct secondary *z = secondary_find(s, zone_id);
   struct soa_times soa;
   if (!z || z->phase != SECONDARY_COMMITTING) return;
   if (!e && content && content_soa(content, &soa)) {
     z->soa = soa;
     z->has_content = true;
-    z->notify_round = false; /* it was not fruitless */
-    z->fruitless = 0;
+    round_bore_fruit(z);
     secondary_good(s, z, z->has_promised_expire, z->promised_expire_s, true, now);
     round_end(s, z, true, now);
   } else {
@@ -328,68 +353,29 @@ void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct z
     const char *peer = z->last_transfer ? z->last_transfer->text : "";
     xfr_what_set(&what, "the transferred version was not taken: %s", why && *why ? why : err_text(e));
     secondary_failed(s, z, what.text, peer, now);
+    if (e == ERR_CORRUPT) remember_round(z, false);
     round_end(s, z, false, now);
   }
 }
 
-static uint16_t target_of(struct secondaries *s, const struct secondary *z, const struct addr *from) {
-  for (uint16_t i = 0; i < z->options->target_count; i++) {
-    struct target t = secondary_target(z, i);
-    if (!addr_same_host(t.address, from)) continue;
-    struct remote *r = remote_find(&s->remotes, t.address);
-    if (r) r->silent = 0; /* whoever notifies is up */
-    return i;
-  }
-  return NO_TARGET;
-}
-
-void secondary_notified(struct secondaries *s, uint32_t zone_id, const struct addr *from, bool serial_known, uint32_t serial,
-                        struct instant now) {
-  struct secondary *z = find(s, zone_id);
-  if (!z) return;
-  s->counts.notifies++;
-  if (serial_known && z->has_content && !z->expired && !serial_gt(serial, z->soa.serial)) {
-    s->counts.notifies_known++;
-    return;
-  }
-  uint16_t target = target_of(s, z, from);
-  if (z->phase != SECONDARY_IDLE) {
-    s->counts.notifies_busy++;
-    if (MUTATION(NOTIFY_BUSY)) return;
-    bool newest = !z->again || (z->again_serial_known && serial_known && serial_gt(serial, z->notify_serial));
-    if (newest) z->notify_serial = serial;
-    z->again_serial_known = serial_known && (!z->again || z->again_serial_known);
-    z->again_notify = !z->again || z->again_notify;
-  } else if (round_too_soon(s, z, now)) {
-    return;
-  } else {
-    z->notify_round = true;
-    z->told = serial_known;
-    z->told_serial = serial;
-  }
-  want_round(s, z, target, false, now);
-  secondaries_pump(s, now);
-}
-
 void secondary_retransfer(struct secondaries *s, uint32_t zone_id, struct instant now) {
-  struct secondary *z = find(s, zone_id);
+  struct secondary *z = secondary_find(s, zone_id);
   if (!z) return;
-  want_round(s, z, NO_TARGET, true, now);
+  want_round(s, z, true, now);
   secondaries_pump(s, now);
 }
 
 void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant now) {
-  struct secondary *z = find(s, zone_id);
+  struct secondary *z = secondary_find(s, zone_id);
   if (!z) return;
-  z->again_serial_known = z->again_notify = false;
-  want_round(s, z, NO_TARGET, false, now);
+  want_round(s, z, false, now);
   secondaries_pump(s, now);
 }
 
 /* ---- status ---- */
 
 bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out) {
-  const struct secondary *z = find(s, zone_id);
+  const struct secondary *z = secondary_find(s, zone_id);
   if (!z) return false;
   *out = (struct secondary_status){.phase = z->phase,
                                    .next_refresh_mono_ns = z->phase == SECONDARY_IDLE ? z->refresh_ns : 0,
@@ -458,7 +444,8 @@ static void wake(struct secondaries *s, struct secondary *z, struct instant now)
   }
   struct exchange *x = z->exchange;
   if (x && x->deadline_ns <= now.mono_ns) {
-    if (x->stage >= STAGE_XFR_CONNECT) transfer_timeout(s, z, now);
+    if (round_in_vain(z)) round_anew(s, z, now);
+    else if (x->stage >= STAGE_XFR_CONNECT) transfer_timeout(s, z, now);
     else soa_timeout(s, z, now);
   } else if (z->phase == SECONDARY_IDLE && z->refresh_ns <= now.mono_ns) {
     round_begin(s, z, NO_TARGET, now);
@@ -474,7 +461,7 @@ void secondaries_run(struct secondaries *s, struct instant now) {
 }
 
 uint64_t secondaries_deadline(const struct secondaries *s) {
-  if (lanes_wanted(&s->streams) || lanes_wanted(&s->datagrams)) return 0; /* since a commit */
+  if (lanes_wanted(&s->direct) || lanes_wanted(&s->streams) || lanes_wanted(&s->datagrams)) return 0; /* since a commit */
   uint64_t zone_ns = timers_next(&s->timers), channel_ns = channels_deadline(&s->channels);
   return zone_ns < channel_ns ? zone_ns : channel_ns;
 }

@@ -5,7 +5,7 @@
  *     ^          |no answer, error: next primary, then retry timer        |broken: next primary, then retry timer     |
  *     +----------+------------------------------------------------------+------------------------------------------+
  *
- * A NOTIFY that names a newer serial leads to the transfer at once, without the SOA query: see goes_direct in refresh.c.
+ * A NOTIFY that names a newer serial leads to the transfer at once, without the SOA query: see told.c.
  *
  * A round asks one address of one primary after the other until one has something newer or none is left; several primaries that say
  * our content is current are all asked, for one of them may know better. Nothing is allocated for a zone that rests.
@@ -127,7 +127,8 @@ MUST_CHECK enum err secondary_configure(struct secondaries *s, uint32_t zone_id,
                                         const struct secondary_options *o, const struct zone_snap *content,
                                         const struct secondary_past *past, struct instant now);
 void secondary_remove(struct secondaries *s, uint32_t zone_id);
-/* The version handed over is durable and served (e = ERR_OK) or was refused; `why` is for status. */
+/* The version handed over is durable and served (e = ERR_OK) or was refused; `why` is for status. ERR_CORRUPT: what it is a change
+ * of is no good, so it is asked for again at once. */
 void secondary_committed(struct secondaries *s, uint32_t zone_id, const struct zone_snap *content, enum err e, const char *why,
                          struct instant now);
 /* A permitted NOTIFY came (serial_known: its SOA was in it). One that comes while busy is remembered. */
@@ -139,6 +140,9 @@ void secondary_refresh(struct secondaries *s, uint32_t zone_id, struct instant n
 bool secondary_status(const struct secondaries *s, uint32_t zone_id, struct secondary_status *out);
 struct secondary_counts secondaries_counts(const struct secondaries *s);
 size_t secondaries_transferring(const struct secondaries *s); /* transfers on their way */
+/* For an owner who passes on nothing of what comes for a while: a transfer would not notice that some of it is missing. All that is
+ * under way is given up, and all zones ask when secondaries_run is called next. */
+void secondaries_break_off(struct secondaries *s, struct instant now);
 
 /* Any thread: verifies, reads and lays out what has come, and at the end makes the zone and compares it with its digest. */
 void transfer_build_run(struct transfer_build *b);

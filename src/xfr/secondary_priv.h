@@ -2,6 +2,7 @@
  *
  *   secondary.c  the table of zones, configuration, status, the owner's calls
  *   refresh.c    rounds: whose turn it is, the SOA exchange, what its answer means, timers, expiry
+ *   told.c       what NOTIFYs tell, until it is here
  *   transfer.c   a transfer on its way
  *   channels.c   the connections that exchanges of many zones share
  *   build.c      a large zone read by another thread while it comes
@@ -85,28 +86,32 @@ struct secondary {
   struct soa_times soa;                        /* of our content */
   uint32_t promised_serial, promised_expire_s; /* what the SOA answer said that leads to the transfer */
   uint32_t lower_serial;                       /* of a primary that is behind us, in this round; lower_target says which */
-  uint32_t notify_serial;                      /* of a NOTIFY that is remembered */
-  uint32_t told_serial;                        /* of the one that began the round */
-  uint16_t notify_target, lower_target;
-  uint16_t first_target, tried; /* of the round */
-  uint8_t phase;                /* enum secondary_phase */
-  uint8_t failures;             /* rounds in a row */
-  uint8_t fruitless;            /* NOTIFYs in a row that brought nothing */
-  uint8_t whole_times;          /* in a row that changes did not do and the whole zone did */
-  uint16_t whole_primaries;     /* a bit each: ask these for the whole zone ... */
-  uint32_t whole_until_s;       /* ... until then, monotonic */
+  uint32_t told_serial;                        /* the newest that a NOTIFY named */
+  uint32_t fruitless_s;                        /* when one brought nothing last, monotonic */
+  uint16_t notify_target, lower_target;        /* notify_target: whom it came from */
+  uint16_t first_target, tried;                /* of the round */
+  uint8_t phase;                               /* enum secondary_phase */
+  uint8_t failures;                            /* rounds in a row */
+  uint8_t fruitless;                           /* NOTIFYs in a row that brought nothing */
+  uint8_t looks;                               /* rounds since a NOTIFY that did not bring what it told of */
+  uint8_t whole_times;                         /* in a row that changes did not do and the whole zone did */
+  uint16_t whole_primaries;                    /* a bit each: ask these for the whole zone ... */
+  uint32_t whole_until_s;                      /* ... until then, monotonic */
   bool has_content : 1, expired : 1, has_promised_expire : 1;
   bool urgent : 1;       /* not behind ordinary refreshes */
   bool notify_round : 1; /* begun by a NOTIFY */
-  bool told : 1;         /* that NOTIFY named a serial */
+  bool told : 1;         /* a NOTIFY named told_serial, and it has not come yet */
+  bool vague : 1;        /* one named none, and who sent it was not heard since */
   bool direct : 1;       /* changes are asked for on that NOTIFY's word, and the primary has not said yet that it is true */
   bool lives_less : 1;   /* its EDNS EXPIRE was lower than the SOA's expire when it was asked last: it is a secondary itself */
   bool force : 1;        /* retransfer: take whatever serial */
   bool current : 1;      /* in this round a primary said that our content is */
   bool lower : 1;        /* in this round a primary was behind us */
+  bool missed : 1;       /* in this round an address failed */
   bool whole : 1;        /* the target at hand failed to give changes: it is asked for the whole zone */
   bool again : 1;        /* a NOTIFY or command came meanwhile: another round at once */
-  bool again_force : 1, again_notify : 1, again_serial_known : 1;
+  bool again_force : 1;  /* a command is among them that wants the whole zone */
+  bool again_notify : 1; /* all of them were NOTIFYs */
   uint8_t apex_size;
   uint8_t apex[]; /* wire form */
 };
@@ -120,7 +125,7 @@ struct secondaries {
   struct timers timers;
   struct tokens tokens;
   struct channels channels;
-  struct lanes datagrams, streams;
+  struct lanes datagrams, streams, direct;
   struct shared_options *recent[OPTIONS_RECENT]; /* each with a reference */
   struct secondary_counts counts;
   size_t build_records; /* so many are given to another thread */
@@ -131,19 +136,37 @@ void secondaries_pump(struct secondaries *s, struct instant now);
 void secondary_apex(const struct secondary *z, struct name *out);
 struct target secondary_target(const struct secondary *z, uint16_t index); /* index < target_count */
 void secondary_reschedule(struct secondaries *s, struct secondary *z);
+struct lanes *secondary_lanes(struct secondaries *s, const struct lane *lane);   /* that it is one of */
+struct secondary *secondary_find(const struct secondaries *s, uint32_t zone_id); /* NULL: none */
+/* Stops what is under way, but for a commit; another round is due. */
+void secondary_give_up(struct secondaries *s, struct secondary *z, struct instant now);
 void secondary_note(struct secondary *z, const char *what, struct instant now); /* keeps an error for status */
 /* The same, and tells the owner. */
 void secondary_failed(struct secondaries *s, struct secondary *z, const char *what, const char *peer, struct instant now);
 
+/* ---- told.c ---- */
+bool round_is_owed(const struct secondary *z); /* a NOTIFY told of something, and it has not come yet */
+void round_bore_fruit(struct secondary *z);    /* a newer version came */
+/* The round has ended: what is still owed is looked for soon. */
+void round_was_told(const struct secondaries *s, struct secondary *z, bool good, struct instant now);
+/* What was wanted while the zone was busy: another round at once, unless it is known to be pointless. */
+void round_again(struct secondaries *s, struct secondary *z, struct instant now);
+/* Whether changes are asked for on the word of a NOTIFY, without a look at the SOA. */
+bool round_goes_direct(const struct secondaries *s, struct secondary *z, struct instant now);
+/* Whether the address at hand has not begun to answer, and may never, while another one told us of what it has. Then the round
+ * begins anew, at that one: once, or two that are slow would push each other out. */
+bool round_in_vain(const struct secondary *z);
+void round_anew(struct secondaries *s, struct secondary *z, struct instant now);
+
 /* ---- refresh.c ---- */
-/* Whether NOTIFYs brought nothing so often that a round for one more has to wait; then it is put down for soon. */
-bool round_too_soon(struct secondaries *s, struct secondary *z, struct instant now);
 void round_begin(struct secondaries *s, struct secondary *z, uint16_t first_target, struct instant now);
 /* The target at hand failed; on to the next one. `what` ends a sentence that starts with the address. */
 void target_failed(struct secondaries *s, struct secondary *z, const char *what, struct instant now);
 uint16_t target_at_hand(const struct secondary *z);
 void round_end(struct secondaries *s, struct secondary *z, bool good, struct instant now);
 void secondary_good(struct secondaries *s, struct secondary *z, bool has_expire, uint32_t expire_s, bool fresh, struct instant now);
+/* Less up to a quarter, but not below the lower bound. */
+uint64_t round_jittered_ns(const struct secondaries *s, uint64_t interval_ns, uint32_t min_ms);
 uint64_t next_round_ns(const struct secondaries *s, const struct secondary *z, bool good, struct instant now);
 /* What a NOTIFY promised did not come: the same target is asked for its SOA after all. */
 void direct_failed(struct secondaries *s, struct secondary *z);

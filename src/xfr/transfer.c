@@ -23,7 +23,7 @@ static void set_peer(struct exchange *x, const struct target *t) {
 
 static void give_back(struct secondaries *s, struct lane *lane) {
   struct remote *r = lane->remote;
-  lane_release(lane == &r->streams ? &s->streams : &s->datagrams, lane);
+  lane_release(secondary_lanes(s, lane), lane);
   remote_put(&s->remotes, r);
 }
 

@@ -420,15 +420,23 @@ static const struct version *newest(int z) {
   return found;
 }
 
-bool check_all_equal(void) {
+static bool are_equal(int count) {
   for (int z = 0; z < ZONES; z++) {
     const struct version *last = newest(z);
-    for (int n = z == ZONE_X ? 1 : 0; n < NODES; n++) {
+    for (int n = z == ZONE_X ? 1 : 0; n < count; n++) {
       const struct served *s = &model.served[n][z];
       if (!node_serves(&nodes[n]) || !s->ready || !last || zone_serial(s->snap) != last->serial) return false;
     }
   }
   return true;
+}
+
+bool check_first_equal(void) {
+  return are_equal(2);
+}
+
+bool check_all_equal(void) {
+  return are_equal(NODES);
 }
 
 void check_quiet(void) {

@@ -129,9 +129,14 @@ static void arrive(void *arg, uint64_t token) {
   free(d);
 }
 
+static bool is_notify(const uint8_t *bytes) {
+  return (get_u16(bytes + 2) >> FLAG_OPCODE_SHIFT & 15) == OPCODE_NOTIFY;
+}
+
 void net_datagram(const struct addr *from, const struct addr *to, const uint8_t *bytes, size_t n) {
   unsigned copies = 1 + sim_chance(net_faults.double_pm);
-  if (sim_chance(net_faults.loss_pm)) copies--;
+  bool spared = net_faults.spares_notify && is_notify(bytes);
+  if (!spared && sim_chance(net_faults.loss_pm)) copies--;
   if (party_of(to) == PARTIES) copies = 0;
   if (!copies) seen_count("net datagram lost");
   if (copies > 1) seen_count("net datagram doubled");
@@ -235,6 +240,11 @@ static void conn_break(struct conn *c) {
   seen_count("net stream broken");
   close_to_client(c, false);
   sim_later(latency_ns(), lose_server, NULL, c->id);
+}
+
+void net_break_streams(unsigned per_mille) {
+  for (struct conn *c = conns; c; c = c->next)
+    if (c->client_open && c->server_open && sim_chance(per_mille)) conn_break(c);
 }
 
 /* ---- moving ---- */
@@ -413,9 +423,8 @@ static enum err udp_send(void *arg, uint64_t token, const struct addr *source, c
                          size_t n) {
   struct node *node = arg;
   struct exchange *x = NULL;
-  bool is_notify = (get_u16(bytes + 2) >> FLAG_OPCODE_SHIFT & 15) == OPCODE_NOTIFY;
   if (node->dying) return ERR_OK;
-  if (is_notify) check_told(node, bytes, n);
+  if (is_notify(bytes)) check_told(node, bytes, n);
   for (size_t i = 0; i < EXCHANGES && !x; i++)
     if (exchanges[i].node == node->index && exchanges[i].token == token && addr_equal(&exchanges[i].to, to)) x = &exchanges[i];
   for (size_t i = 0; i < EXCHANGES && !x; i++) {

@@ -111,9 +111,13 @@ static void image_join(void *arg) {
 }
 
 /* Small zones are large ones here, with so many seeds; those of seeds.txt are others. */
+bool node_images_are_large(void) {
+  return sim_seed() % 5 == 3 || sim_seed() % 7 == 6;
+}
+
 static void choose_images(struct node *n) {
   struct images *i = &n->control->images;
-  if (sim_seed() % 5 != 3 && sim_seed() % 7 != 6) return;
+  if (!node_images_are_large()) return;
   if (sim_chance(500)) i->least_bytes = 0;
   if (sim_chance(500)) i->tail_bytes = sim_below(2000);
   if (sim_chance(500)) i->whole_bytes = 0;

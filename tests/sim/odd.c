@@ -250,6 +250,12 @@ void odd_behave(void) {
   new_version();
 }
 
+void odd_tell(void) {
+  serve(next_version(odd.last, ++odd.serial, (unsigned)sim_between(1, 12), odd.digests, &odd.random));
+  notify(1);
+  notify(2);
+}
+
 void odd_end(void) {
   zone_snap_unref(odd.last);
   fake_primary_done(&odd.primary);

@@ -10,6 +10,9 @@
 enum {
   BOUND_S = 2 * (REFRESH_S + RETRY_MAX_S) + 10, /* two hops, each within a refresh or a retry and the time of a transfer */
   NOTIFY_BOUND_S = 5,
+  TOLD_BOUND_MS = 2500, /* a hop, when little but NOTIFYs got through, from then on; the SOA's retry comes later */
+  TROUBLE_MS = 400,     /* for so long */
+  TROUBLES = 4,
   DAY_S = 86400,
   STEADY = 80, /* records that stay, so that changes are less than the zone */
 };
@@ -160,9 +163,13 @@ static void act(void) {
 
 /* ---- quiet ---- */
 
+static void mend_network(void) {
+  net_faults = (struct net_faults){.latency_least_ns = 200000, .latency_most_ns = 5000000, .byte_ns = 100};
+}
+
 static void end_faults(void) {
   plan.quiet = true;
-  net_faults = (struct net_faults){.latency_least_ns = 200000, .latency_most_ns = 5000000, .byte_ns = 100};
+  mend_network();
   for (int i = 0; i < NODES; i++) {
     struct disk_faults *f = disk_faults(nodes[i].disk);
     *f = (struct disk_faults){0};
@@ -174,10 +181,31 @@ static void end_faults(void) {
   odd_behave();
 }
 
-static void must_become_equal(double seconds, const char *what) {
+static void must_become(double seconds, bool (*equal)(void), const char *what) {
   double begun = (double)sim_now_ns();
-  if (!sim_run_until(seconds, check_all_equal)) sim_fail("%s: not all servers are equal after %.0f s", what, seconds);
+  if (!sim_run_until(seconds, equal)) sim_fail("%s: not all servers are equal after %.1f s", what, seconds);
   sim_say("%s: equal after %.3f s", what, ((double)sim_now_ns() - begun) / (double)NS_PER_S);
+}
+
+static void must_become_equal(double seconds, const char *what) {
+  must_become(seconds, check_all_equal, what);
+}
+
+/* A NOTIFY comes once. Whatever becomes of what follows it: what it told of is there soon after the network is good again, and not
+ * when the SOA's timers say so. */
+static void tell_in_trouble(void) {
+  net_break_streams(300);
+  net_faults.spares_notify = true;
+  net_faults.loss_pm = 600;
+  net_faults.reset_pm = 300;
+  edit_and_reload(1000);
+  client_act();
+  odd_tell();
+  sim_run_s((double)sim_between(0, TROUBLE_MS) / 1000.0);
+  net_break_streams(300);
+  mend_network();
+  must_become(TOLD_BOUND_MS / 1000.0, check_first_equal, "what NOTIFYs told of while little else got through");
+  must_become(TOLD_BOUND_MS / 1000.0, check_all_equal, "what NOTIFYs told of behind that");
 }
 
 static void restart_all(void) {
@@ -214,6 +242,8 @@ void plan_run(const char *root) {
   }
   sim_run_s(NOTIFY_BOUND_S);
   must_become_equal(0, "changes and their NOTIFYs");
+  for (int i = 0; i < TROUBLES && !node_images_are_large(); i++)
+    tell_in_trouble();
   restart_all();
   check_quiet();
 }

@@ -118,11 +118,13 @@ void node_command(struct node *n, const char *command, const char *zone);
 void node_datagram(struct node *n, const struct addr *from, const uint8_t *bytes, size_t size);
 /* One that has not crashed, nor is about to. */
 bool node_serves(const struct node *n);
+bool node_images_are_large(void); /* of this seed: changes wait for images */
 
 /* ---- net.c ---- */
 
 struct net_faults {
   unsigned loss_pm, double_pm, reset_pm, stall_pm;
+  bool spares_notify; /* NOTIFYs and their answers are not lost */
   uint64_t latency_least_ns, latency_most_ns;
   uint64_t byte_ns;                       /* of a stream */
   bool blocked[PARTIES + 1][PARTIES + 1]; /* from, to; the last is nobody */
@@ -130,6 +132,7 @@ struct net_faults {
 extern struct net_faults net_faults;
 void net_begin(void);
 void net_end(void);
+void net_break_streams(unsigned per_mille); /* of those that there are, whatever is on them */
 struct addr party_addr(int party);
 int party_of(const struct addr *a); /* PARTIES: none */
 struct xfr_net net_of_node(struct node *n);
@@ -168,6 +171,7 @@ bool odd_is_plain(void); /* it knows no TSIG */
 void odd_end(void);
 void odd_act(void);    /* a new version, other habits */
 void odd_behave(void); /* from now on it is good, and stays so */
+void odd_tell(void);   /* a new version, and NOTIFYs to all */
 void odd_datagram(uint64_t token, const uint8_t *bytes, size_t n);
 void odd_message(uint64_t token, const uint8_t *bytes, size_t n);
 
@@ -203,6 +207,7 @@ void check_answered_serial(enum zone_number z, uint32_t serial);
 /* The zone file of ZONE_F has this edit, and a reload of it was acknowledged. */
 void check_reloaded(unsigned edit, bool acknowledged);
 bool check_in_memory(enum zone_number z); /* what the primary serves, or served when it ended, was not stored */
+bool check_first_equal(void);             /* node 1 has what the primaries have */
 bool check_all_equal(void);
 enum zone_number check_zone(const struct zone_slot *z);
 void check_quiet(void); /* what must hold once faults are over */

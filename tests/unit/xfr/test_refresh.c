@@ -615,9 +615,121 @@ static void test_told_too_early(void **state) {
   stage_run_ms(&s, 1000);
   assert_int_equal(fake_owner_serial(&s.o, 0), 11);
   uint64_t asked = s.p1.soa_queries;
-  stage_notify(&s, &s.p1, 12); /* never served: once more, and then the timers decide */
-  stage_run_ms(&s, 60000);
-  assert_int_equal(s.p1.soa_queries, asked + 2);
+  stage_notify(&s, &s.p1, 12); /* never served: a second later, two, four, ..., and then the timers decide */
+  stage_run_ms(&s, 5000);
+  assert_true(s.p1.soa_queries == asked + 3 || s.p1.soa_queries == asked + 4);
+  stage_run_ms(&s, 300000);
+  assert_int_equal(s.p1.soa_queries, asked + 7);
+  stage_done(&s);
+}
+
+/* Told of it once, and then nothing gets through for a while: it comes soon behind that, not when the SOA says so. */
+static void test_told_and_not_reached(void **state) {
+  static const enum fake_presence presences[] = {FAKE_SILENT, FAKE_CLOSED};
+  for (unsigned seed = 0; seed < 40; seed++) {
+    struct stage s;
+    stage_init(&s, seed, 1, 1);
+    stage_first(&s, 10, 3600, 600, 360000);
+    fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+    s.p1.host.presence = presences[seed % 2];
+    stage_notify(&s, &s.p1, seed % 3 ? 11 : 0);
+    stage_run_ms(&s, 100 * seed);
+    s.p1.host.presence = FAKE_UP;
+    stage_run_ms(&s, 100 * seed + 5000);
+    assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+    stage_done(&s);
+  }
+}
+
+/* The first answer to the SOA query is lost. */
+static void test_told_and_the_answer_is_lost(void **state) {
+  struct stage s;
+  stage_init(&s, 55, 1, 1);
+  stage_first(&s, 10, 3600, 600, 360000);
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+  s.p1.host.udp_silent = true;
+  stage_notify(&s, &s.p1, 0);
+  stage_run_ms(&s, 100);
+  s.p1.host.udp_silent = false;
+  stage_run_ms(&s, 200);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  stage_done(&s);
+}
+
+/* Told of 12 by one, of 11 by another, of something by a third NOTIFY: whatever the order, nothing of it is forgotten, though only
+ * one of them has it. */
+static void test_told_by_several(void **state) {
+  static const uint32_t told[][2] = {{12, 11}, {11, 12}, {12, 0}, {0, 12}, {0, 11}, {11, 0}};
+  for (unsigned i = 0; i < 6; i++)
+    for (unsigned of = 0; of < 2; of++) {
+      struct stage s;
+      stage_init(&s, 56, 2, 1);
+      stage_first(&s, 9, 3600, 600, 360000);
+      s.o.commit_delay_ns = 10 * NS_PER_MS;
+      fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 10, 3600, 600, 360000, 20));
+      stage_notify(&s, &s.p1, 10);
+      stage_run_ms(&s, 5);
+      struct fake_primary *first = of ? &s.p2 : &s.p1, *second = of ? &s.p1 : &s.p2;
+      bool first_has = told[i][0] == 12 || (!told[i][0] && told[i][1] != 12);
+      fake_primary_serve(first, ZONE, make_zone(ZONE, first_has ? 12 : 11, 3600, 600, 360000, 20));
+      fake_primary_serve(second, ZONE, make_zone(ZONE, first_has ? 11 : 12, 3600, 600, 360000, 20));
+      stage_notify(&s, first, told[i][0]);
+      stage_notify(&s, second, told[i][1]);
+      stage_run_ms(&s, 2000);
+      assert_int_equal(fake_owner_serial(&s.o, 0), 12);
+      stage_done(&s);
+    }
+}
+
+/* One is told of what nobody has; the other primary's next NOTIFY counts all the same, whenever it comes. */
+static void test_told_behind_a_lie(void **state) {
+  for (unsigned ms = 5; ms < 70000; ms += 3500) {
+    struct stage s;
+    stage_init(&s, 60, 2, 1);
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 10, 3600, 600, 360000, 20));
+    stage_first(&s, 10, 3600, 600, 360000);
+    stage_notify(&s, &s.p1, 4000);
+    stage_run_ms(&s, ms);
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+    stage_notify(&s, &s.p2, 11);
+    stage_run_ms(&s, 10);
+    assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+    stage_done(&s);
+  }
+}
+
+/* A primary is asked and is silent; the other one tells of a change. */
+static void test_told_while_another_is_silent(void **state) {
+  for (unsigned ms = 0; ms < 2000; ms += 100) {
+    struct stage s;
+    stage_init(&s, 57, 2, 1);
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 10, 3600, 600, 360000, 20));
+    stage_first(&s, 10, 3600, 600, 360000);
+    stage_run_ms(&s, LIMIT_CHANNEL_IDLE_MS);
+    s.p1.host.presence = FAKE_SILENT;
+    secondary_refresh(s.o.machine, 0, fake_net_now(s.net));
+    stage_run_ms(&s, ms);
+    fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+    stage_notify(&s, &s.p2, 11);
+    stage_run_ms(&s, 510);
+    assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+    stage_done(&s);
+  }
+}
+
+/* ... but forged ones do not keep it from having its time. */
+static void test_forged_notifies_leave_time_to_answer(void **state) {
+  struct stage s;
+  stage_init(&s, 58, 2, 1);
+  fake_primary_serve(&s.p2, ZONE, make_zone(ZONE, 10, 3600, 600, 360000, 20));
+  stage_first(&s, 10, 3600, 600, 360000);
+  *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = 400 * NS_PER_MS, .latency_most_ns = 400 * NS_PER_MS};
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+  for (unsigned i = 0; i < 20000 && fake_owner_serial(&s.o, 0) != 11; i++) {
+    stage_notify(&s, i % 2 ? &s.p1 : &s.p2, 99 + i);
+    stage_run_ms(&s, 1);
+  }
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
   stage_done(&s);
 }
 
@@ -663,6 +775,27 @@ static void test_commit_refused(void **state) {
   s.o.refuse_commits = false;
   stage_run_ms(&s, 10000); /* retry */
   assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  stage_done(&s);
+}
+
+/* Not the version is at fault: it is asked for again, with nothing in between. */
+static void test_commit_on_damaged_content(void **state) {
+  struct stage s;
+  stage_init(&s, 59, 1, 1);
+  stage_first(&s, 10, 3600, 600, 360000);
+  s.o.commit_delay_ns = NS_PER_S;
+  fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+  secondary_refresh(s.o.machine, 0, fake_net_now(s.net));
+  stage_run_ms(&s, 10);
+  struct owned_zone *z = &s.o.zones[0];
+  assert_non_null(z->arrived);
+  zone_snap_unref(z->arrived);
+  z->arrived = NULL;
+  s.o.commit_delay_ns = 0;
+  secondary_committed(s.o.machine, 0, NULL, ERR_CORRUPT, "", fake_net_now(s.net));
+  stage_run_ms(&s, 10);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+  assert_int_equal(z->failed, 1);
   stage_done(&s);
 }
 
@@ -743,8 +876,15 @@ int main(void) {
       cmocka_unit_test(test_edns_expire),
       cmocka_unit_test(test_reconfigure),
       cmocka_unit_test(test_told_too_early),
+      cmocka_unit_test(test_told_and_not_reached),
+      cmocka_unit_test(test_told_and_the_answer_is_lost),
+      cmocka_unit_test(test_told_by_several),
+      cmocka_unit_test(test_told_behind_a_lie),
+      cmocka_unit_test(test_told_while_another_is_silent),
+      cmocka_unit_test(test_forged_notifies_leave_time_to_answer),
       cmocka_unit_test(test_interrupted),
       cmocka_unit_test(test_commit_refused),
+      cmocka_unit_test(test_commit_on_damaged_content),
       cmocka_unit_test(test_commit_that_took_long),
       cmocka_unit_test(test_retransfer_takes_the_same),
   };

@@ -108,12 +108,59 @@ static void test_zone_without_content_goes_first(void **state) {
   stage_done(&s);
 }
 
+/* ... and so does one that a NOTIFY tells of, though it waits already; and though as many zones as may be transferred at once are,
+ * and none of them comes. */
+static void test_told_zone_goes_first(void **state) {
+  static struct stage s;
+  char text[32];
+  stage_init(&s, 5, 1, ZONES);
+  *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = 5 * NS_PER_MS, .latency_most_ns = 15 * NS_PER_MS};
+  serve_all(&s, &s.p1);
+  for (uint32_t i = 0; i < ZONES; i++) {
+    zone_text(i, text);
+    if (i < ZONES / 2) s.o.zones[i].content = make_zone(text, 1, 3600, 60, 360000, 1);
+    fake_owner_configure(&s.o, i, text, &s.so);
+  }
+  stage_run_ms(&s, 10);
+  zone_text(0, text);
+  fake_primary_serve(&s.p1, text, make_zone(text, 2, 3600, 60, 360000, 1));
+  stage_notify(&s, &s.p1, 2);
+  stage_run_ms(&s, 100);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 2);
+  assert_true(s.o.served < ZONES / 4);
+  stage_done(&s);
+}
+
+static bool only_changes(void *arg, struct fake_primary *p, uint64_t token, unsigned number, uint8_t *bytes, size_t *size) {
+  return p->ixfr_asked > 0;
+}
+
+static void test_told_zone_passes_transfers_that_hang(void **state) {
+  static struct stage s;
+  char text[32];
+  stage_init(&s, 6, 1, ZONES);
+  serve_all(&s, &s.p1);
+  fake_owner_configure(&s.o, 0, zone_text(0, text), &s.so);
+  stage_run_ms(&s, 100);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 1);
+  s.p1.habit = only_changes;
+  for (uint32_t i = 1; i < 100; i++)
+    fake_owner_configure(&s.o, i, zone_text(i, text), &s.so);
+  stage_run_ms(&s, 2000);
+  assert_int_equal(s.o.served, 1);
+  zone_text(0, text);
+  fake_primary_serve(&s.p1, text, make_zone(text, 2, 3600, 60, 360000, 1));
+  stage_notify(&s, &s.p1, 2);
+  stage_run_ms(&s, 10);
+  assert_int_equal(fake_owner_serial(&s.o, 0), 2);
+  stage_done(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_all_at_start),
-      cmocka_unit_test(test_dead_address),
-      cmocka_unit_test(test_dead_and_back),
-      cmocka_unit_test(test_zone_without_content_goes_first),
+      cmocka_unit_test(test_all_at_start),         cmocka_unit_test(test_dead_address),
+      cmocka_unit_test(test_dead_and_back),        cmocka_unit_test(test_zone_without_content_goes_first),
+      cmocka_unit_test(test_told_zone_goes_first), cmocka_unit_test(test_told_zone_passes_transfers_that_hang),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
