@@ -84,6 +84,7 @@ void control_freeze(struct control *c, struct instant now) {
   images_settle(c, false);
   upkeep_settle(c);
   commit_arrivals(c);
+  secondaries_break_off(c->secondaries, now);
   if (store_timers_flush(c->store, &why)) log_event(EV_STORE_FAILED, LOG_TEXT("what", why.what));
   store_finish(c->store);
   c->stamp = store_stamp(c->store);

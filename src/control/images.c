@@ -73,7 +73,7 @@ static bool has(const struct control *c, enum image_use use, uint32_t zone_id) {
  * is served at once (pipeline.c). */
 bool images_take_arrival(struct control *c, const struct arrival *a) {
   struct zone_slot *z = c->registry.slots[a->zone_id];
-  if (!images_are_aside(c, a->snap) || !has_room(c) || (!z->snap && !z->head)) return false;
+  if (!images_are_aside(c, a->snap) || !has_room(c) || (!z->snap && !z->head) || zone_is_damaged(a->snap)) return false;
   bool small = z->snap && zone_shares_memory(z->snap, a->snap) && a->info.bytes < LIMIT_CHANGE_BYTES / 2;
   struct image_job *job = small && pipeline_has_base(z) ? NULL : add(c, IMAGE_ARRIVAL, a->zone_id);
   if (!job) return false;

@@ -63,6 +63,7 @@ static void give_up_content(struct control *c, struct zone_slot *z) {
   zone_snap_unref(z->snap);
   z->snap = NULL;
   z->durable = false;
+  if (z->shown && zone_is_damaged(z->shown)) slot_shown(z); /* it will be refused (transfers.c) */
   slot_trouble(z, "its image in the store is damaged");
   if (slot_publish(c, z)) slot_trouble(z, "out of memory while publishing");
 }

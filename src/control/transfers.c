@@ -243,14 +243,28 @@ static void warn_of_conflicts(const struct zone_slot *z, const struct arrival *a
               LOG_TEXT("what", "names with a CNAME and other data: the CNAME answers; mend it at the primary"));
 }
 
-static void arrival_done(struct control *c, const struct arrival *a, const struct ready *ready, enum err err, const char *why) {
+static void arrival_done(struct control *c, const struct arrival *a, const struct ready *ready, enum err err) {
   struct zone_slot *z = slot_of(c, a->zone_id);
+  const char *why = err == ERR_CORRUPT ? "what it changes was found damaged meanwhile; it is asked for again" : "out of memory";
   if (!z) return;
   slot_unshow(c, z);
   c->figures.transfers_in += !err;
   secondary_committed(c->secondaries, a->zone_id, err ? NULL : z->snap, err, why, c->now);
   waiters_wake(c, a->zone_id, WAIT_TRANSFER, !err, err ? why : "transferred");
   if (!err) warn_of_conflicts(z, a, ready);
+}
+
+/* After changes most of a version is the memory of the one before, damage that was found there since included. mend.c has looked at
+ * what was served then, and would not look again. */
+static enum err add(struct control *c, struct pipeline *p, struct zone_slot *z, struct arrival *a, const struct ready *ready,
+                    struct buf *note) {
+  static const struct buf no_file;
+  struct change_info info = {
+      .door = DOOR_TRANSFER, .author = a->info.peer, .source = z->source_size ? &no_file : NULL, .ready = ready};
+  if (zone_is_damaged(a->snap)) return ERR_CORRUPT;
+  log_transfer(z, a);
+  a->before = z->snap ? zone_snap_ref(z->snap) : NULL;
+  return pipeline_add(p, z, zone_snap_ref(a->snap), &info, c->now, note);
 }
 
 static enum err commit(struct control *c, struct arrival *list, size_t count, const struct ready *ready) {
@@ -262,19 +276,13 @@ static enum err commit(struct control *c, struct arrival *list, size_t count, co
   enum err *each = err ? NULL : calloc(count, sizeof *each);
   for (size_t i = 0; i < count; i++) {
     struct zone_slot *z = slot_of(c, list[i].zone_id);
-    if (!each || !z) continue;
-    log_transfer(z, &list[i]);
-    list[i].before = z->snap ? zone_snap_ref(z->snap) : NULL;
-    static const struct buf no_file;
-    struct change_info info = {
-        .door = DOOR_TRANSFER, .author = list[i].info.peer, .source = z->source_size ? &no_file : NULL, .ready = ready};
-    each[i] = pipeline_add(p, z, zone_snap_ref(list[i].snap), &info, c->now, &note);
+    if (each && z) each[i] = add(c, p, z, &list[i], ready, &note);
   }
   /* A store that fails is no reason to keep a newer version from being served: it is, and the slot says "not durable". */
   if (!err && pipeline_commit(p, c->now, &changed, &why))
     log_event(EV_STORE_FAILED, LOG_TEXT("what", "transferred zones are served from memory only until the store works again"));
   for (size_t i = 0; i < count; i++) {
-    arrival_done(c, &list[i], ready, each ? each[i] : ERR_MEMORY, "out of memory");
+    arrival_done(c, &list[i], ready, each ? each[i] : ERR_MEMORY);
     zone_step_drop(list[i].snap);
     zone_snap_unref(list[i].before);
     zone_snap_unref(list[i].snap);

@@ -3,6 +3,7 @@
 #include "house.h"
 
 #include "base/log.h"
+#include "control/zone_export.h"
 #include "control/zone_load.h"
 
 #include <errno.h>
@@ -352,6 +353,136 @@ static void test_damaged_image_falls_back(void **state) {
   house_restart(&h);
   assert_int_equal(house_serial(&h, A), 2);
   assert_int_equal(house_serial(&h, B), 5);
+  house_done(&h);
+}
+
+/* ---- a map that is lost while a transfer comes ---- */
+
+static void move_segments(const struct house *h, const char *from, const char *to) {
+  char command[3 * TEST_PATH_BYTES];
+  snprintf(command, sizeof command, "cd '%.100s' && mkdir -p %s && cp %s/*.seg %s", h->dir.state, to, from, to);
+  assert_int_equal(system(command), 0);
+}
+
+/* The disk can't read what is mapped, somebody finds out, and later it can. */
+static void lose_map(struct house *h) {
+  const struct zone_snap *snap = house_slot(h, B)->snap;
+  struct buf text = {0};
+  char command[2 * TEST_PATH_BYTES];
+  assert_true(zone_mapped_bytes(snap) > 0);
+  move_segments(h, "segments", "kept");
+  snprintf(command, sizeof command, "truncate -s 0 '%.100s'/segments/*.seg", h->dir.state);
+  assert_int_equal(system(command), 0);
+  if (zone_export_buf(snap, &text)) buf_clear(&text);
+  buf_done(&text);
+  assert_true(zone_is_damaged(snap));
+  move_segments(h, "kept", "segments");
+}
+
+static bool is_answered_from_damage(struct house *h) {
+  struct name name = name_of(B);
+  uint8_t key[NAME_KEY_BYTES];
+  size_t size = name_key(&name, key);
+  zone_read_begin();
+  bool damaged = zone_is_damaged(zone_set_exact(control_zones(h->control), key, size)->snap);
+  zone_read_end();
+  return damaged;
+}
+
+static void serve_b(struct house *h, uint32_t serial) {
+  fake_primary_serve(&h->p1, B, make_zone(B, serial, 3600, 600, 86400, 100 + serial));
+}
+
+/* Of B and A, served from images. */
+static void begin_mapped(struct house *h) {
+  house_init(h);
+  house_config(h, SECONDARY_A ", " SECONDARY_B);
+  h->p1.gives_changes = true;
+  serve_b(h, 5);
+  fake_primary_serve(&h->p1, A, make_zone(A, 5, 3600, 600, 86400, 3));
+  house_start(h);
+  house_run_ms(h, 2000);
+  house_restart(h);
+  house_run_ms(h, 2000);
+  assert_int_equal(house_serial(h, B), 5);
+}
+
+/* It has come, as changes of what is lost a moment later: it comes again, as a whole. */
+static void test_content_is_lost_under_a_transfer(void **state) {
+  struct house h;
+  begin_mapped(&h);
+  serve_b(&h, 6);
+  h.on_arrival = lose_map;
+  house_command(&h, "reload", B);
+  house_run_ms(&h, 2000);
+  assert_null(h.on_arrival);
+  assert_int_equal(house_serial(&h, B), 6);
+  assert_false(is_answered_from_damage(&h));
+  assert_true(house_slot(&h, B)->durable);
+  assert_int_equal(house_serial(&h, A), 5);
+  house_restart(&h);
+  assert_int_equal(house_serial(&h, B), 6);
+  house_done(&h);
+}
+
+/* What is only shown goes with what is served. */
+static void test_what_is_shown_is_lost(void **state) {
+  struct house h;
+  begin_mapped(&h);
+  struct zone_slot *z = house_slot(&h, B);
+  slot_show(h.control, z, z->snap);
+  lose_map(&h);
+  assert_true(is_answered_from_damage(&h));
+  house_run_ms(&h, 1);
+  assert_int_equal(house_serial(&h, B), 5);
+  assert_false(is_answered_from_damage(&h));
+  house_done(&h);
+}
+
+/* ---- frozen ---- */
+
+/* What is under way when nothing is passed on for a while: no message may be missing from what is taken for whole. */
+static void test_a_transfer_that_freezes(void **state) {
+  for (uint64_t at_ms = 1; at_ms < 60; at_ms += 7) {
+    struct house h;
+    struct store *store;
+    struct store_error why;
+    house_init(&h);
+    house_config(&h, SECONDARY_B);
+    fake_primary_serve(&h.p1, B, make_zone(B, 5, 3600, 600, 86400, 10000));
+    h.p1.pace_ns = 5 * NS_PER_MS;
+    house_start(&h);
+    house_run_ms(&h, at_ms);
+    control_freeze(h.control, fake_net_now(h.net));
+    house_run_ms(&h, 12);
+    assert_int_equal(store_open_with(h.dir.state, &faulty_env, &store, &why), ERR_OK);
+    assert_int_equal(control_thaw(h.control, store, fake_net_now(h.net)), ERR_OK);
+    house_run_ms(&h, 1000);
+    assert_int_equal(house_serial(&h, B), 5);
+    assert_int_equal(zone_record_count(house_slot(&h, B)->snap), 11002);
+    house_done(&h);
+  }
+}
+
+static void told(struct house *h, const char *zone, uint32_t serial) {
+  struct name name = name_of(zone);
+  control_notified(h->control, &name, &h->p1.host.addr, true, serial, fake_net_now(h->net));
+}
+
+/* Nobody was listening, so all zones look. */
+static void test_a_notify_that_freezes(void **state) {
+  struct house h;
+  struct store *store;
+  struct store_error why;
+  begin_mapped(&h);
+  control_freeze(h.control, fake_net_now(h.net));
+  serve_b(&h, 6);
+  told(&h, B, 6);
+  house_run_ms(&h, 100);
+  assert_int_equal(store_open_with(h.dir.state, &faulty_env, &store, &why), ERR_OK);
+  assert_int_equal(control_thaw(h.control, store, fake_net_now(h.net)), ERR_OK);
+  house_run_ms(&h, 100);
+  assert_int_equal(house_serial(&h, B), 6);
   house_done(&h);
 }
 
@@ -807,6 +938,10 @@ int main(void) {
       cmocka_unit_test(test_small_changes_are_deltas_and_replay),
       cmocka_unit_test(test_history_keeps_who_when_and_which_way),
       cmocka_unit_test(test_damaged_image_falls_back),
+      cmocka_unit_test(test_content_is_lost_under_a_transfer),
+      cmocka_unit_test(test_what_is_shown_is_lost),
+      cmocka_unit_test(test_a_transfer_that_freezes),
+      cmocka_unit_test(test_a_notify_that_freezes),
       cmocka_unit_test(test_store_fails_under_a_reload),
       cmocka_unit_test(test_transfers_are_served_without_the_store),
       cmocka_unit_test(test_first_content_of_a_file_is_served_without_the_store),
