@@ -255,7 +255,8 @@ static void move_to_client(void *arg, uint64_t id);
 static void way_go(struct conn *c, struct way *w, bool to_server, uint64_t extra_ns) {
   if (w->moving || !w->first) return;
   w->moving = true;
-  sim_later(extra_ns + w->first->size * net_faults.byte_ns + c->slow_ns, to_server ? move_to_server : move_to_client, NULL, c->id);
+  uint64_t slow_ns = net_faults.brisk ? 0 : c->slow_ns;
+  sim_later(extra_ns + w->first->size * net_faults.byte_ns + slow_ns, to_server ? move_to_server : move_to_client, NULL, c->id);
 }
 
 static void put(struct conn *c, struct way *w, bool to_server, const uint8_t *bytes, size_t n) {

@@ -125,6 +125,7 @@ bool node_images_are_large(void); /* of this seed: changes wait for images */
 struct net_faults {
   unsigned loss_pm, double_pm, reset_pm, stall_pm;
   bool spares_notify; /* NOTIFYs and their answers are not lost */
+  bool brisk;         /* who reads a stream does not take his time */
   uint64_t latency_least_ns, latency_most_ns;
   uint64_t byte_ns;                       /* of a stream */
   bool blocked[PARTIES + 1][PARTIES + 1]; /* from, to; the last is nobody */
