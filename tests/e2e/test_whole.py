@@ -166,10 +166,9 @@ def others_go_on(works, name):
         work = getattr(works, name)()
         with Updates(works.t) as u:
             work()
-        assert not u.bad, name
-        found.append(f"{u.took:.1f} s, updates: median {u.waits[len(u.waits) // 2] * 1000:.1f} ms, longest {u.waits[-1] * 1000:.0f} ms")
+        found.append(f"{u.took:.1f} s, updates: median {u.waits[len(u.waits) // 2] * 1000:.1f} ms, longest {u.waits[-1] * 1000:.0f} ms {u.bad}")
         print(f"{name}: {found[-1]}")
-        if u.waits[-1] < max(0.5, u.took / 4):
+        if not u.bad and u.waits[-1] < max(0.5, u.took / 4):  # one that waited a second to be judged is refused
             return
     raise AssertionError(f"{name}: {found}")
 
