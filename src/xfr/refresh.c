@@ -13,12 +13,11 @@ enum {
   BACKOFF_MOST_MS = 60 * 1000,
   ADDRESS_BUDGET_LEAST_MS = 500, /* for one address, all tries together */
   ADDRESS_BUDGET_MOST_MS = 5000,
-  ADDRESS_BUDGET_TOLD_MS = 2000, /* when a NOTIFY told that there is something: it is asked again soon */
   PROBE_BUDGET_MS = 800, /* for one that was silent lately: whoever is told that it is down has not long to wait for better news */
   PROBE_TRY_MS = 160,
   TRY_LEAST_MS = 500,
   TRY_MOST_MS = 1000,      /* the first; doubles */
-  TRY_TOLD_MS = 250,       /* the same when a NOTIFY told us */
+  TRY_TOLD_MS = 250,       /* one more ahead of it when a NOTIFY told us */
   STREAM_ANSWER_MS = 5000, /* connection and SOA answer over TCP */
 };
 
@@ -233,15 +232,17 @@ static void query_failed(struct secondaries *s, struct secondary *z, enum err e,
   target_failed(s, z, what.text, now);
 }
 
+/* One more try comes early when a NOTIFY told us; all others come when they do without it, for the primary may be far away. */
 static void give_time(const struct secondary *z, struct exchange *x, struct instant now) {
-  bool probe = x->lane->remote->silent >= REMOTE_DOWN_SILENT, told = round_is_owed(z);
+  bool probe = x->lane->remote->silent >= REMOTE_DOWN_SILENT;
   uint64_t share_ms = retry_interval_ns(z) / z->options->target_count / NS_PER_MS;
-  uint64_t most_ms = probe ? PROBE_BUDGET_MS : told ? ADDRESS_BUDGET_TOLD_MS : ADDRESS_BUDGET_MOST_MS;
-  uint64_t budget_ms = clamp(share_ms, ADDRESS_BUDGET_LEAST_MS, most_ms);
-  uint64_t least_ms = probe ? PROBE_TRY_MS : told ? TRY_TOLD_MS : TRY_LEAST_MS;
-  x->wait_ns = clamp(budget_ms / 5, least_ms, told ? TRY_TOLD_MS : TRY_MOST_MS) * NS_PER_MS;
+  uint64_t budget_ms = clamp(share_ms, ADDRESS_BUDGET_LEAST_MS, probe ? PROBE_BUDGET_MS : ADDRESS_BUDGET_MOST_MS);
+  uint64_t try_ms = clamp(budget_ms / 5, probe ? PROBE_TRY_MS : TRY_LEAST_MS, TRY_MOST_MS);
+  bool early = round_is_owed(z) && try_ms > TRY_TOLD_MS;
+  x->tries = !early;
+  x->wait_ns = try_ms * NS_PER_MS;
   x->give_up_ns = now.mono_ns + budget_ms * NS_PER_MS;
-  x->deadline_ns = now.mono_ns + x->wait_ns;
+  x->deadline_ns = now.mono_ns + (early ? TRY_TOLD_MS * NS_PER_MS : x->wait_ns);
 }
 
 void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, struct instant now) {
@@ -258,7 +259,6 @@ void soa_start(struct secondaries *s, struct secondary *z, struct lane *lane, st
     return;
   }
   x->stage = STAGE_SOA_UDP;
-  x->tries = 1;
   give_time(z, x, now);
   s->counts.soa_queries++;
   enum err e = write_query(s, z, true, now);
@@ -307,9 +307,10 @@ void soa_timeout(struct secondaries *s, struct secondary *z, struct instant now)
     silent(s, z, now);
     return;
   }
-  x->tries++;
-  x->wait_ns *= 2;
-  x->deadline_ns = now.mono_ns + x->wait_ns < x->give_up_ns && x->tries < SOA_TRIES ? now.mono_ns + x->wait_ns : x->give_up_ns;
+  bool early = x->tries++ == 0;
+  if (!early) x->wait_ns *= 2;
+  uint64_t next_ns = (early ? x->started_ns : now.mono_ns) + x->wait_ns;
+  x->deadline_ns = next_ns < x->give_up_ns && x->tries < SOA_TRIES ? next_ns : x->give_up_ns;
   if (x->tries == SOA_TRIES) {
     soa_on_stream(s, z, now);
     return;

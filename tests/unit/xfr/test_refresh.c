@@ -656,6 +656,22 @@ static void test_told_and_the_answer_is_lost(void **state) {
   stage_done(&s);
 }
 
+/* ... or it comes from far away. */
+static void test_told_from_far_away(void **state) {
+  for (unsigned ms = 100; ms <= 1400; ms += 100) { /* each way */
+    struct stage s;
+    stage_init(&s, 61, 1, 1);
+    stage_first(&s, 10, 3600, 600, 360000);
+    stage_run_ms(&s, LIMIT_CHANNEL_IDLE_MS);
+    fake_primary_serve(&s.p1, ZONE, make_zone(ZONE, 11, 3600, 600, 360000, 20));
+    *fake_net_faults(s.net) = (struct fake_faults){.latency_least_ns = ms * NS_PER_MS, .latency_most_ns = ms * NS_PER_MS};
+    stage_notify(&s, &s.p1, 0);
+    stage_run_ms(&s, 6 * ms + 1);
+    assert_int_equal(fake_owner_serial(&s.o, 0), 11);
+    stage_done(&s);
+  }
+}
+
 /* Told of 12 by one, of 11 by another, of something by a third NOTIFY: whatever the order, nothing of it is forgotten, though only
  * one of them has it. */
 static void test_told_by_several(void **state) {
@@ -878,6 +894,7 @@ int main(void) {
       cmocka_unit_test(test_told_too_early),
       cmocka_unit_test(test_told_and_not_reached),
       cmocka_unit_test(test_told_and_the_answer_is_lost),
+      cmocka_unit_test(test_told_from_far_away),
       cmocka_unit_test(test_told_by_several),
       cmocka_unit_test(test_told_behind_a_lie),
       cmocka_unit_test(test_told_while_another_is_silent),
