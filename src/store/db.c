@@ -46,7 +46,7 @@ static const char *const migrations[STORE_SCHEMA] = {
     "UPDATE meta SET value = '4' WHERE key = 'schema';", /* bodies may be packed (zone/delta_pack.c) */
 };
 
-enum { APPLICATION_ID = 0x54414e44, BUSY_TIMEOUT_MS = 1000 };
+enum { APPLICATION_ID = 0x54414e44 };
 
 enum err db_fail(struct db *db, int rc, struct store_error *error) {
   bool is_its = db->connection && sqlite3_extended_errcode(db->connection) == rc; /* else a call to the file was ours */
@@ -137,6 +137,10 @@ void db_rollback(struct db *db) {
 
 /* ---- opening ---- */
 
+static void first_of_all(void) {
+  (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* or each allocation would take a lock; the first to open a log says so */
+}
+
 static enum err execute(struct db *db, const char *sql, struct store_error *error) {
   int rc = sqlite3_exec(db->connection, sql, NULL, NULL, NULL);
   return rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
@@ -212,19 +216,36 @@ static enum err migrate(struct db *db, int64_t schema, struct store_error *error
   return ERR_OK;
 }
 
-static enum err set_up(struct db *db, int64_t schema, struct store_error *error) {
-  char application[64];
-  snprintf(application, sizeof application, "PRAGMA application_id = %d", APPLICATION_ID);
-  enum err err = ERR_OK;
-  if (!schema) err = execute(db, "PRAGMA page_size = 4096", error);
-  if (!err && !schema) err = execute(db, application, error);
-  if (!err) {
-    /* The WAL grows with a bulk load; what is over 32 MiB is given back at its next restart. */
-    err = execute(db,
-                  "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
-                  "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
-                  error);
+enum err db_make(struct buf *out, struct store_error *error) {
+  enum { WRITE_FORMAT_AT = 18, READ_FORMAT_AT = 19, FORMAT_WAL = 2 }; /* of SQLite's file: what journal_mode = WAL writes */
+  struct db db = {0};
+  char sql[96];
+  sqlite3_int64 size = 0;
+  first_of_all();
+  int rc = sqlite3_open_v2(":memory:", &db.connection,
+                           SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY | SQLITE_OPEN_NOMUTEX, NULL);
+  enum err err = rc == SQLITE_OK ? ERR_OK : db_fail(&db, rc, error);
+  snprintf(sql, sizeof sql, "PRAGMA page_size = 4096; PRAGMA application_id = %d", APPLICATION_ID);
+  if (!err) err = execute(&db, sql, error);
+  if (!err) err = migrate(&db, 0, error);
+  uint8_t *bytes = err ? NULL : sqlite3_serialize(db.connection, "main", &size, 0);
+  if (bytes) {
+    bytes[WRITE_FORMAT_AT] = bytes[READ_FORMAT_AT] = FORMAT_WAL;
+    buf_add(out, bytes, (size_t)size);
   }
+  if (!err && (!bytes || out->failed)) err = store_fail(error, ERR_MEMORY, "out of memory for a new log");
+  sqlite3_free(bytes);
+  db_close(&db);
+  return err;
+}
+
+static enum err set_up(struct db *db, int64_t schema, struct store_error *error) {
+  /* The WAL grows with a bulk load; what is over 32 MiB is given back at its next restart. */
+  enum err err =
+      execute(db,
+              "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA mmap_size = 0;"
+              "PRAGMA journal_size_limit = 33554432; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY",
+              error);
   if (!err && !MUTATION(OPEN_SETTLE)) err = db_settle(db, error);
   wal_watch(db);
   if (err && db->unsettled && schema == STORE_SCHEMA) return ERR_OK;
@@ -272,9 +293,9 @@ enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_e
   buf_printf(&path, "%s/log.db", dir);
   *db = (struct db){.no_space = db->no_space};
   if (path.failed) return store_fail(error, ERR_MEMORY, "out of memory");
-  (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* or each allocation would take a lock; the first to open it says so */
-  int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW;
-  int rc = sqlite3_open_v2(buf_text(&path), &db->connection, flags, vfs);
+  first_of_all();
+  int rc =
+      sqlite3_open_v2(buf_text(&path), &db->connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_NOFOLLOW, vfs);
   buf_done(&path);
   enum err err = rc == SQLITE_OK ? ERR_OK : db_fail(db, rc, error);
   int keep_wal = 1, was;

@@ -61,12 +61,30 @@ static enum err lock(struct store *s, const char *dir, struct store_error *error
   return ERR_OK;
 }
 
-/* SQLite would make it with the process's umask; its other files take the mode of this one. */
+/* SQLite would take a WAL that is left of another log for this one's. */
+static enum err remove_wal(struct store *s) {
+  if (s->env.ops->remove(s->dir_fd, "log.db-wal")) return errno == ENOENT ? ERR_OK : ERR_IO;
+  return s->env.ops->sync_dir(s->dir_fd) ? ERR_IO : ERR_OK;
+}
+
+/* The name is synced with all others at the end of the load, before the first change. SQLite's other files take this one's mode. */
 static enum err make_database(struct store *s, struct store_error *error) {
-  int fd = openat(s->dir_fd, "log.db", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd < 0) return errno == EEXIST ? ERR_OK : store_fail(error, ERR_IO, "log.db can't be made: %m");
-  close(fd);
-  return ERR_OK;
+  struct stat st;
+  struct buf bytes = {0};
+  struct file_out file;
+  if (fstatat(s->dir_fd, "log.db", &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size) return ERR_OK;
+  enum err err = db_make(&bytes, error);
+  if (!err) {
+    err = remove_wal(s);
+    if (!err) err = file_out_begin(&file, s->env.ops, s->dir_fd, "log.db");
+    if (!err) {
+      file_out_write(&file, bytes.data, bytes.size);
+      err = file_out_finish(&file);
+    }
+    if (err) err = store_fail(error, err, "log.db can't be made: %m");
+  }
+  buf_done(&bytes);
+  return err;
 }
 
 static bool is_named(const struct segment *segment) {
@@ -130,6 +148,7 @@ void store_finish(struct store *s) {
   enum err err = sweep_heads(s, NULL);
   if (!err) err = roll_write(s, NULL);
   (void)err;
+  wal_empty(&s->db);
 }
 
 /* Timers that can't be written are made good by asking the primaries. */

@@ -118,6 +118,8 @@ struct db {
   sqlite3_stmt *statements[ST_COUNT];
 };
 
+/* A log with nothing in it, as its file's octets: it comes to the disk whole or not at all. */
+MUST_CHECK enum err db_make(struct buf *out, struct store_error *error);
 /* Opens, makes all that is visible durable, whatever an earlier sync said, and migrates. Of `db` only no_space is looked at. `dir`
  * is absolute. ERR_VERSION before anything is written. On a full disk it may be opened unsettled. */
 MUST_CHECK enum err db_open(struct db *db, const char *dir, const char *vfs, struct store_error *error);
@@ -151,7 +153,10 @@ MUST_CHECK enum err db_open_reader(struct db *db, const char *dir, const char *v
 
 /* ---- settle.c ---- */
 
-enum { WAL_PIECE_BYTES = 1 << 16 /* SQLite's files take less than 128 KiB at once */ };
+enum {
+  WAL_PIECE_BYTES = 1 << 16, /* SQLite's files take less than 128 KiB at once */
+  BUSY_TIMEOUT_MS = 1000,
+};
 
 /* Makes all that is visible durable, whatever an earlier sync said: into the database file. Before anything else is written. */
 MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
@@ -161,6 +166,9 @@ MUST_CHECK enum err db_settle(struct db *db, struct store_error *error);
 void wal_watch(struct db *db); /* its commits are counted */
 void wal_bound(struct db *db); /* copies it if nobody has called store_tend for long; not inside a transaction */
 int wal_sync(struct db *db);   /* SQLite's own syncs of it are those of its header and of a copy */
+/* Copies all of it into log.db, so that the next start finds nothing in it. SQLite does so when the last connection is closed, and
+ * readers have theirs. A hint: whatever can't be done is the next start's. Not inside a transaction. */
+void wal_empty(struct db *db);
 
 /* ---- segment.c ---- */
 

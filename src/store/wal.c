@@ -89,6 +89,15 @@ void store_tend(struct store *s) {
   if (fill_is_due(&s->db)) fill(&s->db);
 }
 
+void wal_empty(struct db *db) {
+  if (!db->connection || db->unsettled) return;
+  sqlite3_busy_timeout(db->connection, 0); /* what is read from it stays in it */
+  (void)sqlite3_wal_checkpoint_v2(db->connection, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+  sqlite3_busy_timeout(db->connection, BUSY_TIMEOUT_MS);
+  db->wal.pages = db->wal.copied = 0;
+  db->wal.bytes = 0;
+}
+
 void wal_bound(struct db *db) {
   if (copy_is_due(db, 2 * COPY_PAGES)) copy(db);
 }

@@ -52,6 +52,74 @@ static void an_empty_store_says_so(void **state) {
   test_directory_done(&d);
 }
 
+static bool exists(const struct test_directory *d, const char *name) {
+  char path[TEST_PATH_BYTES];
+  test_path(d, name, path);
+  return access(path, F_OK) == 0;
+}
+
+/* Whatever call of its making fails, the next start makes it anew. */
+static void a_new_store_comes_whole_or_not_at_all(void **state) {
+  static const enum fault_mode modes[] = {FAULT_ONCE, FAULT_FROM_THEN_ON};
+  for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
+    unsigned at = 0;
+    for (bool more = true; more;) {
+      struct test_directory d;
+      struct store *s;
+      test_directory_make(&d);
+      faults = (struct faults){.at = ++at, .mode = modes[i], .error = EIO};
+      bool made = store_open_with(d.state, &faulty_env, &s, NULL) == ERR_OK;
+      more = faults.count >= at;
+      assert_true(made || more);
+      test_no_faults();
+      if (made) store_close(s);
+      s = test_open(&d);
+      test_create(s, "example.", 1, 2);
+      assert_false(exists(&d, "log.db.tmp"));
+      store_close(s);
+      test_directory_done(&d);
+    }
+    assert_true(at > 5);
+  }
+}
+
+/* A killed server's WAL beside a log.db that somebody has removed. */
+static void a_new_log_has_no_old_wal(void **state) {
+  struct test_directory d;
+  struct buf b = {0};
+  char path[TEST_PATH_BYTES];
+  test_directory_make(&d);
+  pid_t child = test_fork();
+  if (child == 0) {
+    test_create(test_open(&d), "example.", 1, 2);
+    _exit(0);
+  }
+  assert_int_equal(waitpid(child, NULL, 0), child);
+  test_path(&d, "log.db", path);
+  assert_int_equal(unlink(path), 0);
+  struct store *s = test_open(&d);
+  test_describe(s, &b);
+  assert_string_equal(buf_text(&b), "");
+  assert_int_equal(test_create(s, "example.", 1, 2), 1);
+  store_close(s);
+  buf_done(&b);
+  test_directory_done(&d);
+}
+
+/* A start waits for each of them. */
+static void a_new_store_takes_few_syncs(void **state) {
+  struct test_directory d;
+  unsigned syncs = 0;
+  test_no_faults();
+  test_directory_make(&d);
+  struct store *s = test_open_faulty(&d);
+  for (const char *p = faults.trace; *p; p++)
+    syncs += *p == 's' || *p == 'S' || *p == 'd';
+  assert_in_range(syncs, 1, 4); /* the directory it stands in, log.db, the empty WAL, its own directory */
+  store_close(s);
+  test_directory_done(&d);
+}
+
 static void a_second_process_is_refused(void **state) {
   struct test_directory d;
   test_directory_make(&d);
@@ -107,12 +175,6 @@ static struct digest128 content(const struct test_directory *d, const char *name
   close(dir);
   buf_done(&b);
   return digest;
-}
-
-static bool exists(const struct test_directory *d, const char *name) {
-  char path[TEST_PATH_BYTES];
-  test_path(d, name, path);
-  return access(path, F_OK) == 0;
 }
 
 static void assert_version_refused(const struct test_directory *d, const char *what) {
@@ -237,6 +299,8 @@ int main(void) {
       cmocka_unit_test(a_newer_schema_is_left_untouched), cmocka_unit_test(a_newer_segment_is_left_untouched),
       cmocka_unit_test(a_foreign_database_is_refused),    cmocka_unit_test(what_a_crash_left_is_swept),
       cmocka_unit_test(an_impossible_place_is_told),      cmocka_unit_test(owners_can_be_changed),
+      cmocka_unit_test(a_new_store_takes_few_syncs),      cmocka_unit_test(a_new_store_comes_whole_or_not_at_all),
+      cmocka_unit_test(a_new_log_has_no_old_wal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

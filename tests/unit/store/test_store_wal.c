@@ -60,6 +60,55 @@ static void commits_do_not_make_the_file_longer(void **state) {
   test_directory_done(&d);
 }
 
+static enum err count_change(void *arg, const struct store_change *c) {
+  ++*(unsigned *)arg;
+  return ERR_OK;
+}
+
+/* Whoever reads history has a connection of his own, and SQLite empties the WAL only when the last one is closed. */
+static void an_end_empties_it_beside_readers(void **state) {
+  struct test_directory d;
+  struct store_reader *reader;
+  unsigned seen = 0;
+  struct store *s = prepare(&d);
+  test_delta(s, 1, 2, "x");
+  uint64_t head = store_head(s, 1);
+  assert_int_equal(store_reader_open(s, &reader, NULL), ERR_OK);
+  assert_int_equal(store_reader_each_change(reader, 1, head, 1, count_change, &seen, NULL), ERR_OK);
+  store_close(s);
+  assert_int_equal(wal_bytes(&d), 0);
+  assert_int_equal(store_reader_each_change(reader, 1, head, 1, count_change, &seen, NULL), ERR_OK);
+  assert_int_equal(seen, 2);
+  store_reader_close(reader);
+  test_directory_done(&d);
+}
+
+/* What is being read from it stays, and an end does not wait for that. */
+static void an_end_leaves_what_is_read(void **state) {
+  struct test_directory d;
+  struct store_reader *reader;
+  struct buf before = {0}, now = {0};
+  unsigned seen = 0;
+  struct store *s = prepare(&d);
+  test_delta(s, 1, 2, "x");
+  uint64_t head = store_head(s, 1);
+  assert_int_equal(store_reader_open(s, &reader, NULL), ERR_OK);
+  assert_int_equal(store_reader_hold(reader), ERR_OK);
+  assert_int_equal(store_reader_each_change(reader, 1, head, 1, count_change, &seen, NULL), ERR_OK);
+  test_delta(s, 1, 3, "y");
+  test_describe(s, &before);
+  store_close(s);
+  assert_true(wal_bytes(&d) > 0);
+  store_reader_close(reader);
+  s = test_open(&d);
+  test_describe(s, &now);
+  assert_string_equal(buf_text(&now), buf_text(&before));
+  store_close(s);
+  buf_done(&before);
+  buf_done(&now);
+  test_directory_done(&d);
+}
+
 /* Once it is copied it is begun anew, in the room that it has. */
 static void the_wal_is_copied_between_commits(void **state) {
   struct test_directory d;
@@ -161,7 +210,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(commits_do_not_make_the_file_longer), cmocka_unit_test(the_wal_is_copied_between_commits),
       cmocka_unit_test(it_stays_bounded_when_nobody_tends),  cmocka_unit_test(nothing_is_lost_when_filling_fails),
-      cmocka_unit_test(nothing_is_lost_when_copying_fails),
+      cmocka_unit_test(nothing_is_lost_when_copying_fails),  cmocka_unit_test(an_end_empties_it_beside_readers),
+      cmocka_unit_test(an_end_leaves_what_is_read),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
