@@ -6,11 +6,12 @@
 
 #include "base/bytes.h"
 
+#include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum err sha256(const void *bytes, size_t n, uint8_t out[32]) {
   return EVP_Digest(bytes, n, out, NULL, EVP_sha256(), NULL) == 1 ? ERR_OK : ERR_MEMORY;
@@ -92,13 +93,15 @@ bool bytes_equal_secret(const void *a, const void *b, size_t n) {
   return CRYPTO_memcmp(a, b, n) == 0;
 }
 
+/* The system's. The library's own are begun with its configuration and all it can do, which a start would wait for. */
 enum err random_bytes(void *out, size_t n) {
   uint8_t *at = out;
   while (n > 0) {
-    int step = n > 1 << 20 ? 1 << 20 : (int)n;
-    if (RAND_bytes(at, step) != 1) return ERR_IO;
-    at += step;
-    n -= (size_t)step;
+    ssize_t got = getrandom(at, n, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return ERR_IO;
+    at += got;
+    n -= (size_t)got;
   }
   return ERR_OK;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct cell {
-  _Atomic size_t turn; /* i: writer i may fill it; i + 1: it is filled for reader i */
+  _Atomic size_t turn; /* the number of its round's first cell: a writer may fill it; one more: it is filled for a reader */
   uint8_t item[];
 };
 
@@ -18,6 +18,11 @@ struct ring {
   size_t item_bytes, cell_bytes;
   uint8_t *cells;
 };
+
+/* Rounds begin at multiples of the capacity, so memory of zeros is the first one: cells that were never used take none. */
+static size_t round_of(const struct ring *r, size_t i) {
+  return i & ~(r->capacity - 1);
+}
 
 static struct cell *cell_of(const struct ring *r, size_t i) {
   return (struct cell *)(void *)(r->cells + (i & (r->capacity - 1)) * r->cell_bytes);
@@ -30,15 +35,13 @@ enum err ring_new(size_t capacity, size_t item_bytes, struct ring **out) {
   size_t align = _Alignof(struct cell) - 1;
   *r = (struct ring){
       .capacity = capacity, .item_bytes = item_bytes, .cell_bytes = (sizeof(struct cell) + item_bytes + align) & ~align};
-  r->cells = malloc(capacity * r->cell_bytes);
+  r->cells = calloc(capacity, r->cell_bytes);
   if (!r->cells) {
     free(r);
     return ERR_MEMORY;
   }
   atomic_init(&r->head, 0);
   atomic_init(&r->tail, 0);
-  for (size_t i = 0; i < capacity; i++)
-    atomic_init(&cell_of(r, i)->turn, i);
   *out = r;
   return ERR_OK;
 }
@@ -55,12 +58,13 @@ static struct cell *take_cell(struct ring *r, _Atomic size_t *end, size_t offset
   for (;;) {
     struct cell *c = cell_of(r, at);
     size_t turn = atomic_load_explicit(&c->turn, memory_order_acquire);
-    if (turn == at + offset) {
+    size_t wanted = round_of(r, at) + offset;
+    if (turn == wanted) {
       *number = at;
       if (atomic_compare_exchange_weak_explicit(end, &at, at + 1, memory_order_relaxed, memory_order_relaxed)) return c;
       continue;
     }
-    if ((ptrdiff_t)(turn - at - offset) < 0) return NULL;
+    if ((ptrdiff_t)(turn - wanted) < 0) return NULL;
     at = atomic_load_explicit(end, memory_order_relaxed);
   }
 }
@@ -70,7 +74,7 @@ bool ring_put(struct ring *r, const void *item) {
   struct cell *c = take_cell(r, &r->head, 0, &at);
   if (!c) return false;
   memcpy(c->item, item, r->item_bytes);
-  atomic_store_explicit(&c->turn, at + 1, memory_order_release);
+  atomic_store_explicit(&c->turn, round_of(r, at) + 1, memory_order_release);
   return true;
 }
 
@@ -79,6 +83,6 @@ bool ring_take(struct ring *r, void *item) {
   struct cell *c = take_cell(r, &r->tail, 1, &at);
   if (!c) return false;
   memcpy(item, c->item, r->item_bytes);
-  atomic_store_explicit(&c->turn, at + r->capacity, memory_order_release);
+  atomic_store_explicit(&c->turn, round_of(r, at) + r->capacity, memory_order_release);
   return true;
 }
