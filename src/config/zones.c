@@ -1,6 +1,7 @@
 #include "config/load_priv.h"
 
 #include "base/limits.h"
+#include "base/pages.h"
 
 #include <stdlib.h>
 
@@ -118,6 +119,7 @@ bool config_zone_reserve(struct loader *l, size_t more) {
     struct config_zone *zones = realloc(l->whole->zones, want * sizeof *zones);
     if (!zones || !table_reserve(&l->zone_table, want)) l->exhausted = true;
     if (!zones) return false;
+    pages_expect(zones, want * sizeof *zones);
     l->config->zones = l->whole->zones = zones;
     l->zone_capacity = want;
   }

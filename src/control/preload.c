@@ -3,6 +3,7 @@
  * images and what they build; what the log has behind an image they read with a connection of their own. They wait when they are
  * too far ahead, and a zone that nobody has begun with is done by whoever wants it. */
 #include "base/log.h"
+#include "base/pages.h"
 #include "control/alike.h"
 #include "control/reader_thread.h"
 #include "control/whole.h"
@@ -42,6 +43,7 @@ struct preload {
   pthread_cond_t room;       /* there may be a job to begin */
   struct job *jobs;          /* in the order of the registry */
   size_t count, begun, seen; /* up to `seen` the control thread is through */
+  size_t long_ones;          /* that a thread needs longer for than the control thread does then */
   uint64_t waiting_bytes;    /* of files whose zones wait to be taken */
   bool wanted, over;
   unsigned thread_count;
@@ -97,14 +99,23 @@ static uint64_t file_bytes(const struct job *j) {
   return j->file ? j->file->loaded.bytes : 0;
 }
 
-/* The next job that may be begun, once there is room, and how many images there are to be opened from there on. NULL: no more. */
-static struct job *next_jobs(struct preload *p, size_t *count) {
-  while (!p->over && p->begun < p->count &&
-         (p->begun >= p->seen + AHEAD_JOBS || (p->waiting_bytes > AHEAD_BYTES && p->begun > p->seen)))
-    pthread_cond_wait(&p->room, &p->lock);
+/* Images may all be open ahead: they stay so. */
+static bool is_too_far(const struct preload *p) {
+  bool many = p->begun >= p->seen + AHEAD_JOBS, much = p->waiting_bytes > AHEAD_BYTES && p->begun > p->seen;
+  return p->jobs[p->begun].file && (many || much);
+}
+
+static bool has_next(struct preload *p) {
   while (p->begun < p->count && p->jobs[p->begun].state != JOB_WAITS)
     p->begun++;
-  if (p->over || p->begun >= p->count) return NULL;
+  return !p->over && p->begun < p->count;
+}
+
+/* The next job that may be begun, once there is room, and how many images there are to be opened from there on. NULL: no more. */
+static struct job *next_jobs(struct preload *p, size_t *count) {
+  while (has_next(p) && is_too_far(p))
+    pthread_cond_wait(&p->room, &p->lock);
+  if (!has_next(p)) return NULL;
   struct job *first = &p->jobs[p->begun], *j = first;
   do
     j->state = JOB_RUNS;
@@ -189,27 +200,24 @@ static bool is_image(const struct control *c, const struct zone_slot *z) {
 }
 
 /* False: out of memory; then it is read when its turn comes. */
-static bool add_job(struct control *c, struct preload *p, size_t *capacity, const struct zone_slot *z) {
+static bool add_job(struct control *c, struct preload *p, const struct zone_slot *z) {
   struct job j = {.zone = z};
-  if (p->count == *capacity) {
-    size_t more = *capacity ? 2 * *capacity : 64;
-    struct job *jobs = realloc(p->jobs, more * sizeof *jobs);
-    if (!jobs) return false;
-    p->jobs = jobs;
-    *capacity = more;
-  }
   if (is_file(c, z)) {
     j.file = calloc(1, sizeof *j.file);
     if (!j.file) return false;
   } else if (!is_image(c, z) || store_find_image(c->store, &z->image, &j.found, NULL)) {
     return true;
   }
+  p->long_ones += j.file || z->image.version != z->version;
   p->jobs[p->count++] = j;
   return true;
 }
 
+/* Where most of the work is the control thread's, it has a CPU to itself. */
 static void start_threads(struct preload *p) {
-  unsigned cpus = reader_threads_most(), most = cpus > THREADS_MOST ? THREADS_MOST : cpus;
+  unsigned cpus = reader_threads_most();
+  if (cpus > 1 && p->long_ones < p->count / 2) cpus--;
+  unsigned most = cpus > THREADS_MOST ? THREADS_MOST : cpus;
   while (p->thread_count < most && reader_thread_start(&p->threads[p->thread_count], run, p))
     p->thread_count++;
 }
@@ -224,16 +232,31 @@ static void drop(struct job *j) {
   j->state = JOB_TAKEN;
 }
 
+/* With room for the jobs of so many slots. */
+static struct preload *preload_new(struct control *c, size_t slots) {
+  size_t most = slots < c->registry.count ? slots : c->registry.count;
+  struct preload *p = calloc(1, sizeof *p);
+  struct job *jobs = malloc((most + 1) * sizeof *jobs);
+  if (!p || !jobs) {
+    free(p);
+    free(jobs);
+    return NULL;
+  }
+  pages_expect(jobs, most * sizeof *jobs);
+  p->store = c->store;
+  p->jobs = jobs;
+  return p;
+}
+
 void preload_start(struct control *c, size_t first, size_t end) {
   struct zone_slot *z;
-  size_t capacity = 0;
-  struct preload *p = calloc(1, sizeof *p);
-  if (p) p->store = c->store;
-  for (size_t i = first; p && i < end && (z = registry_next(&c->registry, &i));)
-    if (i <= end && !add_job(c, p, &capacity, z)) break;
-  if (!p || p->count < 2) { /* not worth a thread */
-    if (p && p->count) drop(&p->jobs[0]);
-    if (p) free(p->jobs);
+  struct preload *p = preload_new(c, end - first);
+  if (!p) return;
+  for (size_t i = first; i < end && (z = registry_next(&c->registry, &i));)
+    if (i <= end && !add_job(c, p, z)) break;
+  if (p->count < 2) { /* not worth a thread */
+    if (p->count) drop(&p->jobs[0]);
+    free(p->jobs);
     free(p);
     return;
   }
