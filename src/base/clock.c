@@ -5,11 +5,19 @@
 #include <stdio.h>
 #include <time.h>
 
-struct instant clock_read(void) {
+static struct instant read_clocks(clockid_t mono_clock, clockid_t wall_clock) {
   struct timespec mono, wall;
-  clock_gettime(CLOCK_MONOTONIC, &mono);
-  clock_gettime(CLOCK_REALTIME, &wall);
+  clock_gettime(mono_clock, &mono);
+  clock_gettime(wall_clock, &wall);
   return (struct instant){(uint64_t)mono.tv_sec * NS_PER_S + (uint64_t)mono.tv_nsec, wall.tv_sec};
+}
+
+struct instant clock_read(void) {
+  return read_clocks(CLOCK_MONOTONIC, CLOCK_REALTIME);
+}
+
+struct instant clock_read_tick(void) {
+  return read_clocks(CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE);
 }
 
 uint64_t clock_thread_ns(void) {

@@ -15,6 +15,9 @@ struct instant {
 };
 
 struct instant clock_read(void);
+/* The time of the system's last tick, up to 10 ms ago, and never ahead of clock_read: for what looks at a clock with every packet.
+ * It takes an eighth of the time. */
+struct instant clock_read_tick(void);
 
 /* What this thread has computed so far: what others take of the CPU is not in it. */
 uint64_t clock_thread_ns(void);

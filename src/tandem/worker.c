@@ -26,7 +26,7 @@ static uint32_t finish(struct worker *w, const struct answer_identity *id, struc
 
 static void handle(void *arg, struct udp_packet *packets, size_t count) {
   struct worker *w = arg;
-  struct instant now = clock_read();
+  struct instant now = clock_read_tick();
   for (size_t i = 0; i < count; i++) {
     struct answer_job *job = &w->jobs[i];
     job->bytes = packets[i].bytes;

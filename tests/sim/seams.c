@@ -15,12 +15,17 @@
 /* ---- time, chance, the log ---- */
 
 struct instant __wrap_clock_read(void);
+struct instant __wrap_clock_read_tick(void);
 enum err __wrap_random_bytes(void *out, size_t n);
 bool __wrap_log_takes(enum log_event event);
 void __wrap_log_write(enum log_event event, const struct log_field *fields);
 
 struct instant __wrap_clock_read(void) {
   return at_node ? node_now(at_node) : (struct instant){sim_now_ns(), 0};
+}
+
+struct instant __wrap_clock_read_tick(void) {
+  return __wrap_clock_read();
 }
 
 enum err __wrap_random_bytes(void *out, size_t n) {

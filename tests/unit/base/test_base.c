@@ -210,6 +210,15 @@ static void test_diags(void **state) {
   assert_string_equal(time_text(1795382400, text), "2026-11-22T21:20:00Z");
 }
 
+/* Whoever compares the time of a tick with a time that was read later finds it in the past, and not far. */
+static void test_ticks(void **state) {
+  for (unsigned i = 0; i < 1000; i++) {
+    struct instant before = clock_read(), tick = clock_read_tick(), after = clock_read();
+    assert_true(tick.mono_ns <= after.mono_ns && tick.wall_s <= after.wall_s);
+    assert_true(tick.mono_ns + NS_PER_S > before.mono_ns && tick.wall_s + 2 > before.wall_s);
+  }
+}
+
 /* A thread that has asked counts down and begins again; one that has not never counts. */
 static void *steps_after_many(void *arg) {
   bool asks = arg != NULL;
@@ -245,6 +254,7 @@ int main(void) {
       cmocka_unit_test(test_serials),
       cmocka_unit_test(test_hash_of_pieces),
       cmocka_unit_test(test_diags),
+      cmocka_unit_test(test_ticks),
       cmocka_unit_test(test_gives_way_if_asked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
